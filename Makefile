@@ -1,0 +1,132 @@
+# Everything a reader or a developer types. `make` alone prints the list.
+#
+#   make course                  PYTHON=/path/to/python3.11 make course     to choose the interpreter
+#   make course JOBS=1           one lesson at a time
+#   make test ARGS="-k bound"    anything more for pytest
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+PYTHON ?=
+JOBS   ?= 2
+ARGS   ?=
+LESSON ?=
+
+# The lessons that are run and compared; an exercise's blank copy is not among them.
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
+
+# A quiet TensorFlow, and Keras on TensorFlow whatever the user's keras.json says.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export GRPC_VERBOSITY ?= ERROR
+export KERAS_BACKEND = tensorflow
+export PYDEVD_DISABLE_FILE_VALIDATION = 1
+export JUPYTER_PLATFORM_DIRS = 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+# For the targets that show nothing on a screen: figures without a display (the inline backend, in
+# notebooks and tests alike), and Jupyter's own files inside the checkout, so that any HOME will do.
+# JOBS processes share the machine, so each TensorFlow keeps to its part of the cores: with more
+# threads they only wait for each other.
+CORES = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+THREADS = $(shell n=$$(( $(CORES) / $(JOBS) )); [ $$n -ge 1 ] && echo $$n || echo 1)
+HEADLESS := course test test-slow notebooks
+$(HEADLESS): export MPLBACKEND = module://matplotlib_inline.backend_inline
+$(HEADLESS): export MPLCONFIGDIR = $(CURDIR)/build/matplotlib
+$(HEADLESS): export IPYTHONDIR = $(CURDIR)/build/ipython
+$(HEADLESS): export JUPYTER_CONFIG_DIR = $(CURDIR)/build/jupyter/config
+$(HEADLESS): export JUPYTER_DATA_DIR = $(CURDIR)/build/jupyter/data
+$(HEADLESS): export JUPYTER_RUNTIME_DIR = $(CURDIR)/build/jupyter/runtime
+$(HEADLESS): export TF_NUM_INTRAOP_THREADS = $(THREADS)
+$(HEADLESS): export TF_NUM_INTEROP_THREADS = $(THREADS)
+$(HEADLESS): export OMP_NUM_THREADS = $(THREADS)
+$(HEADLESS): export OPENBLAS_NUM_THREADS = $(THREADS)
+
+# By file: a notebook's cells need their kernel. nbval runs every cell and compares the outputs of
+# those that say NBVAL_CHECK_OUTPUT.
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+NBVAL  = --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-timeout 180
+
+.DEFAULT_GOAL := help
+.PHONY: help course test test-slow lab notebooks lint requirements clean distclean
+
+help:
+	@echo "make course       run every lesson and write them as pages: build/course/index.html"
+	@echo "make lab          open JupyterLab on notebooks/"
+	@echo "make test         the library's tests, and the lessons against their stored outputs"
+	@echo "make test-slow    the tests that take minutes"
+	@echo "make notebooks    re-run lessons from their text twins and store the outputs (LESSON=01)"
+	@echo "make lint         ruff over the code and the lessons' text twins"
+	@echo "make requirements compile requirements.txt anew from pyproject.toml"
+	@echo "make clean        remove what was built (distclean: .venv too)"
+	@echo
+	@echo "The first of them sets up .venv from requirements.txt; the others find it ready."
+
+course: $(READY) | build
+	@$(BIN)/python tools/course.py --jobs $(JOBS) $(ARGS)
+
+test: $(READY) | build
+	$(PYTEST) $(NBVAL) -m "not slow" tests $(NOTEBOOKS) $(ARGS)
+
+# pytest's 5 means that no test is marked slow, which is no failure.
+test-slow: $(READY) | build
+	$(PYTEST) -m slow tests $(ARGS) || [ $$? -eq 5 ]
+
+lab: $(READY)
+	@$(BIN)/jupyter lab notebooks $(ARGS)
+
+notebooks: $(READY) | build
+	@$(BIN)/python tools/sync.py $(LESSON) $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check cvae_tf tests tools $(wildcard notebooks/text)
+
+# Only this target needs the network once .venv is there. It works apart from .venv, so that the
+# course never runs on more than what requirements.txt names.
+requirements:
+	@$(FIND_PYTHON); \
+	echo "Compiling requirements.txt from pyproject.toml ..."; \
+	"$$python" -m venv build/pip-tools; \
+	build/pip-tools/bin/python -m pip install --quiet "pip-tools>=7.5"; \
+	CUSTOM_COMPILE_COMMAND="pip-compile --output-file=requirements.txt pyproject.toml" \
+		build/pip-tools/bin/pip-compile --quiet --output-file=requirements.txt pyproject.toml $(ARGS)
+
+build:
+	@mkdir -p build
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache notebooks/.ipynb_checkpoints
+	find cvae_tf tests tools notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)
+
+# Sets $python, or says what is missing.
+FIND_PYTHON = set -e; python=""; \
+	for p in $(or $(PYTHON),python3.11 python3 python3.12 python3.13); do \
+		if "$$p" -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" \
+			2>/dev/null; then python="$$p"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "No Python 3.11 (3.12, 3.13) among: $(or $(PYTHON),python3.11 python3 python3.12 python3.13)."; \
+		echo "Install Python 3.11, or name one:  make course PYTHON=/path/to/python3.11"; \
+		exit 1; \
+	fi
+
+# What TensorFlow's C++ prints on import goes to the terminal and not into the cells.
+KERNEL_CONFIG = "c.IPKernelApp.capture_fd_output = False" "c.IPKernelApp.log_level = 40"
+
+# The stamp is written last: an interrupted set-up is taken up again, a finished one is left alone.
+# Where Python comes without ensurepip, the pip beside it installs one into .venv.
+$(READY): requirements.txt pyproject.toml
+	@$(FIND_PYTHON); \
+	echo "Setting up .venv with $$("$$python" --version): once, two or three minutes," \
+		"mostly TensorFlow's download ..."; \
+	"$$python" -m venv $(VENV) >/dev/null 2>&1 || { \
+		"$$python" -m venv --clear --without-pip $(VENV); \
+		"$$python" -m pip --python $(BIN)/python install --quiet pip; }; \
+	$(BIN)/python -m pip install --quiet -r requirements.txt; \
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
+	mkdir -p $(VENV)/etc/ipython; \
+	printf '%s\n' $(KERNEL_CONFIG) > $(VENV)/etc/ipython/ipython_kernel_config.py; \
+	touch $@; \
+	echo ".venv is ready."

@@ -1,0 +1,32 @@
+"""Conditional variational autoencoders, one derivation per class: VAE, CVAE-1 to CVAE-4 (CMMA)."""
+
+import importlib
+
+from cvae_tf import distributions, estimators, networks, noise
+from cvae_tf.conditional import CMMA, CVAE1, CVAE2, CVAE3, CVAE4, GSNN
+from cvae_tf.vae import VAE
+
+__version__ = "0.1.0"
+
+_LAZY = ("datasets", "evaluation", "oracle", "plotting")
+
+__all__ = [
+    "CMMA",
+    "CVAE1",
+    "CVAE2",
+    "CVAE3",
+    "CVAE4",
+    "GSNN",
+    "VAE",
+    "distributions",
+    "estimators",
+    "networks",
+    "noise",
+    *_LAZY,
+]
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        return importlib.import_module(f"cvae_tf.{name}")
+    raise AttributeError(f"module 'cvae_tf' has no attribute {name!r}")

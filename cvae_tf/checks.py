@@ -1,0 +1,211 @@
+"""Checks of what comes in, before it is used: what came, what was expected, how to fix it."""
+
+import inspect
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cvae_tf.distributions import Family, check_finite
+from cvae_tf.networks import FACTORS
+
+
+def parents(method):
+    """Names of a factor method's arguments: its parents in the graphical model."""
+    return tuple(name for name in inspect.signature(method).parameters if name != "self")
+
+
+def check_networks(model_class, nets, family):
+    """Check that there is one built network for each factor with parents, and none besides.
+
+    Args:
+        model_class: the class of the model under construction.
+        nets: dict {"posterior_net": …, "prior_net": …, "likelihood_net": …}, None where absent.
+        family: the likelihood's family.
+
+    Raises:
+        TypeError: if a network or the family is of the wrong kind.
+        ValueError: if a network is missing, superfluous or unbuilt, or has other inputs than
+            parents.
+    """
+    name = model_class.__name__
+    for factor in FACTORS:
+        net, method = nets[f"{factor}_net"], getattr(model_class, factor, None)
+        needed = parents(method) if method else ()
+        if not needed and net is not None:
+            raise ValueError(
+                f"Received a {factor}_net, but the {factor} of {name} has no parents and so "
+                f"needs no "
+                f"network. Leave {factor}_net out."
+            )
+        if not needed:
+            continue
+        if not isinstance(net, keras.Model):
+            raise TypeError(
+                f"Received {factor}_net={net!r}. {name} expects a built Keras model of "
+                f"[{', '.join(needed)}], such as networks.mlp or networks.mlps({name}, …) makes."
+            )
+        if not net.built or not getattr(net, "inputs", None):
+            raise ValueError(
+                f"{factor}_net is not built: its input shapes are unknown. Make it a "
+                f"Functional model, or begin "
+                "the Sequential one with keras.Input(shape)."
+            )
+        if len(net.inputs) != len(needed):
+            raise ValueError(
+                f"{factor}_net has {len(net.inputs)} input(s). The {factor} of {name} has the "
+                f"parents "
+                f"[{', '.join(needed)}]: give the network one input for each, in this order."
+            )
+    if not isinstance(family, Family):
+        raise TypeError(
+            f"Received family={family!r}. Expected a likelihood family, such as "
+            "distributions.Bernoulli() or distributions.Gaussian()."
+        )
+    dtypes = {net.variable_dtype for net in nets.values() if net is not None} | {
+        family.variable_dtype
+    }
+    if len(dtypes) > 1:
+        raise ValueError(
+            f"The networks and the family have the dtypes {sorted(dtypes)}. Expected one: pass "
+            f"the same "
+            "dtype= to the networks and to the family."
+        )
+
+
+def variable_shapes(model, nets, family):
+    """The event shape of every variable, read off the networks, which must agree.
+
+    Returns:
+        dict such as {"x": (64,), "y": (10,), "z": (2,)}.
+
+    Raises:
+        ValueError: if two networks disagree.
+    """
+    found = {}
+
+    def note(variable, shape, where):
+        shape = tuple(shape)
+        before = found.setdefault(variable, (shape, where))
+        if before[0] != shape:
+            raise ValueError(
+                f"The networks disagree about {variable}: its shape is {before[0]} for "
+                f"{before[1]}, but "
+                f"{shape} for {where}. "
+                + (
+                    "A network that makes q(z|·) or p(z|·) has 2 outputs per latent dimension, "
+                    "a mean "
+                    "and a raw scale."
+                    if variable == "z"
+                    else "Make the networks with one size for it."
+                )
+            )
+
+    for factor in FACTORS:
+        net = nets[f"{factor}_net"]
+        if net is None:
+            continue
+        for variable, spec in zip(parents(getattr(model, factor)), net.inputs, strict=True):
+            note(variable, spec.shape[1:], f"{factor}_net's input")
+        if factor == "likelihood":
+            note(model.observed, family.event_shape, f"{factor}_net's output")
+        else:
+            size = net.output_shape[-1]
+            if len(net.output_shape) != 2 or size % 2:
+                raise ValueError(
+                    f"{factor}_net has output shape {net.output_shape}. Expected (None, 2 × latent "
+                    "dimensions): a mean and a raw scale for each."
+                )
+            note("z", (size // 2,), f"{factor}_net's output")
+    return {variable: shape for variable, (shape, _) in found.items()}
+
+
+def check_values(model, name, values, where):
+    """Check one variable's values [N, …]: shape, finiteness, and what the likelihood can explain.
+
+    Args:
+        model: a LatentVariableModel.
+        name: "x" or "y".
+        values: NumPy array or tensor.
+        where: str for the message, such as "fit" or "validation_data".
+
+    Raises:
+        ValueError: with what came, what was expected and how to fix it.
+    """
+    label, shape = f"{name} (in {where})", tuple(values.shape)
+    expected = model.shapes[name]
+    if not shape or shape[0] == 0:
+        raise ValueError(
+            f"{label} is empty: its shape is {shape}. Expected (N, "
+            f"{', '.join(map(str, expected))}) "
+            "with N ≥ 1: check the selection that made it."
+        )
+    if shape[1:] != expected:
+        raise ValueError(
+            f"{label} has shape {shape}. {type(model).__name__} expects "
+            f"(N, {', '.join(map(str, expected))})."
+            + _shape_advice(name, shape, values.dtype, expected)
+        )
+    if not (tf.as_dtype(values.dtype).is_floating or tf.as_dtype(values.dtype).is_integer):
+        if tf.as_dtype(values.dtype) != tf.bool:
+            raise ValueError(f"{label} has dtype {values.dtype}. Expected numbers.")
+    values = tf.cast(values, tf.float32 if values.dtype != np.float64 else tf.float64)
+    if name == model.observed:
+        model.family.check(values, label)
+    else:
+        check_finite(values, label)
+
+
+def _shape_advice(name, shape, dtype, expected):
+    if shape[1:] in ((), (1,)) and tf.as_dtype(dtype).is_integer:
+        return (
+            f" These look like integer labels: make them one-hot with "
+            f"keras.utils.to_categorical({name}, {expected[-1]})."
+        )
+    if int(np.prod(shape[1:])) == int(np.prod(expected)):
+        wanted = ", ".join(map(str, (-1, *expected)))
+        return f" The number of values fits: use {name}.reshape(({wanted}))."
+    return " Check the data, or make the networks for this shape."
+
+
+def check_data(model, x, y, sample_weight, where):
+    """Check one data set, or one batch of it, as a whole.
+
+    Args:
+        model: a LatentVariableModel.
+        x, y: arrays or tensors [N, …]; y is None for a model without one.
+        sample_weight: array [N] or None.
+        where: str for the message.
+
+    Raises:
+        ValueError: with what came, what was expected and how to fix it.
+    """
+    names = model.data_names
+    given = {"x": x, "y": y}
+    for name, values in given.items():
+        if name in names and values is None:
+            raise ValueError(
+                f"{name} is missing (in {where}). {type(model).__name__} is trained on "
+                f"({', '.join(names)}): call fit({', '.join(names)}), or let the dataset give "
+                f"such tuples."
+            )
+        if name not in names and values is not None:
+            raise ValueError(
+                f"Received {name} (in {where}), but {type(model).__name__} models p(x) and has no "
+                f"{name}. Leave it out, or use a conditional model such as CVAE1."
+            )
+    for name in names:
+        check_values(model, name, given[name], where)
+    lengths = {name: int(given[name].shape[0]) for name in names}
+    if sample_weight is not None:
+        if len(sample_weight.shape) != 1:
+            raise ValueError(
+                f"sample_weight (in {where}) has shape {tuple(sample_weight.shape)}. Expected (N,)."
+            )
+        lengths["sample_weight"] = int(sample_weight.shape[0])
+        check_finite(tf.cast(sample_weight, tf.float32), f"sample_weight (in {where})")
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            f"The arrays (in {where}) have different numbers of examples: {lengths}. Expected one "
+            "number: pair the arrays before fitting."
+        )

@@ -1,0 +1,175 @@
+r"""Measuring a trained model: log-likelihoods with error bars, the curve of L_K, the gap's parts.
+
+Everything here works on every model, because it asks for nothing but the model's factors. All
+numbers are nats per example.
+"""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cvae_tf import noise
+from cvae_tf.distributions import Gaussian
+from cvae_tf.estimators import SGVBB, log_mean_exp, log_weights
+
+
+class Estimate(NamedTuple):
+    """A mean over examples and its standard error, nats per example."""
+
+    mean: float
+    standard_error: float
+    count: int
+
+    def __str__(self):
+        return f"{self.mean:.2f} ± {self.standard_error:.2f} nats (N = {self.count})"
+
+
+def estimate(values):
+    """Mean and standard error over examples. Args: values: array [N]. Returns: Estimate."""
+    values = np.asarray(values, "float64")
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+    return Estimate(float(values.mean()), float(error), len(values))
+
+
+def log_likelihood(model, *data, **options):
+    """The mean log-likelihood by (2.6), (5.7) or (5.8), with its standard error over examples.
+
+    Args:
+        model: any model of the library.
+        *data: x or (x, y), [N, …].
+        **options: `num_samples`, `method`, `seed` of `model.log_likelihood`.
+
+    Returns:
+        Estimate, nats per example.
+
+    Example:
+        >>> print(log_likelihood(model, x_test, num_samples=5000))
+    """
+    return estimate(model.log_likelihood(*data, **options))
+
+
+def _evaluation_factors(model, data):
+    data = tuple(model.tensor(d) for d in data)
+    return model.factors(*data)
+
+
+def importance_weighted_curve(model, *data, sizes=(1, 2, 4, 8, 16, 32, 64), seed=0):
+    r"""L̂_K for several K from one set of weights in groups of K, (2.6): rises for every example.
+
+    Args:
+        model, *data: as in `log_likelihood`; all N examples are held in memory at once.
+        sizes: increasing ints, each dividing the last.
+        seed: int.
+
+    Returns:
+        dict {K: NumPy array [N]}, nats.
+
+    Raises:
+        ValueError: if a size does not divide the last one.
+
+    Source: Burda, Grosse & Salakhutdinov (2015), theorem 1.
+    """
+    most = sizes[-1]
+    if any(most % size for size in sizes):
+        raise ValueError(f"Received sizes={sizes}. Expected each to divide the last, {most}.")
+    epsilon = noise.normal(
+        most,
+        len(data[0]),
+        model.latent_dim,
+        key=noise.key(seed, "importance-weighted curve"),
+        dtype=model.compute_dtype,
+    )
+    log_w, _ = log_weights(*_evaluation_factors(model, data), epsilon)
+    grouped = {size: tf.reshape(log_w, [most // size, size, -1]) for size in sizes}
+    return {
+        size: tf.reduce_mean(log_mean_exp(weights, axis=1), 0).numpy()
+        for size, weights in grouped.items()
+    }
+
+
+class Gap(NamedTuple):
+    """log p − L split by (2.7); each [N], nats.
+
+    log_likelihood: log p by importance sampling.
+    best_bound: the bound at each example's best diagonal Gaussian.
+    bound: the bound at the network's q.
+    best_mean, best_scale: μ and σ of each example's best Gaussian, [N, d].
+    """
+
+    log_likelihood: np.ndarray
+    best_bound: np.ndarray
+    bound: np.ndarray
+    best_mean: np.ndarray | None = None
+    best_scale: np.ndarray | None = None
+
+    @property
+    def approximation(self):
+        """What no diagonal Gaussian can close."""
+        return self.log_likelihood - self.best_bound
+
+    @property
+    def amortisation(self):
+        """What the network loses against the best Gaussian of each example."""
+        return self.best_bound - self.bound
+
+
+def gap(model, *data, num_samples=5000, steps=400, learning_rate=0.03, noise_samples=32, seed=0):
+    r"""Split the gap log p − L into approximation and amortisation, (2.7).
+
+    Every example gets a Gaussian of its own, which starts at the network's q and climbs the bound;
+    fresh noise at each step, and one fixed set of noise, the same for both, for the bounds
+    reported.
+
+    Args:
+        model, *data: as in `log_likelihood`; N of a few hundred is enough.
+        num_samples: int S for log p.
+        steps, learning_rate: of Adam on (μ, raw σ); the rate falls to zero.
+        noise_samples: int, draws per example and step; 16 times as many for the bounds reported.
+        seed: int.
+
+    Returns:
+        Gap.
+
+    Source: Cremer, Li & Duvenaud (2018), section 3.
+    """
+    q, prior, log_likelihood_of = _evaluation_factors(model, data)
+    latent = Gaussian(scale="network", dtype=model.dtype_policy)
+    latent.build((None, 2 * model.latent_dim))
+    start = np.concatenate([q.mean(), latent.raw_from_scale(q.stddev())], -1)
+    raw = tf.Variable(start.astype(model.compute_dtype))
+    optimizer = keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(learning_rate, steps), beta_2=0.99
+    )
+    optimizer.build([raw])
+    estimator = SGVBB()
+
+    def draw(num, purpose, step):
+        return noise.normal(
+            num,
+            len(data[0]),
+            model.latent_dim,
+            key=noise.key(seed, purpose),
+            step=step,
+            dtype=model.compute_dtype,
+        )
+
+    @tf.function(jit_compile=True, autograph=False)
+    def climb(step):
+        with tf.GradientTape() as tape:
+            value = estimator(
+                latent(raw), prior, log_likelihood_of, draw(noise_samples, "gap: climbing", step)
+            ).value
+            loss = -tf.reduce_sum(value)
+        optimizer.apply_gradients([(tape.gradient(loss, raw), raw)])
+
+    for step in range(steps):
+        climb(tf.constant(step))
+    fixed = draw(16 * noise_samples, "gap: reporting", 0)
+    best_q = latent(raw)
+    best = estimator(best_q, prior, log_likelihood_of, fixed).value
+    amortised = estimator(q, prior, log_likelihood_of, fixed).value
+    log_p = model.log_likelihood(*data, num_samples=num_samples, seed=seed)
+    own = best_q.mean().numpy(), best_q.stddev().numpy()
+    return Gap(log_p, best.numpy(), amortised.numpy(), *own)

@@ -1,0 +1,194 @@
+r"""AEVB at speed, (2.5): many steps per call inside one compiled program.
+
+At notebook size the time of a step goes into dispatch, not arithmetic. So `fit` hands the program a
+block of batches, and the program runs `train_step` on one after the other without coming back to
+Python. Nothing else changes: Keras's loop, callbacks and progress bar see the same steps, and the
+numbers are those of stepping one by one.
+"""
+
+import itertools
+
+import tensorflow as tf
+
+STEPS_PER_CALL = 64
+_MEGABYTES_PER_CALL = 64
+
+
+def steps_per_call(num_steps, bytes_per_step):
+    """How many steps one call runs: even blocks, at most 64 steps and 64 MB of data in each.
+
+    Args:
+        num_steps: int, batches in an epoch.
+        bytes_per_step: int, size of one batch.
+
+    Returns:
+        int ≥ 1.
+    """
+    most = max(1, min(STEPS_PER_CALL, _MEGABYTES_PER_CALL * 2**20 // max(1, bytes_per_step)))
+    num_calls = -(-num_steps // most)
+    return -(-num_steps // num_calls)
+
+
+def _map(function, *batches):
+    """`function` on the leaves of batches such as (x, None, sample_weight)."""
+    return tf.nest.map_structure(
+        lambda *leaves: None if leaves[0] is None else function(*leaves), *batches
+    )
+
+
+def stream(arrays, *, batch_size, steps_per_call, shuffle, seed, iterations):
+    """Batches of arrays without end, in an order that is a function of (seed, step) alone.
+
+    A run that is stopped and resumed at an epoch's start therefore sees the same order.
+
+    Args:
+        arrays: tuple of tensors [N, …] or None.
+        batch_size: int B; an epoch's last batch may be shorter.
+        steps_per_call: None for single batches; K for blocks of K batches, (full [≤ K·B, …], count,
+            short [s, …]): the first `count` batches of `full`, then the short batch, which is empty
+            but at an epoch's end (None if B divides N).
+        shuffle: bool.
+        seed: int.
+        iterations: the optimiser's step counter, read when the stream begins.
+
+    Returns:
+        tf.data.Dataset.
+    """
+    num_rows = next(a for a in arrays if a is not None).shape[0]
+    num_full, remainder = divmod(num_rows, batch_size)
+    num_batches = num_full + (remainder > 0)
+
+    def take(rows):
+        return _map(lambda a: tf.gather(a, rows), arrays)
+
+    def batch(order, index):
+        return take(order[index * batch_size : (index + 1) * batch_size])
+
+    def block(order, index):
+        first = index * steps_per_call
+        last = tf.minimum(first + steps_per_call, num_full)
+        rows = order[first * batch_size : last * batch_size]
+        size = min(steps_per_call, num_full) * batch_size
+        rows = tf.ensure_shape(tf.pad(rows, [[0, size - tf.size(rows)]]), [size])
+        if not remainder:
+            return take(rows), last - first, None
+        is_last = first + steps_per_call >= num_batches
+        short = tf.where(is_last, num_full * batch_size, num_rows)
+        return take(rows), last - first, take(order[short:])
+
+    num_calls = num_batches if steps_per_call is None else -(-num_batches // steps_per_call)
+    element = batch if steps_per_call is None else block
+
+    def shuffled(iteration):
+        rows = tf.range(num_rows, dtype=tf.int64)
+        if not shuffle:
+            return rows
+        return tf.random.experimental.stateless_shuffle(rows, tf.stack([seed, iteration]))
+
+    def call(state, number):
+        start, order = state
+        epoch, index = number // num_calls, number % num_calls
+        start = tf.cond(
+            number == 0, lambda: tf.cast(tf.convert_to_tensor(iterations), tf.int64), lambda: start
+        )
+        order = tf.cond(index == 0, lambda: shuffled(start + epoch * num_batches), lambda: order)
+        return (start, order), element(order, index)
+
+    nothing_yet = (tf.zeros([], tf.int64), tf.zeros([num_rows], tf.int64))
+    return tf.data.Dataset.counter().scan(nothing_yet, call).prefetch(2)
+
+
+class ManySteps:
+    """Runs a step function on stacked batches, one after the other, inside one compiled program.
+
+    Args:
+        step: function from a batch to a dict of logs, such as a model's `train_step`.
+        jit_compile: bool, whether XLA compiles the program.
+    """
+
+    def __init__(self, step, jit_compile):
+        self._step = tf.function(step, autograph=False)
+        self._logs = None
+        self._run = tf.function(self._loop, jit_compile=jit_compile, autograph=False)
+
+    def __call__(self, batches, count):
+        """Logs of the last of `count` steps. Args: batches: leaves [K, B, …]; count: int ≤ K."""
+        if self._logs is None:
+            specs = _map(lambda a: tf.TensorSpec(a.shape[1:], a.dtype), batches)
+            self._logs = self._step.get_concrete_function(specs).structured_outputs
+        return self._run(batches, tf.constant(count, tf.int32))
+
+    def _loop(self, batches, count):
+        def body(index, _):
+            return index + 1, self._step(_map(lambda a: a[index], batches))
+
+        no_logs = tf.nest.map_structure(lambda s: tf.zeros(s.shape, s.dtype), self._logs)
+        return tf.while_loop(lambda index, _: index < count, body, [0, no_logs])[1]
+
+
+def on_blocks(run, batch_size):
+    """A Keras train function for the blocks of `stream`. Args: run: ManySteps; batch_size: int."""
+
+    def split(a):
+        return tf.reshape(a, [-1, batch_size, *a.shape[1:]])
+
+    def function(iterator):
+        full, count, short = next(iterator)
+        logs, count = None, int(count)
+        if count:
+            logs = run(_map(split, full), count)
+        if short is not None and _rows(short):
+            logs = run(_map(lambda a: a[None], short), 1)
+        return logs
+
+    return function
+
+
+def _rows(batch):
+    return next(a for a in tf.nest.flatten(batch) if a is not None).shape[0]
+
+
+def on_batches(run, steps_per_call, check):
+    """A Keras train function for any iterator of batches, which may be of different sizes.
+
+    Args:
+        run: ManySteps.
+        steps_per_call: int K, batches taken from the iterator at each call.
+        check: function that raises ValueError on a bad batch, on the host, before any of them is
+            used.
+    """
+
+    def function(iterator):
+        batches = list(itertools.islice(iterator, steps_per_call))
+        if not batches:
+            raise StopIteration
+        for batch in batches:
+            check(batch)
+        batches = [_map(tf.convert_to_tensor, batch) for batch in batches]
+        for _, group in itertools.groupby(batches, _signature):
+            group = list(group)
+            size = steps_per_call if len(group) > 1 else 1  # two programs, not one for each length
+            padded = group + group[-1:] * (size - len(group))
+            logs = run(_map(lambda *leaves: tf.stack(leaves), *padded), len(group))
+        return logs
+
+    return function
+
+
+def _signature(batch):
+    return [None if a is None else (a.shape, a.dtype) for a in tf.nest.flatten(batch)]
+
+
+def one_by_one(step, steps_per_call, check):
+    """A Keras train or test function that takes batches one at a time. Args: as in `on_batches`."""
+
+    def function(iterator):
+        logs = None
+        for batch in itertools.islice(iterator, steps_per_call):
+            check(batch)
+            logs = step(batch)
+        if logs is None:
+            raise StopIteration
+        return logs
+
+    return function

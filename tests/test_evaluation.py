@@ -1,0 +1,47 @@
+"""Evaluation against closed forms: the curve of L_K, the gap and its parts, error bars."""
+
+import numpy as np
+import pytest
+from requirements_of_a_model import linear_pair, small_data, small_model
+
+from cvae_tf import CVAE1, CVAE3, VAE, evaluation
+from cvae_tf.oracle import kl_diagonal
+
+
+@pytest.mark.parametrize("model_class", [VAE, CVAE1, CVAE3])
+def test_the_curve_rises_for_every_example(model_class):
+    """Jensen on groups of the same weights, (2.6): no tolerance but rounding."""
+    model, data = small_model(model_class), small_data(model_class)
+    curve = np.stack(list(evaluation.importance_weighted_curve(model, *data).values()))
+    assert curve.shape == (7, len(data[0]))
+    assert np.all(np.diff(curve, axis=0) > -1e-5)
+    assert np.all(np.diff(curve.mean(1)) > 0)
+    with pytest.raises(ValueError, match="divide"):
+        evaluation.importance_weighted_curve(model, *data, sizes=(3, 8))
+
+
+def test_the_gap_is_split_where_it_should_be():
+    """Linear-Gaussian, (2.7): the best diagonal Gaussian is known, so both parts are."""
+    model, truth, data, oracle_data = linear_pair(CVAE1, near=True, x=4, y=3, z=2)
+    mean, covariance = truth.posterior(*oracle_data)
+    best_scale = 1 / np.sqrt(np.diag(np.linalg.inv(covariance)))
+    approximation = truth.kl_to_posterior(mean, best_scale, *oracle_data)
+    q = model.posterior(*data)
+    amortisation = truth.kl_to_posterior(q.mean(), q.stddev(), *oracle_data) - approximation
+    gap = evaluation.gap(model, *data, num_samples=20_000)
+    np.testing.assert_allclose(gap.log_likelihood, truth.log_evidence(*oracle_data), atol=0.05)
+    assert gap.approximation.mean() == pytest.approx(approximation.mean(), abs=0.02)
+    assert gap.amortisation.mean() == pytest.approx(amortisation.mean(), abs=0.02)
+    assert amortisation.mean() > 0.05, "the network's q must be worse than the best"
+    assert kl_diagonal(mean, best_scale, mean, best_scale) == pytest.approx(0)
+
+
+def test_estimates_have_their_standard_error():
+    values = np.random.default_rng(0).normal(3, 2, 400)
+    estimate = evaluation.estimate(values)
+    assert estimate.mean == pytest.approx(values.mean())
+    assert estimate.standard_error == pytest.approx(values.std(ddof=1) / 20)
+    assert estimate.count == 400 and "nats (N = 400)" in str(estimate)
+    model, data = small_model(CVAE1), small_data(CVAE1)
+    by_function = evaluation.log_likelihood(model, *data, num_samples=50)
+    assert by_function.mean == pytest.approx(model.log_likelihood(*data, num_samples=50).mean())

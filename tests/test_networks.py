@@ -1,0 +1,58 @@
+"""Factories: one input per parent, sample axes folded and unfolded, the course's image sizes."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from requirements_of_a_model import GRAPH
+
+from cvae_tf import CVAE1, CVAE3, GSNN, VAE, networks
+from cvae_tf.checks import parents
+from cvae_tf.distributions import Bernoulli, Gaussian
+
+
+@pytest.mark.parametrize("model_class", GRAPH)
+def test_inputs_read_like_the_conditioning_bar(model_class):
+    sizes = {name: 5 + i for i, name in enumerate(sorted({*parents(model_class.factors), "z"}))}
+    nets = networks.mlps(model_class, hidden=(7,), family=Gaussian("network"), **sizes)
+    for name, net in nets.items():
+        wanted = parents(getattr(model_class, name.removesuffix("_net")))
+        assert tuple(tensor.name for tensor in net.inputs) == wanted
+        assert [tensor.shape[1] for tensor in net.inputs] == [sizes[parent] for parent in wanted]
+        assert (
+            net.output_shape[1]
+            == 2 * sizes[model_class.observed if name == "likelihood_net" else "z"]
+        )
+
+
+def test_apply_broadcasts_sample_axes():
+    """Folding [L, B] into one axis gives what a loop over samples gives."""
+    net = networks.mlp([3, 2], (8,), (4, 5, 1), activation="tanh")
+    rng = np.random.default_rng(0)
+    y, z = rng.normal(size=(6, 3)).astype("float32"), rng.normal(size=(7, 6, 2)).astype("float32")
+    folded = networks.apply(net, y, z)
+    assert folded.shape == (7, 6, 4, 5, 1)
+    for sample, output in zip(z, folded, strict=True):
+        np.testing.assert_allclose(output, net([tf.constant(y), tf.constant(sample)]), rtol=1e-5)
+    shared = networks.apply(net, y, z[:, :1])
+    assert shared.shape == (7, 6, 4, 5, 1)
+    np.testing.assert_allclose(shared[:, 0], folded[:, 0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (60, 64, 1), (32, 32, 3)], ids=str)
+@pytest.mark.parametrize("model_class", [VAE, CVAE1, CVAE3, GSNN])
+def test_convolutional_networks_fit_the_image(model_class, shape):
+    """For an image given by a label, and for an image given by an image."""
+    sizes = {"x": shape, "z": 3}
+    if "y" in parents(model_class.factors):
+        sizes["y"] = 10 if model_class is CVAE1 else shape
+    family = Bernoulli()
+    nets = networks.convs(model_class, filters=4, hidden=8, family=family, **sizes)
+    model = model_class(**nets, family=family)
+    rng = np.random.default_rng(0)
+    data = [
+        rng.uniform(size=(2, *np.atleast_1d(sizes[name]))).astype("float32")
+        for name in model.data_names
+    ]
+    bound = model.bound(*data)
+    assert bound.value.shape == (2,) and np.isfinite(bound.value).all()
+    assert model.shapes[model.observed] == shape

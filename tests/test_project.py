@@ -1,0 +1,428 @@
+"""What holds the project together: equation numbers, notebooks and their twins, pins, imports.
+
+Each checker is a function that returns what it finds wrong, and is itself shown to find it.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import re
+import subprocess
+import sys
+import tokenize
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARY = sorted((ROOT / "cvae_tf").glob("**/*.py"))
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), *(ROOT / "data").glob("*.md")]
+)
+LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+NOTEBOOKS = sorted(
+    path
+    for path in (ROOT / "notebooks").glob("**/*.ipynb")
+    if ".ipynb_checkpoints" not in path.parts
+)
+EQUATIONS = ROOT / "docs" / "equations.md"
+
+
+def named(paths):
+    return {"argvalues": paths, "ids": [str(path.relative_to(ROOT)) for path in paths]}
+
+
+# --- Equations -----------------------------------------------------------------------------------
+
+# (2.3), and lists such as (2.2, 2.3) or (5.5)-(5.6). Not a call's argument, f(1.5), and no number
+# with a leading or trailing zero, (0.5) or (2.0): sections and equations are counted from 1.
+CITATION = re.compile(
+    r"(?<![\w)\]}])\(((?:10|[1-9])\.[1-9]\d?(?:\s*(?:,|;|–|-|and|to)\s*(?:10|[1-9])\.[1-9]\d?)*)\)"
+)
+TAG = re.compile(r"\\tag\{([^}]*)\}")
+
+
+def citations(text: str) -> list[str]:
+    """The equation numbers that a text cites."""
+    return [n for group in CITATION.findall(text) for n in re.findall(r"\d+\.\d+", group)]
+
+
+def without_code(markdown: str) -> str:
+    """Markdown without fenced and inline code, and without doctest lines."""
+    markdown = re.sub(r"^(\s*)(```|~~~).*?^\s*\2", "", markdown, flags=re.M | re.S)
+    markdown = re.sub(r"`[^`\n]+`", "", markdown)
+    return re.sub(r"^\s*(>>>|\.\.\.) .*$", "", markdown, flags=re.M)
+
+
+def prose(source: str) -> str:
+    """The docstrings and comments of Python source: citations stand there, tuples elsewhere."""
+    parts = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            parts.append(without_code(ast.get_docstring(node) or ""))
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            parts.append(token.string)
+    return "\n".join(parts)
+
+
+def lesson_prose(notebook) -> str:
+    """The text cells of a notebook, and the comments and docstrings of its code."""
+    parts = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            parts.append(without_code(cell.source))
+        elif cell.cell_type == "code":
+            parts.append(prose(re.sub(r"^(\s*)[%!]", r"\1# %", cell.source, flags=re.M)))
+    return "\n".join(parts)
+
+
+def text_of(path: Path) -> str:
+    if path.suffix == ".py":
+        return prose(path.read_text(encoding="utf-8"))
+    if path.suffix == ".ipynb":
+        return lesson_prose(nbformat.read(path, as_version=4))
+    return without_code(path.read_text(encoding="utf-8"))
+
+
+def tags() -> list[str]:
+    return TAG.findall(EQUATIONS.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "text, cited",
+    [
+        ("the bound (1.2), and (5.5)–(5.6)", ["1.2", "5.5", "5.6"]),
+        ("as (2.2, 2.3) or (5.7; 5.8) say", ["2.2", "2.3", "5.7", "5.8"]),
+        ("a bogus citation (4.17)", ["4.17"]),
+        ("f(1.5), a step of (0.5), a weight (2.0), a factor (1.43 nats)", []),
+    ],
+)
+def test_citations_are_recognised(text, cited):
+    assert citations(text) == cited
+
+
+def test_only_prose_is_searched():
+    source = '"""Bound (1.1).\n\n>>> g((1.7))\n"""\nx = (1.5)  # by (1.3)\ny = "(1.9)"\n'
+    assert citations(prose(source)) == ["1.1", "1.3"]
+    assert citations(without_code("see (1.1)\n```\n(1.6)\n```\nand `(1.7)`")) == ["1.1"]
+
+
+def test_each_equation_has_one_tag():
+    found = tags()
+    assert found, f"no \\tag{{c.k}} in {EQUATIONS.name}"
+    assert [tag for tag, n in Counter(found).items() if n > 1] == []
+    for section, numbers in _by_section(found).items():
+        assert numbers == list(range(1, len(numbers) + 1)), f"section {section} skips or swaps"
+
+
+def _by_section(found):
+    sections = {}
+    for tag in found:
+        section, number = tag.split(".")
+        sections.setdefault(int(section), []).append(int(number))
+    return sections
+
+
+@pytest.mark.parametrize("path", **named(LIBRARY + DOCUMENTS + NOTEBOOKS))
+def test_each_citation_has_its_tag(path):
+    missing = sorted(set(citations(text_of(path))) - set(tags()))
+    assert missing == [], f"{path.name} cites what {EQUATIONS.name} does not have"
+
+
+def test_a_bogus_citation_is_found():
+    assert set(citations("by the bound (1.2) and the lemma (11.1), (3.9)")) - set(tags()) == {"3.9"}
+
+
+@pytest.mark.parametrize("path", **named(NOTEBOOKS))
+def test_each_tag_of_a_lesson_is_the_course_s(path):
+    notebook = nbformat.read(path, as_version=4)
+    used = [
+        tag
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for tag in TAG.findall(cell.source)
+    ]
+    assert sorted(set(used) - set(tags())) == []
+    assert [tag for tag, n in Counter(used).items() if n > 1] == [], "MathJax refuses a second one"
+
+
+# --- Notebooks -----------------------------------------------------------------------------------
+
+HOME = re.compile(r"(?<![\w.:/<-])(/(?:home|root|tmp|usr|var|opt|Users|mnt|work|private)/[\w.]+)")
+
+
+def is_blank_copy(path: Path) -> bool:
+    """A student's copy of an exercise is meant to be run by the student."""
+    return "exercises" in path.parts
+
+
+def cell_faults(notebook) -> list[str]:
+    """What a reader should not find in a stored notebook."""
+    faults = []
+    for number, cell in enumerate(notebook.cells, start=1):
+        if HOME.search(cell.source):
+            faults.append(f"cell {number}: a path of one machine in the source")
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        if cell.execution_count is None:
+            faults.append(f"cell {number}: never executed, so nbval compares nothing")
+        expected_error = "raises-exception" in cell.metadata.get("tags", [])
+        for output in cell.outputs:
+            if output.output_type == "error" and not expected_error:
+                faults.append(f"cell {number}: stores the error {output.ename}")
+            if output.get("name") == "stderr":
+                faults.append(f"cell {number}: shows stderr: {output.text[:60]!r}")
+            text = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
+            if output.output_type != "error" and HOME.search(text):
+                faults.append(f"cell {number}: a path of one machine in the output")
+            if re.search(r" at 0x[0-9a-f]{6,}", text):
+                faults.append(f"cell {number}: an address that changes from run to run")
+            for kind in output.get("data", {}):
+                if kind.startswith("image/"):
+                    alt = output.metadata.get(kind, {}).get("alt", "")
+                    if len(alt.split()) < 3:
+                        faults.append(f"cell {number}: a picture without an alt text")
+    return faults
+
+
+def test_there_are_lessons():
+    numbers = [int(path.name[:2]) for path in LESSONS]
+    assert numbers and numbers == list(range(1, len(numbers) + 1)), "in order, without a hole"
+
+
+@pytest.mark.parametrize("path", **named([p for p in NOTEBOOKS if not is_blank_copy(p)]))
+def test_stored_notebook_is_fit_to_read(path):
+    assert cell_faults(nbformat.read(path, as_version=4)) == []
+
+
+def test_faults_are_found():
+    code = nbformat.v4.new_code_cell
+    out = nbformat.v4.new_output
+    picture = {"image/png": "", "text/plain": "<Figure>"}
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            code("1"),
+            code("2", execution_count=1, outputs=[out("stream", name="stderr", text="W0000")]),
+            code(
+                "3", execution_count=2, outputs=[out("error", ename="E", evalue="", traceback=[])]
+            ),
+            code("4", execution_count=3, outputs=[out("display_data", picture)]),
+            code("open('/home/someone/x.npz')", execution_count=4),
+            code(
+                "5",
+                execution_count=5,
+                outputs=[
+                    out(
+                        "display_data",
+                        picture,
+                        metadata={"image/png": {"alt": "A bound that rises to its limit"}},
+                    )
+                ],
+            ),
+        ]
+    )
+    found = [int(re.match(r"cell (\d)", fault)[1]) for fault in cell_faults(notebook)]
+    assert found == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("path", **named(LESSONS))
+def test_lesson_checks_itself(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    compared = [
+        cell
+        for cell in code
+        if re.search(r"^\s*#+\s*NBVAL_CHECK_OUTPUT\s*$", cell.source, flags=re.M)
+        or "nbval-check-output" in cell.metadata.get("tags", [])
+    ]
+    assert compared, "no cell says NBVAL_CHECK_OUTPUT: nbval compares nothing"
+    assert all(cell.outputs for cell in compared), "NBVAL_CHECK_OUTPUT on a cell without output"
+    assert any(re.search(r"^\s*assert\b|\.assert_\w+\(", c.source, flags=re.M) for c in code)
+
+
+def twin_of(path: Path) -> Path:
+    return path.parent / "text" / f"{path.stem}.py"
+
+
+@pytest.mark.parametrize("path", **named(NOTEBOOKS))
+def test_text_twin_agrees_cell_for_cell(path):
+    import jupytext
+
+    twin = twin_of(path)
+    assert twin.exists(), f"{twin.relative_to(ROOT)} is missing: `make notebooks` starts from it"
+    stored, text = nbformat.read(path, as_version=4), jupytext.read(twin)
+
+    def contents(notebook):
+        return [
+            (cell.cell_type, cell.source.strip(), sorted(cell.metadata.get("tags", [])))
+            for cell in notebook.cells
+        ]
+
+    for number, (a, b) in enumerate(zip(contents(stored), contents(text), strict=False), start=1):
+        assert a == b, f"cell {number} differs"
+    assert len(stored.cells) == len(text.cells)
+
+
+def test_each_text_twin_has_its_notebook():
+    twins = sorted((ROOT / "notebooks").glob("**/text/*.py"))
+    orphans = [t.name for t in twins if not (t.parent.parent / f"{t.stem}.ipynb").exists()]
+    assert orphans == []
+
+
+# --- Pins ----------------------------------------------------------------------------------------
+
+
+def pins() -> dict[str, Requirement]:
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    found = [Requirement(line) for line in lines]
+    return {canonicalize_name(requirement.name): requirement for requirement in found}
+
+
+def ranges() -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    return [Requirement(line) for lines in lists for line in lines]
+
+
+def test_every_pin_is_exact():
+    for requirement in pins().values():
+        operators = [specifier.operator for specifier in requirement.specifier]
+        assert operators == ["=="] and requirement.url is None, str(requirement)
+        assert "*" not in str(requirement.specifier)
+
+
+def test_one_tensorflow():
+    distributions = {
+        name
+        for name in pins()
+        if re.fullmatch(
+            r"(tensorflow|tf-nightly|intel-tensorflow)"
+            r"(-(cpu|gpu|intel|macos|metal|rocm|cpu-aws))?",
+            name,
+        )
+    }
+    assert distributions == {"tensorflow"}
+
+
+def test_requirements_name_packages_only():
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert "pip-compile" in text.split("absl-py")[0], "the header says how the file is made"
+    for forbidden in (
+        "://",
+        "--index-url",
+        "--extra-index-url",
+        "--find-links",
+        "--trusted-host",
+        " @ ",
+        "/",
+    ):
+        assert forbidden not in text, forbidden
+
+
+@pytest.mark.parametrize("requirement", ranges(), ids=str)
+def test_range_admits_the_pin(requirement):
+    pin = pins().get(canonicalize_name(requirement.name))
+    assert pin is not None, "not compiled into requirements.txt: `make requirements`"
+    (specifier,) = pin.specifier
+    assert requirement.specifier.contains(specifier.version, prereleases=True)
+
+
+# --- The package ---------------------------------------------------------------------------------
+
+IMPORT = """
+import builtins, json, sys
+plain, asked = builtins.__import__, []
+
+def watched(name, globals=None, *rest, **more):
+    if (globals or {}).get("__name__", "").partition(".")[0] == "cvae_tf":
+        asked.append(name.partition(".")[0])
+    return plain(name, globals, *rest, **more)
+
+builtins.__import__ = watched
+import cvae_tf
+print(json.dumps(sorted(set(asked))))
+"""
+
+
+def test_import_asks_for_nothing_that_only_lessons_use():
+    """Keras itself may load scikit-learn where it is installed; the question is what we ask for."""
+    done = subprocess.run([sys.executable, "-c", IMPORT], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    asked = set(json.loads(done.stdout.splitlines()[-1]))
+    assert asked & {"matplotlib", "sklearn", "daft", "IPython", "ipywidgets", "pandas"} == set()
+
+
+# --- The course builder --------------------------------------------------------------------------
+
+
+def build_course(folder: Path, notebooks: dict[str, list]) -> subprocess.CompletedProcess:
+    lessons = folder / "lessons"
+    lessons.mkdir()
+    for name, cells in notebooks.items():
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), lessons / f"{name}.ipynb")
+    return subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "tools" / "course.py"),
+            str(lessons),
+            "--output",
+            str(folder / "pages"),
+            "--timeout",
+            "60",
+        ],
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_course_says_which_cell_fails(tmp_path):
+    text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    done = build_course(
+        tmp_path,
+        {
+            "01_sound": [text("# Sound\n\nDoes $1 + 1$ make two?"), code("print(1 + 1)")],
+            "02_broken": [text("# Broken"), code("x = 0"), code("\ny = 1 / x\nz = 2"), code("y")],
+        },
+    )
+    assert done.returncode == 1
+    assert "02_broken: cell 3 (y = 1 / x): ZeroDivisionError: division by zero" in done.stderr
+    assert re.search(r"01_sound .* ok", done.stdout), "the others still finish"
+    assert "stopped at cell 3" in (tmp_path / "pages" / "index.html").read_text()
+
+
+@pytest.mark.slow
+def test_course_pages_need_no_network(tmp_path):
+    text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    show = (
+        "from base64 import b64decode\n"
+        "from IPython.display import display\n"
+        "pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZF"
+        "QAAAAABJRU5ErkJggg=='\n"
+        "display({'image/png': pixel}, raw=True,"
+        " metadata={'image/png': {'alt': 'One pixel, alone'}})"
+    )
+    cells = [text("# Tagged\n\nWhat is $x$?\n\n$$x = 1 \\tag{1.1}$$"), code(show)]
+    done = build_course(tmp_path, {"01_tagged": cells})
+    assert done.returncode == 0, done.stderr
+    pages = tmp_path / "pages"
+    assert (pages / "mathjax.js").stat().st_size > 1e6
+    for page in (pages / "index.html", pages / "01_tagged.html"):
+        markup = page.read_text(encoding="utf-8")
+        assert re.findall(r"""(?:src|href)=["'](?:https?:)?//|url\(["']?https?:""", markup) == []
+        assert "import(" not in markup and "@import" not in markup
+        assert 'alt="One pixel, alone"' in markup
+        assert 'src="mathjax.js"' in markup
+    assert "What is $x$?" in (pages / "index.html").read_text()
+    assert r"\tag{1.1}" in (pages / "01_tagged.html").read_text()
+    stored = nbformat.read(tmp_path / "lessons" / "01_tagged.ipynb", as_version=4)
+    assert stored.cells[1].outputs == [], "the notebook itself is left alone"

@@ -1,0 +1,119 @@
+"""Run lessons from their text twins and store them as notebooks, outputs and all.
+
+    python tools/sync.py           every lesson
+    python tools/sync.py 01 02     the lessons whose names begin so
+
+The twin notebooks/text/NN_name.py is what an author edits; notebooks/NN_name.ipynb is what it
+gives. Nothing that changes from run to run (identifiers, times, versions) is stored, so that a
+difference in a notebook is a difference in the lesson.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import sys
+from collections import Counter
+from pathlib import Path
+
+import jupytext
+import nbformat
+from lessons import ROOT, Run, execute, execute_all, prepare_environment
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+LANGUAGE = {
+    "name": "python",
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "pygments_lexer": "ipython3",
+}
+
+
+def sources(notebook) -> list[tuple[str, str]]:
+    return [(cell.cell_type, cell.source.strip()) for cell in notebook.cells]
+
+
+def read_twin(twin: Path) -> nbformat.NotebookNode:
+    """The notebook that a text twin stands for, each cell named by what it says."""
+    notebook = jupytext.read(twin)
+    seen = Counter()
+    for cell in notebook.cells:
+        digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
+        seen[digest] += 1
+        cell["id"] = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+        cell["metadata"] = {k: v for k, v in cell.metadata.items() if k == "tags"}
+    notebook["metadata"] = {"kernelspec": KERNEL, "language_info": LANGUAGE}
+    notebook["nbformat"], notebook["nbformat_minor"] = 4, 5
+    return nbformat.from_dict(notebook)
+
+
+def edited_in_notebook(twin: Path, stored: Path) -> bool:
+    """Whether storing the twin's cells would overwrite younger ones."""
+    if not stored.exists() or stored.stat().st_mtime <= twin.stat().st_mtime:
+        return False
+    return sources(nbformat.read(stored, as_version=4)) != sources(jupytext.read(twin))
+
+
+def store(run: Run, stored: Path) -> None:
+    run.notebook["metadata"] = {"kernelspec": KERNEL, "language_info": LANGUAGE}
+    for cell in run.notebook.cells:
+        for output in cell.get("outputs", []):
+            output.pop("transient", None)
+    nbformat.validate(run.notebook)
+    nbformat.write(run.notebook, stored)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="beginnings of names, such as 01 (default: all)")
+    parser.add_argument(
+        "--notebooks",
+        type=Path,
+        default=ROOT / "notebooks",
+        help="folder of the notebooks; the twins lie in its text/",
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="lessons at a time (default: 2)")
+    parser.add_argument(
+        "--timeout", type=float, default=600, help="seconds that one cell may take (default: 600)"
+    )
+    options = parser.parse_args()
+
+    twins = sorted((options.notebooks / "text").glob("[0-9][0-9]_*.py"))
+    if options.names:
+        twins = [twin for twin in twins if twin.stem.startswith(tuple(options.names))]
+    if not twins:
+        print(
+            f"No text twin NN_name.py to run in {options.notebooks / 'text'}"
+            + (f" that begins with {' or '.join(options.names)}." if options.names else "."),
+            file=sys.stderr,
+        )
+        return 1
+    for twin in twins:
+        stored = options.notebooks / f"{twin.stem}.ipynb"
+        if edited_in_notebook(twin, stored):
+            print(
+                f"{stored.name} was edited after its twin. Bring the edits over first:\n"
+                f"  .venv/bin/jupytext --to py:percent --output notebooks/text/{twin.name} "
+                f"notebooks/{stored.name}\nor, to drop them, `touch` the twin.",
+                file=sys.stderr,
+            )
+            return 1
+
+    def finished(run: Run) -> None:
+        if run.failure:
+            print(f"{run.name}: not stored; stopped at {run.failure}", file=sys.stderr, flush=True)
+        else:
+            store(run, options.notebooks / f"{run.name}.ipynb")
+            print(f"{run.name}: stored, {run.seconds:.0f} s", flush=True)
+
+    prepare_environment(options.jobs)
+    tasks = [
+        execute(twin.stem, read_twin(twin), options.notebooks, options.timeout) for twin in twins
+    ]
+    runs = asyncio.run(execute_all(tasks, options.jobs, finished))
+    return 1 if any(run.failure for run in runs) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
