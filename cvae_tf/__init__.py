@@ -2,13 +2,14 @@
 
 import importlib
 
-from cvae_tf import distributions, estimators, networks, noise
+from cvae_tf import distributions, estimators, networks, noise, penalties
 from cvae_tf.conditional import CMMA, CVAE1, CVAE2, CVAE3, CVAE4, GSNN
+from cvae_tf.semi_supervised import M1, M2, StackedM2
 from cvae_tf.vae import VAE
 
 __version__ = "0.1.0"
 
-_LAZY = ("datasets", "evaluation", "oracle", "plotting")
+_LAZY = ("datasets", "diagnostics", "evaluation", "oracle", "plotting")
 
 __all__ = [
     "CMMA",
@@ -17,11 +18,15 @@ __all__ = [
     "CVAE3",
     "CVAE4",
     "GSNN",
+    "M1",
+    "M2",
+    "StackedM2",
     "VAE",
     "distributions",
     "estimators",
     "networks",
     "noise",
+    "penalties",
     *_LAZY,
 ]
 

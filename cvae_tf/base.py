@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from cvae_tf import checks, noise, training
-from cvae_tf.distributions import Bernoulli, Gaussian, standard_normal
-from cvae_tf.estimators import SGVBB, log_weights, reparameterise
+from cvae_tf.distributions import Bernoulli, Gaussian, draw, standard_normal
+from cvae_tf.estimators import SGVBB
 
 EVALUATION_BATCH = 1024  # evaluation's numbers do not depend on its batch size
 _SAMPLES_PER_CHUNK = 100
@@ -33,7 +33,10 @@ class LatentVariableModel(keras.Model, abc.ABC):
         posterior_net, prior_net, likelihood_net: built Keras models, one for each factor that has
             parents; their inputs are the parents, in the order of the factor's arguments.
         family: the likelihood's family (default `Bernoulli()`); one instance per model.
+        prior_family: the prior's family, for one richer than a Gaussian (`MixtureOfGaussians`).
         estimator: which estimator of the bound training uses (default `SGVBB()`).
+        penalty: a weighting of the bound's terms for training, (7.3)–(7.5), from `penalties`; the
+            plain ELBO is logged all the same.
         seed: int; with the optimiser's step it determines all noise and the order of the data.
         **kwargs: Keras's own, such as `name`.
 
@@ -44,6 +47,7 @@ class LatentVariableModel(keras.Model, abc.ABC):
     """
 
     observed = "x"
+    integer_variables = ()  # those that are labels, −1 for unknown, where networks see them one-hot
 
     def __init__(
         self,
@@ -52,7 +56,9 @@ class LatentVariableModel(keras.Model, abc.ABC):
         posterior_net=None,
         prior_net=None,
         family=None,
+        prior_family=None,
         estimator=None,
+        penalty=None,
         seed=0,
         **kwargs,
     ):
@@ -70,10 +76,15 @@ class LatentVariableModel(keras.Model, abc.ABC):
         if not family.built:
             family.build(likelihood_net.output_shape)
         self.latent = Gaussian(scale="network", dtype=self.dtype_policy, name="latent")
-        self.shapes = checks.variable_shapes(self, nets, family)
-        self.latent_dim = self.shapes["z"][0]
-        self.latent.build((None, 2 * self.latent_dim))
+        self.prior_family = self.latent if prior_family is None else prior_family
+        for net, made_by in ((posterior_net, self.latent), (prior_net, self.prior_family)):
+            if net is not None and not made_by.built:
+                made_by.build(net.output_shape)
+        self.shapes = checks.variable_shapes(self, nets, family, self.prior_family)
+        self.latent_dim = self.shapes.get("z", (0,))[0]  # 0: nothing is latent
         self.estimator = SGVBB() if estimator is None else estimator
+        self.penalty = penalty
+        checks.check_compatible(self)
         self.seed = int(seed)
         self.data_names = checks.parents(self.factors)
         self._loss_mean = keras.metrics.Mean(name="loss")
@@ -130,17 +141,26 @@ class LatentVariableModel(keras.Model, abc.ABC):
         return self.estimator(*self.factors(*data), noise)
 
     def objective(self, *data, noise):
-        """What training minimises, per example: minus the bound. Override it for another objective.
+        """What training minimises, per example: minus the bound, (7.3)–(7.5) with a penalty.
+
+        Override it for another objective.
 
         Args:
             *data: x or (x, y), [B, …].
-            noise: ε, [L, B, d].
+            noise: ε, [L, B, d]; where the penalty draws too, its samples follow.
 
         Returns:
             (loss [B] in nats, Bound whose plain ELBO is logged).
         """
-        bound = self.bound(*data, noise=noise)
-        return -bound.value, bound
+        q, prior, log_likelihood = self.factors(*data)
+        bound = self.estimator(q, prior, log_likelihood, noise[: self.estimator.num_samples])
+        return self.penalised(bound, q, prior, noise), bound
+
+    def penalised(self, bound, q, prior, noise):
+        """Minus the bound, or what the penalty makes of its terms, [B]."""
+        if self.penalty is None:
+            return -bound.value
+        return self.penalty(bound, q, prior, noise[self.estimator.num_samples :])
 
     def call(self, data, noise, training=None):
         """The objective inside Keras's call context, so that the networks know they train."""
@@ -175,6 +195,15 @@ class LatentVariableModel(keras.Model, abc.ABC):
             dtype=self.compute_dtype,
         )
 
+    def _noise_with_penalty(self, epsilon, purpose, step, first_row):
+        """ε of the estimator, followed by the penalty's own."""
+        if self.penalty is None or not self.penalty.num_draws:
+            return epsilon
+        own = self._noise(
+            tf.shape(epsilon)[1], f"{purpose}: penalty", step, first_row, self.penalty.num_draws
+        )
+        return tf.concat([epsilon, own], 0)
+
     # AEVB -------------------------------------------------------------------------------------
 
     def train_step(self, data):
@@ -185,8 +214,12 @@ class LatentVariableModel(keras.Model, abc.ABC):
         """
         *data, weights = self._unpack(data)
         batch_size = tf.shape(data[0])[0]
+        first_row, _ = _place_in_global_batch(batch_size)
+        epsilon = self._noise_with_penalty(
+            self.training_noise(batch_size), "training", self.optimizer.iterations, first_row
+        )
         with tf.GradientTape() as tape:
-            losses, bound = self(tuple(data), self.training_noise(batch_size), training=True)
+            losses, bound = self(tuple(data), epsilon, training=True)
             loss = self._mean_loss(losses, weights)
             scaled = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
@@ -201,7 +234,10 @@ class LatentVariableModel(keras.Model, abc.ABC):
         batch_size = tf.shape(data[0])[0]
         first_row, global_size = _place_in_global_batch(batch_size)
         start = tf.identity(self._rows_seen)
-        epsilon = self.evaluation_noise(batch_size, start + tf.cast(first_row, tf.int64))
+        first_row = start + tf.cast(first_row, tf.int64)
+        epsilon = self._noise_with_penalty(
+            self.evaluation_noise(batch_size, first_row), "evaluation", 0, first_row
+        )
         losses, bound = self(tuple(data), epsilon, training=False)
         self._rows_seen.assign(start + tf.cast(global_size, tf.int64))
         return self._log(losses, bound, weights)
@@ -306,7 +342,8 @@ class LatentVariableModel(keras.Model, abc.ABC):
         num_rows = data[0].shape[0]
 
         def add_chunk(chunk, total):
-            epsilon = noise.normal(
+            z = draw(
+                q,
                 per_chunk,
                 num_rows,
                 self.latent_dim,
@@ -315,10 +352,9 @@ class LatentVariableModel(keras.Model, abc.ABC):
                 first_row=first_row,
                 dtype=self.compute_dtype,
             )
+            log_w = log_likelihood(z)
             if importance:
-                log_w, _ = log_weights(q, prior, log_likelihood, epsilon)
-            else:
-                log_w = log_likelihood(reparameterise(q, epsilon))
+                log_w += prior.log_prob(z) - q.log_prob(z)
             counted = chunk * per_chunk + tf.range(per_chunk) < num_samples
             log_w = tf.where(counted[:, None], log_w, -np.inf)
             return chunk + 1, tf.reduce_logsumexp(tf.concat([log_w, total[None]], 0), 0)
@@ -346,14 +382,14 @@ class LatentVariableModel(keras.Model, abc.ABC):
         else:
             checks.check_values(self, condition, np.asarray(given), "generate")
             num_rows, variables = len(given), {condition: self.tensor(given)}
-        epsilon = noise.normal(
+        variables["z"] = draw(
+            self._factor("prior", variables),
             1,
             num_rows,
             self.latent_dim,
             key=noise.key(seed, "generation"),
             dtype=self.compute_dtype,
-        )
-        variables["z"] = reparameterise(self._factor("prior", variables), epsilon)[0]
+        )[0]
         p = self._factor("likelihood", variables)
         if sample:
             return p.sample(seed=[seed, num_rows]).numpy()
@@ -385,16 +421,16 @@ class LatentVariableModel(keras.Model, abc.ABC):
     def mean_over_prior(self, given, num_samples, seed=0):
         """(1/S) Σ_s E[observed | z_s, given], z_s ~ p(z|given), one set of ε for all examples."""
         variables = {self._condition_name(): given}
-        epsilon = noise.normal(
+        z = draw(
+            self._factor("prior", variables),
             num_samples,
             1,
             self.latent_dim,
             key=noise.key(seed, "prediction"),
             dtype=self.compute_dtype,
         )
-        prior = self._factor("prior", variables)
         shape = tf.concat([[num_samples], tf.shape(given)[:1], [self.latent_dim]], 0)
-        variables["z"] = tf.broadcast_to(reparameterise(prior, epsilon), shape)
+        variables["z"] = tf.broadcast_to(z, shape)
         return tf.reduce_mean(self._factor("likelihood", variables).mean(), 0)
 
     # Keras: compile, fit, evaluate, saving ------------------------------------------------------
@@ -644,9 +680,14 @@ class LatentVariableModel(keras.Model, abc.ABC):
 
     def get_config(self):
         config = super().get_config()
-        for name in ("posterior_net", "prior_net", "likelihood_net", "family", "estimator"):
-            if getattr(self, name) is not None:
-                config[name] = keras.saving.serialize_keras_object(getattr(self, name))
+        parts = (
+            *("posterior_net", "prior_net", "likelihood_net"),
+            *("family", "prior_family", "estimator", "penalty"),
+        )
+        for name in parts:
+            part = getattr(self, name)
+            if part is not None and not (name == "prior_family" and part is self.latent):
+                config[name] = keras.saving.serialize_keras_object(part)
         return {**config, "seed": self.seed}
 
     @classmethod

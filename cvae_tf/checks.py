@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cvae_tf.distributions import Family, check_finite
+from cvae_tf.distributions import Family, Gaussian, check_finite
+from cvae_tf.estimators import SGVBB, Estimator, ImportanceWeighted
 from cvae_tf.networks import FACTORS
+from cvae_tf.penalties import MMD, FreeBits, Penalty
 
 
 def parents(method):
@@ -73,7 +75,7 @@ def check_networks(model_class, nets, family):
         )
 
 
-def variable_shapes(model, nets, family):
+def variable_shapes(model, nets, family, prior_family):
     """The event shape of every variable, read off the networks, which must agree.
 
     Returns:
@@ -110,14 +112,52 @@ def variable_shapes(model, nets, family):
         if factor == "likelihood":
             note(model.observed, family.event_shape, f"{factor}_net's output")
         else:
-            size = net.output_shape[-1]
-            if len(net.output_shape) != 2 or size % 2:
+            made_by = prior_family if factor == "prior" else model.latent
+            if len(net.output_shape) != 2:
                 raise ValueError(
                     f"{factor}_net has output shape {net.output_shape}. Expected (None, 2 × latent "
                     "dimensions): a mean and a raw scale for each."
                 )
-            note("z", (size // 2,), f"{factor}_net's output")
+            note("z", (made_by.event_size(net.output_shape[1]),), f"{factor}_net's output")
     return {variable: shape for variable, (shape, _) in found.items()}
+
+
+def check_compatible(model):
+    """Check that the estimator and the penalty can work with the model's prior.
+
+    Raises:
+        TypeError: if a part is of the wrong kind.
+        ValueError: if the prior has no closed-form KL where one is needed.
+    """
+    if not isinstance(model.estimator, Estimator):
+        raise TypeError(
+            f"Received estimator={model.estimator!r}. Expected an estimator, such as "
+            f"estimators.SGVBB()."
+        )
+    if model.penalty is not None and not isinstance(model.penalty, Penalty):
+        raise TypeError(
+            f"Received penalty={model.penalty!r}. Expected a penalty, such as penalties.Beta(4.0)."
+        )
+    if isinstance(model.penalty, Penalty) and isinstance(model.estimator, ImportanceWeighted):
+        raise ValueError(
+            "Received a penalty and the ImportanceWeighted estimator. A penalty weights the "
+            "terms of "
+            "the plain bound: use SGVBA or SGVBB with it."
+        )
+    if isinstance(model.prior_family, Gaussian):
+        return
+    if model.prior_net is None or getattr(model, "posterior", None) is None:
+        raise ValueError(
+            f"Received prior_family={model.prior_family!r}, but {type(model).__name__} has no "
+            f"prior "
+            "network beside its posterior. Leave prior_family out, or use CVAE1, CVAE3 or CMMA."
+        )
+    if isinstance(model.estimator, SGVBB) or isinstance(model.penalty, FreeBits | MMD):
+        raise ValueError(
+            "A mixture prior has no closed-form KL and no single mean. Use estimators.SGVBA(), "
+            "which needs none, or estimators.SGVBMixture(), the bound (10.1), and no FreeBits "
+            "or MMD."
+        )
 
 
 def check_values(model, name, values, where):
@@ -134,6 +174,8 @@ def check_values(model, name, values, where):
     """
     label, shape = f"{name} (in {where})", tuple(values.shape)
     expected = model.shapes[name]
+    if name in model.integer_variables:
+        return check_labels(values, expected[-1], label)
     if not shape or shape[0] == 0:
         raise ValueError(
             f"{label} is empty: its shape is {shape}. Expected (N, "
@@ -154,6 +196,33 @@ def check_values(model, name, values, where):
         model.family.check(values, label)
     else:
         check_finite(values, label)
+
+
+def check_labels(values, num_classes, label):
+    """Check integer labels [N]: −1 for unlabelled, or 0 to C − 1.
+
+    Args:
+        values: NumPy array or tensor.
+        num_classes: int C.
+        label: str for the message.
+
+    Raises:
+        ValueError: with what came, what was expected and how to fix it.
+    """
+    shape, expected = tuple(values.shape), f"integers [N] from −1 (unlabelled) to {num_classes - 1}"
+    if len(shape) != 1 or shape[0] == 0:
+        raise ValueError(
+            f"{label} has shape {shape}. Expected labels, {expected}."
+            + (" From one-hot rows: y.argmax(1)." if shape[1:] == (num_classes,) else "")
+        )
+    if not tf.as_dtype(values.dtype).is_integer:
+        raise ValueError(
+            f"{label} has dtype {tf.as_dtype(values.dtype).name}. Expected labels, {expected}: "
+            "y.astype(int), and −1 where a label is missing."
+        )
+    low, high = int(np.min(values)), int(np.max(values))
+    if low < -1 or high >= num_classes:
+        raise ValueError(f"{label} has labels from {low} to {high}. Expected {expected}.")
 
 
 def _shape_advice(name, shape, dtype, expected):

@@ -41,7 +41,7 @@ class CVAE1(LatentVariableModel):
 
     def prior(self, y):
         """p(z|y). Args: y [B, K]. Returns: distribution, batch [B], event [d]."""
-        return self.latent(apply(self.prior_net, y))
+        return self.prior_family(apply(self.prior_net, y))
 
     def posterior(self, x, y):
         """q(z|x,y). Args: x [B, D], y [B, K]. Returns: distribution, batch [B], event [d]."""
@@ -131,7 +131,7 @@ class CVAE3(LatentVariableModel):
 
     def prior(self, x):
         """p(z|x). Args: x [B, D]. Returns: distribution, batch [B], event [d]."""
-        return self.latent(apply(self.prior_net, x))
+        return self.prior_family(apply(self.prior_net, x))
 
     def posterior(self, x, y):
         """q(z|x,y). Args: x [B, D], y [B, K]. Returns: distribution, batch [B], event [d]."""
@@ -148,11 +148,13 @@ class CVAE3(LatentVariableModel):
     def objective(self, x, y, *, noise):
         """Minus the hybrid (5.4). Args, Returns: as in the base."""
         q, p, log_likelihood = self.factors(x, y)
-        cvae = self.estimator(q, p, log_likelihood, noise)  # (5.2)
+        epsilon = noise[: self.estimator.num_samples]
+        cvae = self.estimator(q, p, log_likelihood, epsilon)  # (5.2)
         if self.alpha == 1:
-            return -cvae.value, cvae
-        gsnn = self.estimator(p, p, log_likelihood, noise)  # (5.3)
-        return -(self.alpha * cvae.value + (1 - self.alpha) * gsnn.value), cvae  # (5.4)
+            return self.penalised(cvae, q, p, noise), cvae
+        gsnn = self.estimator(p, p, log_likelihood, epsilon)  # (5.3)
+        loss = self.alpha * self.penalised(cvae, q, p, noise)
+        return loss - (1 - self.alpha) * gsnn.value, cvae  # (5.4)
 
     def predictive(self, x, *, method="monte_carlo", num_samples=100, seed=0):
         r"""The predictive distribution's mean (for classes: the probabilities) by one of two rules.
@@ -203,7 +205,7 @@ class CMMA(LatentVariableModel):
 
     def prior(self, y):
         """p(z|y). Args: y [B, K]. Returns: distribution, batch [B], event [d]."""
-        return self.latent(apply(self.prior_net, y))
+        return self.prior_family(apply(self.prior_net, y))
 
     def posterior(self, x, y):
         """q(z|x,y). Args: x [B, D], y [B, K]. Returns: distribution, batch [B], event [d]."""
@@ -244,7 +246,7 @@ class GSNN(LatentVariableModel):
 
     def prior(self, x):
         """p(z|x). Args: x [B, D]. Returns: distribution, batch [B], event [d]."""
-        return self.latent(apply(self.prior_net, x))
+        return self.prior_family(apply(self.prior_net, x))
 
     def likelihood(self, x, z):
         """p(y|x,z). Args: x [B, D], z [..., B, d]. Returns: distribution, batch [..., B]."""

@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from cvae_tf import noise
+
 tfd = tfp.distributions
 
 
@@ -25,16 +27,25 @@ class Family(keras.layers.Layer, abc.ABC):
 
     params_per_dim = 1
 
+    def raw_size(self, size):
+        """How many raw numbers an event of `size` dimensions (on its last axis) takes."""
+        return self.params_per_dim * size
+
+    def event_size(self, raw_size):
+        """The inverse of `raw_size`. Raises: ValueError: if no event has so many raw numbers."""
+        size = next((n for n in range(1, raw_size + 1) if self.raw_size(n) == raw_size), None)
+        if size is None:
+            raise ValueError(
+                f"{type(self).__name__} takes {self.raw_size(1)}, {self.raw_size(2)}, … numbers "
+                f"for an event of 1, 2, … dimensions, but the network gives {raw_size} on its last "
+                "axis. Give the network an output of such a size."
+            )
+        return size
+
     def build(self, raw_shape):
         """Fix the event shape. Args: raw_shape: the network's output shape (None, …)."""
         *leading, last = raw_shape[1:]
-        if last % self.params_per_dim:
-            raise ValueError(
-                f"{type(self).__name__} takes {self.params_per_dim} numbers per dimension, but the "
-                f"network gives {last} on its last axis. Give the network an output of "
-                f"{self.params_per_dim} × the event's last dimension."
-            )
-        self.event_shape = (*leading, last // self.params_per_dim)
+        self.event_shape = (*leading, self.event_size(last))
 
     @abc.abstractmethod
     def call(self, raw):
@@ -230,3 +241,75 @@ def standard_normal(dim, dtype="float32"):
         tfd.Distribution with empty batch and event [d].
     """
     return tfd.Independent(tfd.Normal(tf.zeros([dim], dtype), tf.ones([], dtype)), 1)
+
+
+@keras.saving.register_keras_serializable("cvae_tf")
+class MixtureOfGaussians(Family):
+    r"""Σ_k π_k N(m_k, diag s_k²) over one vector: a richer prior p(z|·), section 10.
+
+    Raw output [K·(1 + 2d)] holds K logits, K means and K raw scales. Its KL from a Gaussian has no
+    closed form: train with `SGVBA` (2.2), which needs none, or with the bound (10.1),
+        `SGVBMixture`.
+
+    Args:
+        num_components: int K.
+        min_scale: float, the floor under the scales.
+
+    Example:
+        >>> MixtureOfGaussians(3)(tf.zeros([5, 15])).event_shape
+        TensorShape([2])
+    """
+
+    def __init__(self, num_components, *, min_scale=1e-4, **kwargs):
+        super().__init__(**kwargs)
+        if not (isinstance(num_components, int) and num_components >= 1):
+            raise ValueError(
+                f"Received num_components={num_components!r}. Expected an integer ≥ 1."
+            )
+        self.num_components = num_components
+        self.min_scale = min_scale
+
+    def raw_size(self, size):
+        return self.num_components * (1 + 2 * size)
+
+    def call(self, raw):
+        num, dim = self.num_components, self.event_shape[-1]
+        logits, loc, raw_scale = tf.split(raw, [num, num * dim, num * dim], axis=-1)
+        shape = tf.concat([tf.shape(raw)[:-1], [num, dim]], 0)
+        scale = self.min_scale + tf.nn.softplus(tf.reshape(raw_scale, shape))
+        components = tfd.Independent(tfd.Normal(tf.reshape(loc, shape), scale), 1)
+        return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
+
+    def check(self, values, name):
+        check_finite(values, name)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_components": self.num_components,
+            "min_scale": self.min_scale,
+        }
+
+
+def draw(distribution, num_samples, num_rows, dim, *, key, **where):
+    r"""z ~ N(μ, diag σ²) or a mixture of such, as a function of (key, step, row).
+
+    Args:
+        distribution: over z, batch [B] or empty, event [d].
+        num_samples, num_rows, dim: L, B and d.
+        key, **where: see `noise.normal`.
+
+    Returns:
+        z, [L, B, d].
+    """
+    epsilon = noise.normal(num_samples, num_rows, dim, key=key, **where)
+    if not isinstance(distribution, tfd.MixtureSameFamily):
+        return distribution.mean() + distribution.stddev() * epsilon
+    # The component, by inverting its distribution function; its noise has a key of its own.
+    u = tf.transpose(noise.uniform(num_rows, num_samples, key=key + 1, **where))[..., None]
+    probabilities = distribution.mixture_distribution.probs_parameter()  # [B, K]
+    chosen = tf.reduce_sum(tf.cast(u > tf.cumsum(probabilities, axis=-1)[..., :-1], tf.int32), -1)
+    which = tf.one_hot(chosen, tf.shape(probabilities)[-1], dtype=epsilon.dtype)[..., None]
+    parts = distribution.components_distribution  # batch [B, K]
+    loc = tf.reduce_sum(which * parts.mean(), -2)
+    return loc + tf.reduce_sum(which * parts.stddev(), -2) * epsilon

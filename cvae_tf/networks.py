@@ -243,18 +243,22 @@ def _join(h, skips):
     return h if skip is None else keras.layers.Concatenate()([h, skip])
 
 
-def _factor_shapes(model_class, shapes, family):
+def _factor_shapes(model_class, shapes, family, prior_family):
     """{net name: (parents' shapes, raw output's shape)} read off a model's factors."""
-    raw = {"z": (2 * shapes["z"][0],)}
-    *leading, last = shapes[model_class.observed]
-    raw[model_class.observed] = (*leading, family.params_per_dim * last)
+    (latent_dim,), (*leading, last) = shapes["z"], shapes[model_class.observed]
+    raw = {
+        "posterior": (2 * latent_dim,),
+        "prior": (prior_family.raw_size(latent_dim) if prior_family else 2 * latent_dim,),
+        "likelihood": (*leading, family.raw_size(last)),
+    }
     factors = {}
     for factor in FACTORS:
         method = getattr(model_class, factor, None)
         parents = list(inspect.signature(method).parameters)[1:] if method else []
         if parents:
-            child = model_class.observed if factor == "likelihood" else "z"
-            factors[f"{factor}_net"] = ({name: shapes[name] for name in parents}, raw[child])
+            factors[f"{factor}_net"] = ({name: shapes[name] for name in parents}, raw[factor])
+    if hasattr(model_class, "classifier"):  # q(y|x)
+        factors["classifier_net"] = ({"x": shapes["x"]}, shapes["y"])
     return factors
 
 
@@ -273,13 +277,14 @@ def _check_sizes(model_class, sizes):
     return {name: _shape(size) for name, size in sizes.items()}
 
 
-def mlps(model_class, *, hidden, family, activation="relu", dtype=None, **sizes):
+def mlps(model_class, *, hidden, family, prior_family=None, activation="relu", dtype=None, **sizes):
     """One `mlp` for each factor of a model, its inputs the factor's parents.
 
     Args:
         model_class: VAE, CVAE1, CVAE2, CVAE3, CMMA, …
         hidden: tuple of layer widths; () makes every factor linear.
         family: the likelihood's family, which says how many raw numbers a dimension takes.
+        prior_family: the prior's family, where it is not a Gaussian.
         activation, dtype: as in `mlp`.
         **sizes: size or shape of each variable: x, z, and y where the model has it.
 
@@ -296,18 +301,30 @@ def mlps(model_class, *, hidden, family, activation="relu", dtype=None, **sizes)
     shapes = _check_sizes(model_class, sizes)
     return {
         name: mlp(parents, hidden, raw, activation=activation, dtype=dtype, name=name)
-        for name, (parents, raw) in _factor_shapes(model_class, shapes, family).items()
+        for name, (parents, raw) in _factor_shapes(
+            model_class, shapes, family, prior_family
+        ).items()
     }
 
 
-def convs(model_class, *, filters, hidden, family, activation="relu", dtype=None, **sizes):
+def convs(
+    model_class,
+    *,
+    filters,
+    hidden,
+    family,
+    prior_family=None,
+    activation="relu",
+    dtype=None,
+    **sizes,
+):
     """One convolutional network for each factor that has an image in it, an `mlp` for the others.
 
     Args:
         model_class: VAE, CVAE1, CVAE2, CVAE3, CMMA, …
         filters: int, channels of the first convolution.
         hidden: int, width of the dense layers.
-        family, activation, dtype, **sizes: as in `mlps`; images as shapes (H, W, C).
+        family, prior_family, activation, dtype, **sizes: as in `mlps`; images as shapes (H, W, C).
 
     Returns:
         dict of built networks, to be passed to the model's constructor.
@@ -319,7 +336,7 @@ def convs(model_class, *, filters, hidden, family, activation="relu", dtype=None
     shapes = _check_sizes(model_class, sizes)
     options = {"activation": activation, "dtype": dtype}
     nets = {}
-    for name, (parents, raw) in _factor_shapes(model_class, shapes, family).items():
+    for name, (parents, raw) in _factor_shapes(model_class, shapes, family, prior_family).items():
         if len(raw) == 3:
             nets[name] = conv_decoder(parents, filters, hidden, raw, name=name, **options)
         elif any(len(shape) == 3 for shape in parents.values()):

@@ -102,7 +102,7 @@ BAD_MODELS = {
     ),
     "odd latent output": (
         lambda: CVAE1(**_nets(CVAE1, prior_net=networks.mlp([4], (), 5))),
-        "2 × latent",
+        "takes 2, 4",
     ),
     "sizes of y": (
         lambda: CVAE1(**_nets(CVAE1, prior_net=networks.mlp([5], (), 4))),
@@ -129,7 +129,7 @@ BAD_MODELS = {
         lambda: VAE(
             **_nets(VAE, likelihood_net=networks.mlp([2], (), 7), family=Gaussian("network"))
         ),
-        "2 numbers per dimension",
+        "takes 2, 4",
     ),
     "dtypes": (
         lambda: VAE(**_nets(VAE, family=Gaussian(dtype="float64"))),

@@ -135,7 +135,7 @@ def test_hybrid_objective(alpha):
     model, data = small_model(CVAE3, alpha=alpha), small_data(CVAE3)
     gsnn = GSNN(prior_net=model.prior_net, likelihood_net=model.likelihood_net, family=model.family)
     epsilon = np.random.default_rng(0).normal(size=(1, len(data[0]), 2)).astype("float32")
-    loss, logged = model.objective(*map(tf.constant, data), noise=epsilon)
+    loss, logged = model.objective(*map(tf.constant, data), noise=tf.constant(epsilon))
     cvae, other = (m.bound(*data, noise=epsilon).value for m in (model, gsnn))
     np.testing.assert_allclose(loss, -(alpha * cvae + (1 - alpha) * other), rtol=1e-5)
     np.testing.assert_allclose(logged.elbo, cvae, rtol=1e-5)

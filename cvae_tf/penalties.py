@@ -1,0 +1,199 @@
+r"""Penalties and schedules: training objectives that weight the bound's terms, (7.3)–(7.5).
+
+R is the reconstruction term. A weighted objective is no bound on the likelihood: models log the
+plain ELBO beside the loss, and evaluation never sees a penalty.
+"""
+
+import abc
+
+import keras
+import tensorflow as tf
+
+from cvae_tf.distributions import tfd
+
+
+class Penalty(keras.layers.Layer, abc.ABC):
+    """A weighting of the bound's terms. Implement `call`; `num_draws` asks for noise of its own."""
+
+    num_draws = 0
+
+    @abc.abstractmethod
+    def call(self, bound, q, prior, noise):
+        """The loss per example.
+
+        Args:
+            bound: Bound, each [B], nats.
+            q, prior: distributions over z.
+            noise: ε beside the estimator's, [num_draws, B, d].
+
+        Returns:
+            [B], nats.
+        """
+
+    def __call__(self, bound, q, prior, noise):
+        return self.call(bound, q, prior, noise)
+
+
+@keras.saving.register_keras_serializable("cvae_tf")
+class Beta(Penalty):
+    r"""R − β·KL, (7.3). β = 1 is the bound; `WarmUp` raises β during training.
+
+    Args:
+        beta: float ≥ 0, where β starts (and stays, without `WarmUp`).
+
+    Raises:
+        ValueError: if beta is negative.
+
+    Example:
+        >>> model = VAE(**nets, penalty=Beta(4.0))
+
+    Source: Higgins et al. (2017), equation 4; warm-up: Bowman et al. (2016), section 3.1.
+    """
+
+    def __init__(self, beta=1.0, **kwargs):
+        super().__init__(**kwargs)
+        if not beta >= 0:
+            raise ValueError(f"Received beta={beta}. Expected a number ≥ 0.")
+        self.initial_beta = float(beta)
+        self.beta = self.add_weight(
+            shape=(), initializer=keras.initializers.Constant(beta), trainable=False, name="beta"
+        )
+        self.built = True
+
+    def call(self, bound, q, prior, noise):
+        beta = tf.cast(tf.convert_to_tensor(self.beta), bound.kl.dtype)
+        return -(bound.reconstruction - beta * bound.kl)
+
+    def get_config(self):
+        return {**super().get_config(), "beta": self.initial_beta}
+
+
+class WarmUp(keras.callbacks.Callback):
+    r"""Raises the β of a `Beta` penalty over the first epochs: β = min(1, (epoch + 1)/E)·β_end.
+
+    A function of the epoch alone, so that a resumed run continues where it was.
+
+    Args:
+        epochs: int E, after which β has its final value.
+        final: float, β's final value.
+
+    Raises:
+        ValueError: at the start of `fit`, if the model has no `Beta` penalty.
+
+    Example:
+        >>> model.fit(x, epochs=50, callbacks=[WarmUp(10)])
+    """
+
+    def __init__(self, epochs, final=1.0):
+        super().__init__()
+        if not epochs >= 1:
+            raise ValueError(f"Received epochs={epochs}. Expected a number ≥ 1.")
+        self.epochs, self.final = epochs, final
+
+    def on_train_begin(self, logs=None):
+        if not isinstance(self.model.penalty, Beta):
+            raise ValueError(
+                f"WarmUp found penalty={self.model.penalty!r}. Expected a model made with "
+                "penalty=penalties.Beta(), whose β it raises."
+            )
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.penalty.beta.assign(self.final * min(1.0, (epoch + 1) / self.epochs))
+
+
+def kl_per_dimension(q, prior):
+    r"""KL(q ‖ p) of diagonal Gaussians, one dimension at a time, (2.4): [B, d], nats.
+
+    Args:
+        q, prior: diagonal Gaussians, batch [B] (the prior's may be empty), event [d].
+
+    Returns:
+        [B, d].
+    """
+    return tfd.kl_divergence(q.distribution, prior.distribution)
+
+
+@keras.saving.register_keras_serializable("cvae_tf")
+class FreeBits(Penalty):
+    r"""R − Σ_j max(λ, mean over the batch of KL_j), (7.4): no reward for a KL_j below λ.
+
+    Args:
+        minimum: float λ ≥ 0, nats per latent dimension.
+
+    Raises:
+        ValueError: if minimum is negative.
+
+    Source: Kingma et al. (2016), Improving variational inference with inverse autoregressive flow,
+        C.8.
+    """
+
+    def __init__(self, minimum, **kwargs):
+        super().__init__(**kwargs)
+        if not minimum >= 0:
+            raise ValueError(f"Received minimum={minimum}. Expected a number of nats ≥ 0.")
+        self.minimum = float(minimum)
+        self.built = True
+
+    def call(self, bound, q, prior, noise):
+        mean_kl = tf.reduce_mean(kl_per_dimension(q, prior), 0)  # [d]
+        return -bound.reconstruction + tf.reduce_sum(tf.maximum(mean_kl, self.minimum))
+
+    def get_config(self):
+        return {**super().get_config(), "minimum": self.minimum}
+
+
+def mmd(z, z_prior):
+    r"""MMD² between two samples, unbiased, with the kernel k(a, b) = C/(C + ‖a − b‖²), C = 2d.
+
+    MMD² = mean_{i≠j} k(z_i, z_j) + mean_{i≠j} k(z'_i, z'_j) − 2 mean_{ij} k(z_i, z'_j).
+
+    Args:
+        z, z_prior: [B, d], B ≥ 2.
+
+    Returns:
+        Scalar; near zero, and possibly negative, where the distributions agree.
+
+    Source: Gretton et al. (2012), lemma 6; kernel: Tolstikhin et al. (2018), section 4.
+    """
+    scale = tf.cast(2 * tf.shape(z)[1], z.dtype)
+    count = tf.cast(tf.shape(z)[0], z.dtype)
+
+    def kernel(a, b):
+        squares = tf.reduce_sum((a[:, None] - b[None]) ** 2, -1)
+        return scale / (scale + squares)
+
+    def within(a):
+        return (tf.reduce_sum(kernel(a, a)) - count) / (count * (count - 1))  # k(a, a) = 1
+
+    return within(z) + within(z_prior) - 2 * tf.reduce_mean(kernel(z, z_prior))
+
+
+@keras.saving.register_keras_serializable("cvae_tf")
+class MMD(Penalty):
+    r"""L − λ·MMD²(q(z), p(z)), (7.5), on a batch of draws from q and the prior; kernel: `mmd`.
+
+    Args:
+        weight: float λ ≥ 0.
+
+    Raises:
+        ValueError: if weight is negative.
+
+    Source: Zhao, Song & Ermon (2019), InfoVAE, equation 8 with α = 0.
+    """
+
+    num_draws = 2
+
+    def __init__(self, weight, **kwargs):
+        super().__init__(**kwargs)
+        if not weight >= 0:
+            raise ValueError(f"Received weight={weight}. Expected a number ≥ 0.")
+        self.weight = float(weight)
+        self.built = True
+
+    def call(self, bound, q, prior, noise):
+        z = q.mean() + q.stddev() * noise[0]
+        z_prior = prior.mean() + prior.stddev() * noise[1]
+        return -bound.value + self.weight * mmd(z, z_prior)
+
+    def get_config(self):
+        return {**super().get_config(), "weight": self.weight}

@@ -1,0 +1,104 @@
+"""Diagnostics show use where there is use, and collapse where there is collapse."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from requirements_of_a_model import GRAPH, linear_pair, small_data, small_model
+
+from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, VAE, diagnostics
+
+
+@pytest.mark.parametrize("model_class", GRAPH)
+def test_they_work_on_every_model(model_class):
+    model, data = small_model(model_class), small_data(model_class)
+    per_dimension = diagnostics.kl_per_dimension(model, *data)
+    np.testing.assert_allclose(
+        per_dimension.sum(), np.mean(model.bound(*data).kl), rtol=1e-5, atol=1e-7
+    )
+    parts = diagnostics.surgery(model, *data)
+    np.testing.assert_allclose(parts.kl, sum(parts[1:]), atol=1e-5)
+    assert parts.information <= np.log(len(data[0])) + 1e-6
+    assert diagnostics.active_units(model, *data).variance.shape == (2,)
+    use = diagnostics.use(model, *data)
+    assert (use.given is None) == (model_class is VAE)
+
+
+def test_a_decoder_that_ignores_z_or_y_is_seen_to():
+    """Exact zeros where an input is cut, and more than that where it is not."""
+    model, data = small_model(CVAE1), small_data(CVAE1)
+    kernel = model.likelihood_net.layers[-2].kernel  # of [y, z]
+    assert kernel.shape == (6, 16)
+    whole = kernel.numpy()
+    kernel.assign(np.concatenate([whole[:4], np.zeros((2, 16))]))
+    assert diagnostics.use(model, *data).z == (0, 0, 50)
+    kernel.assign(3 * whole)
+    assert abs(diagnostics.use(model, *data).z.mean) > 0
+
+
+def test_a_trained_model_uses_both_and_a_collapsed_one_neither():
+    """x repeats y and a coin: CVAE-2 needs y for one and z for the other."""
+    rng = np.random.default_rng(0)
+    y = np.eye(2, dtype="float32")[rng.integers(0, 2, 600)]
+    coin = rng.integers(0, 2, (600, 1)).astype("float32")
+    x = np.concatenate([y, y, coin, coin], 1)
+    trained = {}
+    for model_class in (CVAE2, CMMA):
+        model = small_model(model_class, x=6, y=2, z=2)
+        model.compile(keras.optimizers.Adam(0.02))
+        model.fit(x, y, epochs=30, batch_size=50, verbose=0)
+        trained[model_class] = diagnostics.use(model, x, y)
+    for use in trained.values():
+        assert use.z.mean > 1 and use.given.mean > 1
+    collapsed = small_model(CVAE3, x=2, y=2, z=2)  # y repeats x: one answer, no need of z
+    collapsed.compile(keras.optimizers.Adam(0.02))
+    collapsed.fit(y, y, epochs=30, batch_size=50, verbose=0)
+    use = diagnostics.use(collapsed, y, y)
+    assert abs(use.z.mean) < 0.01 and use.given.mean > 1
+    assert diagnostics.kl_per_dimension(collapsed, y, y).max() < 0.01
+
+
+def test_surgery_in_known_cases():
+    """q = p for all: all zero. q a point per example, far apart: information log N."""
+    gsnn, data = small_model(GSNN), small_data(GSNN)
+    parts = diagnostics.surgery(gsnn, *data)
+    assert parts.kl == 0 and parts.information == pytest.approx(-parts.prior_information, abs=1e-6)
+    model = small_model(VAE, hidden=(), x=6, z=2)
+    model.posterior_net.layers[-1].set_weights(
+        [
+            np.concatenate(
+                [np.random.default_rng(0).normal(size=(6, 2)) * 1e3, np.zeros((6, 2))], 1
+            ),
+            np.array([0, 0, -9, -9]),
+        ]
+    )
+    x = np.eye(6, dtype="float32")
+    parts = diagnostics.surgery(model, x)
+    assert parts.information == pytest.approx(np.log(6), abs=1e-4)
+    assert parts.prior_information == pytest.approx(0, abs=1e-6)
+
+
+def test_surgery_against_the_closed_form():
+    """Linear-Gaussian VAE, data drawn from it, q its posterior: q(z) is nearly p(z)."""
+    model, truth, _, _ = linear_pair(VAE, near=False, x=3, z=1)
+    x, _ = truth.sample(num_samples=1500, seed=3)
+    mean, covariance = truth.posterior(x)
+    slope = np.linalg.lstsq(np.c_[x, np.ones(1500)], mean, rcond=None)[0]
+    raw = model.latent.raw_from_scale(np.sqrt(covariance[0, 0]))
+    model.posterior_net.layers[-1].set_weights(
+        [np.c_[slope[:3], np.zeros((3, 1))], np.array([slope[3, 0], float(raw)])]
+    )
+    parts = diagnostics.surgery(model, x, num_samples=8)
+    assert parts.information == pytest.approx(-0.5 * np.log(covariance[0, 0]), abs=0.1)  # I(x; z)
+    assert abs(parts.marginal_kl) < 0.02
+
+
+def test_the_ledger_adds_up():
+    model, data = small_model(CVAE1), small_data(CVAE1)
+    book = diagnostics.ledger(model, *data, steps=150, num_samples=1000)
+    assert book.gap.mean == pytest.approx(
+        book.approximation.mean + book.amortisation.mean, abs=1e-5
+    )
+    assert book.recovered.mean > 0
+    assert isinstance(book.gap.mean, float)
+    assert tf.executing_eagerly()
