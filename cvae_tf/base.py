@@ -21,6 +21,34 @@ _SAMPLES_PER_CHUNK = 100
 _ROWS_PER_CHUNK = 6400
 
 
+@keras.saving.register_keras_serializable("cvae_tf")
+class TermMeans(keras.metrics.Metric):
+    """Running means of the loss and of the plain bound's terms, in one variable: nats per example.
+
+    The loss is averaged over examples, Σwℓ/B; the terms over weights, Σwℓ/Σw, as Keras does.
+    """
+
+    def __init__(self, name="terms", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.sums = self.add_variable(shape=(6,), initializer="zeros", name="sums")
+
+    def update_state(self, mean_loss, count, bound, weights=None):
+        """Args: mean_loss, count: scalars; bound: Bound, each [B]; weights: [B] or None."""
+        terms = tf.stack([bound.elbo, bound.reconstruction, bound.kl, tf.ones_like(bound.kl)])
+        weighted = terms if weights is None else terms * weights
+        update = tf.concat([[mean_loss * count, count], tf.reduce_sum(weighted, 1)], 0)
+        self.sums.assign_add(tf.cast(update, self.dtype))
+
+    def result(self):
+        loss, count, elbo, reconstruction, kl, weight = tf.unstack(tf.convert_to_tensor(self.sums))
+        return {
+            "loss": tf.math.divide_no_nan(loss, count),
+            "elbo": tf.math.divide_no_nan(elbo, weight),
+            "reconstruction": tf.math.divide_no_nan(reconstruction, weight),
+            "kl": tf.math.divide_no_nan(kl, weight),
+        }
+
+
 class LatentVariableModel(keras.Model, abc.ABC):
     r"""A model with a latent z, trained on a lower bound of the log-likelihood of what it observes.
 
@@ -87,17 +115,14 @@ class LatentVariableModel(keras.Model, abc.ABC):
         checks.check_compatible(self)
         self.seed = int(seed)
         self.data_names = checks.parents(self.factors)
-        self._loss_mean = keras.metrics.Mean(name="loss")
-        self._elbo_mean = keras.metrics.Mean(name="elbo")
-        self._reconstruction_mean = keras.metrics.Mean(name="reconstruction")
-        self._kl_mean = keras.metrics.Mean(name="kl")
+        self._terms = TermMeans()
         self._rows_seen = tf.Variable(
             0,
             trainable=False,
             dtype=tf.int64,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-        self._batch_size_in_blocks = None
+        self._arrays_in_blocks = None
         self._compiled_program = None
         self.built = True
 
@@ -264,16 +289,13 @@ class LatentVariableModel(keras.Model, abc.ABC):
         mean_loss = tf.reduce_mean(losses if weights is None else losses * weights)
         if self.losses:
             mean_loss += tf.add_n(self.losses)
-        self._loss_mean.update_state(mean_loss, sample_weight=count)
-        self._elbo_mean.update_state(bound.elbo, sample_weight=weights)
-        self._reconstruction_mean.update_state(bound.reconstruction, sample_weight=weights)
-        self._kl_mean.update_state(bound.kl, sample_weight=weights)
+        self._terms.update_state(mean_loss, count, bound, weights)
         return self.get_metrics_result()
 
     @property
     def metrics(self):
         """The running means that are logged, in nats per example."""
-        return [self._loss_mean, self._elbo_mean, self._reconstruction_mean, self._kl_mean]
+        return [self._terms]
 
     def reset_metrics(self):
         super().reset_metrics()
@@ -591,14 +613,17 @@ class LatentVariableModel(keras.Model, abc.ABC):
             bytes_per_step = batch_size * sum(a[0].nbytes for a in arrays if a is not None)
             self.steps_per_execution = training.steps_per_call(num_batches, bytes_per_step)
         dataset = training.stream(
-            tensors,
+            len(arrays[0]),
             batch_size=batch_size,
             steps_per_call=self.steps_per_execution if in_blocks else None,
             shuffle=shuffle,
             seed=self.seed,
             iterations=self.optimizer.iterations,
         )
-        self._batch_size_in_blocks = batch_size if in_blocks else None
+        if in_blocks:
+            self._arrays_in_blocks = tensors
+        else:
+            dataset = dataset.map(lambda rows: training.rows_of(tensors, rows))
         self.train_function = None
         try:
             return super().fit(
@@ -608,7 +633,7 @@ class LatentVariableModel(keras.Model, abc.ABC):
                 **options,
             )
         finally:
-            self._batch_size_in_blocks = None
+            self._arrays_in_blocks = None
             self.train_function = None
 
     def evaluate(
@@ -635,8 +660,8 @@ class LatentVariableModel(keras.Model, abc.ABC):
             super().make_train_function(force)
         elif self._steps_one_by_one:
             self.train_function = self._one_by_one(self.train_step, self.jit_compile)
-        elif self._batch_size_in_blocks:
-            self.train_function = training.on_blocks(self._program(), self._batch_size_in_blocks)
+        elif self._arrays_in_blocks is not None:
+            self.train_function = training.on_blocks(self._program(), self._arrays_in_blocks)
         else:
             self.train_function = training.on_batches(
                 self._program(), self.steps_per_execution, self._check_batch

@@ -36,51 +36,48 @@ def _map(function, *batches):
     )
 
 
-def stream(arrays, *, batch_size, steps_per_call, shuffle, seed, iterations):
-    """Batches of arrays without end, in an order that is a function of (seed, step) alone.
+def stream(num_rows, *, batch_size, steps_per_call, shuffle, seed, iterations):
+    """Which rows the next steps use, without end, in an order that is a function of (seed, step).
 
     A run that is stopped and resumed at an epoch's start therefore sees the same order.
 
     Args:
-        arrays: tuple of tensors [N, …] or None.
+        num_rows: int N.
         batch_size: int B; an epoch's last batch may be shorter.
-        steps_per_call: None for single batches; K for blocks of K batches, (full [≤ K·B, …], count,
-            short [s, …]): the first `count` batches of `full`, then the short batch, which is empty
-            but at an epoch's end (None if B divides N).
+        steps_per_call: None for one batch at a time, [≤ B]; K for blocks of K batches, (full
+            [≤ K, B], count, short [s]): the first `count` batches of `full`, then the short batch,
+            which is empty but at an epoch's end.
         shuffle: bool.
         seed: int.
         iterations: the optimiser's step counter, read when the stream begins.
 
     Returns:
-        tf.data.Dataset.
+        tf.data.Dataset of row numbers.
     """
-    num_rows = next(a for a in arrays if a is not None).shape[0]
-    num_full, remainder = divmod(num_rows, batch_size)
-    num_batches = num_full + (remainder > 0)
-
-    def take(rows):
-        return _map(lambda a: tf.gather(a, rows), arrays)
+    num_full = num_rows // batch_size
+    num_batches = -(-num_rows // batch_size)
 
     def batch(order, index):
-        return take(order[index * batch_size : (index + 1) * batch_size])
+        return order[index * batch_size : (index + 1) * batch_size]
 
     def block(order, index):
         first = index * steps_per_call
         last = tf.minimum(first + steps_per_call, num_full)
         rows = order[first * batch_size : last * batch_size]
         size = min(steps_per_call, num_full) * batch_size
-        rows = tf.ensure_shape(tf.pad(rows, [[0, size - tf.size(rows)]]), [size])
-        if not remainder:
-            return take(rows), last - first, None
+        full = tf.reshape(tf.pad(rows, [[0, size - tf.size(rows)]]), [-1, batch_size])
         is_last = first + steps_per_call >= num_batches
-        short = tf.where(is_last, num_full * batch_size, num_rows)
-        return take(rows), last - first, take(order[short:])
+        return (
+            full,
+            tf.cast(last - first, tf.int32),
+            order[tf.where(is_last, num_full * batch_size, num_rows) :],
+        )
 
     num_calls = num_batches if steps_per_call is None else -(-num_batches // steps_per_call)
     element = batch if steps_per_call is None else block
 
     def shuffled(iteration):
-        rows = tf.range(num_rows, dtype=tf.int64)
+        rows = tf.range(num_rows)
         if not shuffle:
             return rows
         return tf.random.experimental.stateless_shuffle(rows, tf.stack([seed, iteration]))
@@ -94,12 +91,17 @@ def stream(arrays, *, batch_size, steps_per_call, shuffle, seed, iterations):
         order = tf.cond(index == 0, lambda: shuffled(start + epoch * num_batches), lambda: order)
         return (start, order), element(order, index)
 
-    nothing_yet = (tf.zeros([], tf.int64), tf.zeros([num_rows], tf.int64))
-    return tf.data.Dataset.counter().scan(nothing_yet, call).prefetch(2)
+    nothing_yet = (tf.zeros([], tf.int64), tf.zeros([num_rows], tf.int32))
+    return tf.data.Dataset.counter().scan(nothing_yet, call).prefetch(4)
+
+
+def rows_of(arrays, rows):
+    """The batch of these rows. Args: arrays: tuple of tensors [N, …] or None; rows: [B]."""
+    return _map(lambda a: tf.gather(a, rows), arrays)
 
 
 class ManySteps:
-    """Runs a step function on stacked batches, one after the other, inside one compiled program.
+    """Runs a step function many times inside one compiled program.
 
     Args:
         step: function from a batch to a dict of logs, such as a model's `train_step`.
@@ -109,43 +111,64 @@ class ManySteps:
     def __init__(self, step, jit_compile):
         self._step = tf.function(step, autograph=False)
         self._logs = None
-        self._run = tf.function(self._loop, jit_compile=jit_compile, autograph=False)
+        self._on_rows = tf.function(self._rows, jit_compile=jit_compile, autograph=False)
+        self._on_stacked = tf.function(self._stacked, jit_compile=jit_compile, autograph=False)
 
-    def __call__(self, batches, count):
-        """Logs of the last of `count` steps. Args: batches: leaves [K, B, …]; count: int ≤ K."""
+    def on_rows(self, arrays, full, count, short=None):
+        """Steps on rows of arrays that stay where they are; logs of the last step.
+
+        Args:
+            arrays: tuple of tensors [N, …] or None.
+            full: [K, B] row numbers, of which the first `count` batches are used.
+            count: scalar tensor.
+            short: [s] row numbers of one more batch, or None.
+        """
         if self._logs is None:
-            specs = _map(lambda a: tf.TensorSpec(a.shape[1:], a.dtype), batches)
-            self._logs = self._step.get_concrete_function(specs).structured_outputs
-        return self._run(batches, tf.constant(count, tf.int32))
+            self._trace(rows_of(arrays, full[0]))
+        return self._on_rows(arrays, full, count, short)
 
-    def _loop(self, batches, count):
+    def on_stacked(self, batches, count):
+        """Steps on the first `count` of stacked batches, leaves [K, B, …]; logs of the last."""
+        if self._logs is None:
+            self._trace(_map(lambda a: a[0], batches))
+        return self._on_stacked(batches, tf.constant(count, tf.int32))
+
+    def _trace(self, batch):
+        specs = _map(lambda a: tf.TensorSpec(a.shape, a.dtype), batch)
+        self._logs = self._step.get_concrete_function(specs).structured_outputs
+
+    def _rows(self, arrays, full, count, short):
+        logs = self._loop(lambda index: rows_of(arrays, full[index]), count)
+        return logs if short is None else self._step(rows_of(arrays, short))
+
+    def _stacked(self, batches, count):
+        return self._loop(lambda index: _map(lambda a: a[index], batches), count)
+
+    def _loop(self, batch, count):
         def body(index, _):
-            return index + 1, self._step(_map(lambda a: a[index], batches))
+            return index + 1, self._step(batch(index))
 
         no_logs = tf.nest.map_structure(lambda s: tf.zeros(s.shape, s.dtype), self._logs)
         return tf.while_loop(lambda index, _: index < count, body, [0, no_logs])[1]
 
 
-def on_blocks(run, batch_size):
-    """A Keras train function for the blocks of `stream`. Args: run: ManySteps; batch_size: int."""
+def on_blocks(run, arrays):
+    """A Keras train function for the blocks of `stream`.
 
-    def split(a):
-        return tf.reshape(a, [-1, batch_size, *a.shape[1:]])
+    Args:
+        run: ManySteps.
+        arrays: tuple of tensors [N, …] or None.
+    """
 
     def function(iterator):
         full, count, short = next(iterator)
-        logs, count = None, int(count)
-        if count:
-            logs = run(_map(split, full), count)
-        if short is not None and _rows(short):
-            logs = run(_map(lambda a: a[None], short), 1)
-        return logs
+        if not short.shape[0]:
+            return run.on_rows(arrays, full, count)
+        if not full.shape[0]:  # fewer rows than one batch
+            return run.on_rows(arrays, short[None], tf.constant(1))
+        return run.on_rows(arrays, full, count, short)
 
     return function
-
-
-def _rows(batch):
-    return next(a for a in tf.nest.flatten(batch) if a is not None).shape[0]
 
 
 def on_batches(run, steps_per_call, check):
@@ -169,7 +192,8 @@ def on_batches(run, steps_per_call, check):
             group = list(group)
             size = steps_per_call if len(group) > 1 else 1  # two programs, not one for each length
             padded = group + group[-1:] * (size - len(group))
-            logs = run(_map(lambda *leaves: tf.stack(leaves), *padded), len(group))
+            stacked = _map(lambda *leaves: tf.stack(leaves), *padded)
+            logs = run.on_stacked(stacked, len(group))
         return logs
 
     return function

@@ -97,10 +97,8 @@ class LastBatchOverWeighted(CVAE1):
     """The mean of batch means: a short batch counts as much as a full one."""
 
     def _log(self, losses, bound, weights):
-        self._loss_mean.update_state(tf.reduce_mean(losses))
-        self._elbo_mean.update_state(tf.reduce_mean(bound.elbo))
-        self._reconstruction_mean.update_state(tf.reduce_mean(bound.reconstruction))
-        self._kl_mean.update_state(tf.reduce_mean(bound.kl))
+        one = Bound(*(tf.reduce_mean(term)[None] for term in bound))
+        self._terms.update_state(tf.reduce_mean(losses), 1.0, one)
         return self.get_metrics_result()
 
 
