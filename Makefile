@@ -47,7 +47,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 NBVAL  = --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-timeout 180
 
 .DEFAULT_GOAL := help
-.PHONY: help course test test-slow lab notebooks lint requirements clean distclean
+.PHONY: help course test test-slow lab notebooks benchmark lint requirements clean distclean
 
 help:
 	@echo "make course       run every lesson and write them as pages: build/course/index.html"
@@ -55,6 +55,7 @@ help:
 	@echo "make test         the library's tests, and the lessons against their stored outputs"
 	@echo "make test-slow    the tests that take minutes"
 	@echo "make notebooks    re-run lessons from their text twins and store the outputs (LESSON=01)"
+	@echo "make benchmark    speed beside Keras, PyTorch, JAX and Pyro (sets up the peers; 20 minutes)"
 	@echo "make lint         ruff over the code and the lessons' text twins"
 	@echo "make requirements compile requirements.txt anew from pyproject.toml"
 	@echo "make clean        remove what was built (distclean: .venv too)"
@@ -77,8 +78,20 @@ lab: $(READY)
 notebooks: $(READY) | build
 	@$(BIN)/python tools/sync.py $(LESSON) $(ARGS)
 
+# The peers live in an environment of their own: benchmarks/requirements-peers.txt.
+PEERS := .venv-peers
+benchmark: $(READY) $(PEERS)/.ready
+	@$(BIN)/python benchmarks/speed.py --peers $(PEERS)/bin/python $(ARGS)
+
+$(PEERS)/.ready: benchmarks/requirements-peers.txt
+	@$(FIND_PYTHON); \
+	echo "Setting up $(PEERS) with PyTorch, JAX and Pyro: once, a few minutes ..."; \
+	"$$python" -m venv $(PEERS); \
+	$(PEERS)/bin/python -m pip install --quiet -r benchmarks/requirements-peers.txt; \
+	touch $@
+
 lint: $(READY)
-	$(BIN)/ruff check cvae_tf tests tools $(wildcard notebooks/text)
+	$(BIN)/ruff check cvae_tf tests tools benchmarks examples $(wildcard notebooks/text)
 
 # Only this target needs the network once .venv is there. It works apart from .venv, so that the
 # course never runs on more than what requirements.txt names.
@@ -98,7 +111,7 @@ clean:
 	find cvae_tf tests tools notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PEERS)
 
 # Sets $python, or says what is missing.
 FIND_PYTHON = set -e; python=""; \

@@ -3,20 +3,24 @@
 import importlib
 
 from cvae_tf import distributions, estimators, networks, noise, penalties
+from cvae_tf.baselines import Baseline
 from cvae_tf.conditional import CMMA, CVAE1, CVAE2, CVAE3, CVAE4, GSNN
+from cvae_tf.futures import FutureCVAE
 from cvae_tf.semi_supervised import M1, M2, StackedM2
 from cvae_tf.vae import VAE
 
 __version__ = "0.1.0"
 
-_LAZY = ("datasets", "diagnostics", "evaluation", "oracle", "plotting")
+_LAZY = ("datasets", "diagnostics", "editing", "evaluation", "faces", "oracle", "plotting", "tasks")
 
 __all__ = [
+    "Baseline",
     "CMMA",
     "CVAE1",
     "CVAE2",
     "CVAE3",
     "CVAE4",
+    "FutureCVAE",
     "GSNN",
     "M1",
     "M2",

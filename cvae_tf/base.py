@@ -290,7 +290,14 @@ class LatentVariableModel(keras.Model, abc.ABC):
         if self.losses:
             mean_loss += tf.add_n(self.losses)
         self._terms.update_state(mean_loss, count, bound, weights)
-        return self.get_metrics_result()
+        return self._logs()
+
+    def _logs(self):
+        """The running means; as vectors of one where Keras joins the replicas' logs end to end."""
+        logs = self.get_metrics_result()
+        if not self._is_distributed:
+            return logs
+        return {name: tf.reshape(value, [1]) for name, value in logs.items()}
 
     @property
     def metrics(self):
@@ -559,9 +566,9 @@ class LatentVariableModel(keras.Model, abc.ABC):
             raise ValueError(
                 "Received class_weight. Expected sample_weight, one weight per example."
             )
-        if validation_data is not None and _is_array(
-            validation_data[0] if isinstance(validation_data, tuple) else None
-        ):
+        if _is_array(validation_data):
+            validation_data = (validation_data,)
+        if isinstance(validation_data, tuple | list) and _is_array(validation_data[0]):
             xv, yv, wv = keras.utils.unpack_x_y_sample_weight(validation_data)
             validation_data = self._arrays(xv, yv, wv, "validation_data")
             validation_batch_size = validation_batch_size or EVALUATION_BATCH
@@ -594,9 +601,7 @@ class LatentVariableModel(keras.Model, abc.ABC):
     def _fit_stream(self, dataset, steps_per_epoch, options, batch_size=None):
         if self._steps_are_automatic and not self._steps_one_by_one:
             known = steps_per_epoch or _cardinality(dataset)
-            self.steps_per_execution = training.steps_per_call(
-                known or training.STEPS_PER_CALL // 2, 0
-            )
+            self.steps_per_execution = training.steps_per_call(known or training.STEPS_PER_CALL)
         return super().fit(
             dataset,
             shuffle=False,
@@ -606,19 +611,26 @@ class LatentVariableModel(keras.Model, abc.ABC):
         )
 
     def _fit_arrays(self, arrays, batch_size, shuffle, steps_per_epoch, options):
+        while arrays[-1] is None:
+            arrays = arrays[:-1]  # (x, None, None) is (x,) to Keras
         tensors = tuple(None if a is None else tf.convert_to_tensor(a) for a in arrays)
         num_batches = -(-len(arrays[0]) // batch_size)
         in_blocks = not self._steps_one_by_one and steps_per_epoch is None
         if in_blocks and self._steps_are_automatic:
-            bytes_per_step = batch_size * sum(a[0].nbytes for a in arrays if a is not None)
-            self.steps_per_execution = training.steps_per_call(num_batches, bytes_per_step)
+            self.steps_per_execution = training.steps_per_call(num_batches)
+        first_step = training.FirstStep()  # a callback before it may restore the optimiser
+        callbacks = options.pop("callbacks")
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = [*tf.nest.flatten(callbacks or []), first_step]
+        else:
+            callbacks.append(first_step)
         dataset = training.stream(
             len(arrays[0]),
             batch_size=batch_size,
             steps_per_call=self.steps_per_execution if in_blocks else None,
             shuffle=shuffle,
             seed=self.seed,
-            iterations=self.optimizer.iterations,
+            start=lambda: first_step.value,
         )
         if in_blocks:
             self._arrays_in_blocks = tensors
@@ -630,6 +642,7 @@ class LatentVariableModel(keras.Model, abc.ABC):
                 dataset,
                 shuffle=False,  # the stream has its own order
                 steps_per_epoch=steps_per_epoch or num_batches,
+                callbacks=callbacks,
                 **options,
             )
         finally:
@@ -651,6 +664,9 @@ class LatentVariableModel(keras.Model, abc.ABC):
         return super().evaluate(
             x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **kwargs
         )
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Keras would average a batch over the replicas to learn shapes; the model is built."""
 
     def make_train_function(self, force=False):
         """Keras's hook for the loop's body: `train_step`, many steps in one compiled call."""

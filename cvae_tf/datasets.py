@@ -25,7 +25,16 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Dataset", "Split", "binarise", "digits", "fresh_batches", "mnist"]
+__all__ = [
+    "Dataset",
+    "Split",
+    "binarise",
+    "digits",
+    "fresh_batches",
+    "labelled_subset",
+    "mixed_batches",
+    "mnist",
+]
 
 _CHUNK = 4096  # rows drawn at a time, so that memory stays small
 
@@ -318,3 +327,121 @@ def _mnist_path():
     if not os.access(home, os.W_OK):
         home = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / ".keras"
     return home / "datasets" / "mnist.npz"
+
+
+def labelled_subset(labels, per_class, seed=0):
+    """Hides all labels but a few of each class, drawn at random.
+
+    Args:
+        labels: integers ≥ 0, [N].
+        per_class: how many labels of each class stay.
+        seed: an integer; decides which.
+
+    Returns:
+        int32 [N]: the label of `per_class` rows of every class, −1 elsewhere.
+
+    Raises:
+        ValueError: if labels are not integers ≥ 0, or a class has fewer than `per_class` rows.
+
+    Example:
+        >>> labelled_subset(np.array([0, 0, 1, 1]), per_class=2).tolist()
+        [0, 0, 1, 1]
+
+    Source: Kingma, Mohamed, Rezende & Welling (2014), section 4.1: class-balanced labels.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or np.any(labels < 0):
+        raise ValueError(
+            f"labels has shape {labels.shape} and dtype {labels.dtype}; expected integers ≥ 0, [N] "
+            "(from one-hot rows: y.argmax(1))."
+        )
+    classes, counts = np.unique(labels, return_counts=True)
+    smallest = min(counts, default=0)
+    if int(per_class) != per_class or not 1 <= per_class <= smallest:
+        raise ValueError(
+            f"per_class is {per_class!r}; expected a whole number from 1 to {smallest}, the size "
+            "of the smallest class."
+        )
+    rng = np.random.default_rng(seed)
+    kept = np.full(len(labels), -1, np.int32)
+    for c in classes:
+        rows = rng.permutation(np.flatnonzero(labels == c))[: int(per_class)]
+        kept[rows] = c
+    return kept
+
+
+def mixed_batches(x, labels, *, batch_size, labelled_per_batch, seed=0, first_epoch=0):
+    """Streams minibatches with a stated number of labelled rows in each, for `M2.fit`.
+
+    An epoch is one pass over the unlabelled rows; the last batch is filled up with the epoch's
+    first ones. The labelled rows go round as often as it takes, in a new order every round, and
+    come first in each batch. As in `fresh_batches` the order is a function of (seed, epoch), and
+    every pass over the stream counts one epoch up from `first_epoch`.
+
+    Args:
+        x: what is observed, [N, ...].
+        labels: integers, [N]; −1 for unlabelled.
+        batch_size: rows in a batch, M_l + M_u.
+        labelled_per_batch: the labelled ones among them, M_l.
+        seed: an integer.
+        first_epoch: the number of the first pass.
+
+    Returns:
+        A `tf.data.Dataset` of known cardinality. Elements are (x [B, ...], labels int32 [B]).
+
+    Raises:
+        ValueError: if lengths differ, a batch would not hold both kinds, or one kind is missing.
+
+    Example:
+        >>> train = digits().train
+        >>> labels = labelled_subset(train.labels, per_class=5)
+        >>> stream = mixed_batches(train.x, labels, batch_size=100, labelled_per_batch=20)
+        >>> int(stream.cardinality())
+        15
+    """
+    x, labels = np.asarray(x), np.asarray(labels)
+    if labels.shape != x.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"labels has shape {labels.shape} and dtype {labels.dtype}, and x has shape {x.shape}; "
+            "expected one integer for each x, −1 for unlabelled."
+        )
+    labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+    if not (len(labelled) and len(unlabelled)):
+        raise ValueError(
+            f"There are {len(labelled)} labelled and {len(unlabelled)} unlabelled rows; expected "
+            "some of both. Where all are of one kind, pass the arrays to fit."
+        )
+    if not 0 < labelled_per_batch < batch_size:
+        raise ValueError(
+            f"labelled_per_batch is {labelled_per_batch} and batch_size is {batch_size}; expected "
+            "0 < labelled_per_batch < batch_size, so that a batch holds both kinds."
+        )
+    unlabelled_per_batch = batch_size - labelled_per_batch
+    num_batches = -(-len(unlabelled) // unlabelled_per_batch)
+    x = x.astype(np.float32) if x.dtype == np.float64 else x  # as fit does
+    labels = labels.astype(np.int32)
+    epochs = itertools.count(first_epoch)
+
+    def rounds(rng, rows, size):
+        count = -(-size // len(rows))
+        return np.concatenate([rng.permutation(rows) for _ in range(count)])[:size]
+
+    def draw_epoch():
+        rng = np.random.default_rng([seed, next(epochs)])
+        hidden = np.resize(rng.permutation(unlabelled), [num_batches, unlabelled_per_batch])
+        seen = rounds(rng, labelled, num_batches * labelled_per_batch)
+        for rows in np.concatenate([seen.reshape(num_batches, -1), hidden], 1):
+            yield x[rows], labels[rows]
+
+    stream = tf.data.Dataset.from_generator(
+        draw_epoch,
+        output_signature=(
+            tf.TensorSpec([batch_size, *x.shape[1:]], x.dtype),
+            tf.TensorSpec([batch_size], tf.int32),
+        ),
+    )
+    stream = stream.apply(tf.data.experimental.assert_cardinality(num_batches))
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    options.autotune.enabled = False
+    return stream.prefetch(2).with_options(options)

@@ -32,6 +32,7 @@ __all__ = [
     "latent_manifold",
     "latent_scatter",
     "line_chart",
+    "sampled_futures",
     "show",
     "style",
 ]
@@ -897,3 +898,85 @@ def _figure(ax, size):
         return ax.figure, ax
     fig = _new_figure(size)
     return fig, fig.add_subplot()
+
+
+def sampled_futures(
+    stills, samples, starts, *, truth=None, num_clusters=10, image_shape=None, titles=None,
+    columns=4, shade=None,
+):  # fmt: skip
+    """Draws sampled motions over the stills they start from, gathered into a few by k-means.
+
+    Each cluster's mean path is a line; its width says how many of the draws it stands for. What
+    happened is dashed.
+
+    Args:
+        stills: flat images, [N, H·W].
+        samples: draws of y, the coefficients of `tasks.futures`, [S, N, 10].
+        starts: where the object is, column and row, [N, 2] pixels.
+        truth: what happened, [N, 10], or None.
+        num_clusters: clusters of each still's draws.
+        image_shape: (H, W); default: square.
+        titles: one text for each still.
+        columns: stills in a row.
+        shade: the colour of the paths; default: CVAE-3's.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if the number of stills, samples and starts differ.
+
+    Example:
+        >>> samples = futures.draws(model, scenes.x[:4], 800)  # doctest: +SKIP
+        >>> fig = sampled_futures(scenes.x[:4], samples, scenes.start[:4])  # doctest: +SKIP
+
+    Source: Walker et al. (2016), figure 5.
+    """
+    from cvae_tf import futures, tasks
+
+    samples, starts = np.asarray(samples), np.asarray(starts)
+    cells, columns = _cells(stills, columns, image_shape)
+    columns = min(columns, len(cells))
+    if not len(cells) == samples.shape[1] == len(starts):
+        raise ValueError(
+            f"{len(cells)} stills, samples of shape {samples.shape} and {len(starts)} starts came; "
+            "expected [S, N, 10] and [N, 2] for N stills."
+        )
+    shade = COLOURS["CVAE3"] if shade is None else shade
+    rows = math.ceil(len(cells) / columns)
+    with style():
+        from matplotlib.lines import Line2D
+        from matplotlib.patheffects import Normal, withStroke
+
+        fig = _new_figure((3.1 * columns, 3.2 * rows + (0.5 if titles is None else 0.9)))
+        axes = fig.subplots(rows, columns, squeeze=False).ravel()
+        for ax in axes[len(cells) :]:
+            ax.axis("off")
+        for i, (ax, cell) in enumerate(zip(axes, cells, strict=False)):
+            height, width = cell.shape
+            ax.imshow(cell, cmap="gray_r", vmin=0, vmax=1.6)  # lighter than the paths over it
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set(visible=True, color="#BBBBBB", linewidth=0.8)
+            ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+            centres, shares = futures.clusters(samples[:, i], num_clusters)
+            for centre, share in reversed(list(zip(centres, shares, strict=True))):
+                path = starts[i] + tasks.trajectories(centre)
+                ax.plot(
+                    *path.T, color=shade, lw=0.6 + 24 * share, solid_capstyle="round",
+                    path_effects=[withStroke(linewidth=1.8 + 24 * share, foreground="white"),
+                                  Normal()],
+                )  # fmt: skip
+            if truth is not None:
+                path = starts[i] + tasks.trajectories(truth[i])
+                ax.plot(*path.T, color=_INK, lw=2.0, ls=(0, (2, 1.3)), zorder=5)
+                ax.plot(*path[-1], marker="o", color=_INK, ms=7, zorder=5)
+            if titles is not None:
+                ax.set_title(titles[i])
+        handles = [Line2D([], [], color=shade, lw=5, label="sampled futures (width: share)")]
+        if truth is not None:
+            handles.append(
+                Line2D([], [], color=_INK, lw=2, ls=(0, (2, 1.3)), marker="o", ms=7,
+                       label="what happened")
+            )  # fmt: skip
+        fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return fig

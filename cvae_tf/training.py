@@ -8,24 +8,22 @@ numbers are those of stepping one by one.
 
 import itertools
 
+import keras
 import tensorflow as tf
 
 STEPS_PER_CALL = 64
-_MEGABYTES_PER_CALL = 64
 
 
-def steps_per_call(num_steps, bytes_per_step):
-    """How many steps one call runs: even blocks, at most 64 steps and 64 MB of data in each.
+def steps_per_call(num_steps):
+    """How many steps one call runs: blocks of one size, of at most 64 steps.
 
     Args:
         num_steps: int, batches in an epoch.
-        bytes_per_step: int, size of one batch.
 
     Returns:
         int ≥ 1.
     """
-    most = max(1, min(STEPS_PER_CALL, _MEGABYTES_PER_CALL * 2**20 // max(1, bytes_per_step)))
-    num_calls = -(-num_steps // most)
+    num_calls = -(-num_steps // STEPS_PER_CALL)
     return -(-num_steps // num_calls)
 
 
@@ -36,7 +34,7 @@ def _map(function, *batches):
     )
 
 
-def stream(num_rows, *, batch_size, steps_per_call, shuffle, seed, iterations):
+def stream(num_rows, *, batch_size, steps_per_call, shuffle, seed, start):
     """Which rows the next steps use, without end, in an order that is a function of (seed, step).
 
     A run that is stopped and resumed at an epoch's start therefore sees the same order.
@@ -49,7 +47,7 @@ def stream(num_rows, *, batch_size, steps_per_call, shuffle, seed, iterations):
             which is empty but at an epoch's end.
         shuffle: bool.
         seed: int.
-        iterations: the optimiser's step counter, read when the stream begins.
+        start: function that says the optimiser's step, called when the stream begins.
 
     Returns:
         tf.data.Dataset of row numbers.
@@ -82,17 +80,29 @@ def stream(num_rows, *, batch_size, steps_per_call, shuffle, seed, iterations):
             return rows
         return tf.random.experimental.stateless_shuffle(rows, tf.stack([seed, iteration]))
 
-    def call(state, number):
-        start, order = state
-        epoch, index = number // num_calls, number % num_calls
-        start = tf.cond(
-            number == 0, lambda: tf.cast(tf.convert_to_tensor(iterations), tf.int64), lambda: start
-        )
-        order = tf.cond(index == 0, lambda: shuffled(start + epoch * num_batches), lambda: order)
-        return (start, order), element(order, index)
+    def from_step(first):
+        def call(order, number):
+            epoch, index = number // num_calls, number % num_calls
+            order = tf.cond(
+                index == 0, lambda: shuffled(first + epoch * num_batches), lambda: order
+            )
+            return order, element(order, index)
 
-    nothing_yet = (tf.zeros([], tf.int64), tf.zeros([num_rows], tf.int32))
-    return tf.data.Dataset.counter().scan(nothing_yet, call).prefetch(4)
+        return tf.data.Dataset.counter().scan(tf.zeros([num_rows], tf.int32), call)
+
+    first_step = tf.data.Dataset.from_generator(
+        lambda: iter([start()]), output_signature=tf.TensorSpec([], tf.int64)
+    )
+    options = tf.data.Options()  # on several workers, each takes its part of every batch
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return first_step.flat_map(from_step).prefetch(4).with_options(options)
+
+
+class FirstStep(keras.callbacks.Callback):
+    """Notes the optimiser's step when training begins: `value`."""
+
+    def on_train_begin(self, logs=None):
+        self.value = int(tf.convert_to_tensor(self.model.optimizer.iterations))
 
 
 def rows_of(arrays, rows):

@@ -1,0 +1,348 @@
+r"""What a latent variable has to beat: the deterministic network, and the inputs' extras.
+
+`Baseline` predicts y from x without a z. `with_first_guess` lets another model's network see that
+prediction, and `corrupted` puts noise in front of a network while it trains; both take a built
+network and return a built network, so no model knows of them.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cvae_tf import checks, noise
+from cvae_tf.base import LatentVariableModel
+from cvae_tf.distributions import tfd
+from cvae_tf.networks import apply
+
+
+@keras.saving.register_keras_serializable("cvae_tf")
+class Baseline(LatentVariableModel):
+    r"""p(y|x) = family(network(x)): a deterministic network under the same likelihood.
+
+    It is the model whose z has no dimensions: nothing to infer, KL = 0, and the bound (5.2) is
+    log p(y|x) itself. So it trains, validates, saves and is evaluated as CVAE-3 and GSNN are. Given
+    x, the dimensions of y are independent of each other: it cannot say that they go together.
+
+    Args:
+        likelihood_net: network of x, raw output of `family`, which explains y.
+        family, estimator, seed: see `LatentVariableModel`.
+
+    Example:
+        >>> family = Bernoulli()
+        >>> nets = mlps(Baseline, x=64, y=48, z=0, hidden=(128,), family=family)
+        >>> model = Baseline(**nets, family=family)
+
+    Source: Sohn, Lee & Yan (2015), section 5, the baseline network.
+    """
+
+    observed = "y"
+
+    def prior(self):
+        """p(z): the only distribution on a space of no dimensions."""
+        return self.standard_normal()
+
+    def likelihood(self, x):
+        """p(y|x). Args: x [B, D]. Returns: distribution, batch [B]."""
+        return self.family(apply(self.likelihood_net, x))
+
+    def factors(self, x, y):
+        """(5.2) without z."""
+        no_z = tf.zeros([tf.shape(x)[0], 0], self.compute_dtype)
+        nothing = tfd.Independent(tfd.Normal(no_z, tf.ones([], no_z.dtype)), 1)  # batch [B]
+        return nothing, nothing, lambda z: self.likelihood(x).log_prob(y)[None]
+
+    def log_likelihood(self, x, y, num_samples=1, method="importance", seed=0, batch_size=None):
+        """log p(y|x) of every example, exactly.
+
+        Args:
+            x, y: [N, …].
+            num_samples, method, seed: as in the other models, so that one line evaluates them all;
+                without a z there is nothing to sample, and the number is the same.
+            batch_size: int, examples at once.
+
+        Returns:
+            NumPy array [N], nats.
+        """
+        return super().log_likelihood(
+            x, y, num_samples=1, method=method, seed=seed, batch_size=batch_size
+        )
+
+    def mean_over_prior(self, given, num_samples=1, seed=0):
+        """E[y|x], which no z moves."""
+        return self.likelihood(given).mean()
+
+    def predictive(self, x):
+        """E[y|x] (for classes: the probabilities). Args: x [B, …]. Returns: NumPy array [B, …]."""
+        checks.check_values(self, "x", np.asarray(x), "predictive")
+        return self.mean_over_prior(self.tensor(x)).numpy()
+
+
+# The first guess -----------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("cvae_tf")
+class FirstGuess(keras.layers.Layer):
+    """ŷ(x) = E[y|x] of a trained baseline, which no longer learns.
+
+    Args:
+        net: the baseline's network of x.
+        family: its likelihood's family.
+    """
+
+    def __init__(self, net, family, **kwargs):
+        kwargs.pop("trainable", None)
+        super().__init__(**kwargs)
+        self.net = net
+        self.family = family
+        if not family.built:
+            family.build(net.output_shape)
+        self.trainable = False
+        self.built = True
+
+    def call(self, x):
+        return tf.stop_gradient(self.family(self.net(x, training=False)).mean())
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], *self.family.event_shape)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "net": serialize(self.net),
+            "family": serialize(self.family),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        deserialize = keras.saving.deserialize_keras_object
+        return cls(
+            **{k: deserialize(v) if k in ("net", "family") else v for k, v in config.items()}
+        )
+
+
+def with_first_guess(net, baseline):
+    """A network of (x, ŷ, …) as a network of (x, …): the baseline's guess ŷ(x) is made inside.
+
+    The baseline is copied and frozen: training the result leaves it as it is, and training it
+    further does not reach the result. For CVAE-3's prior, likelihood or posterior network.
+
+    Args:
+        net: built network whose first two inputs are x and ŷ, of y's shape; others may follow.
+        baseline: a trained `Baseline`.
+
+    Returns:
+        A built Functional model without the second input.
+
+    Raises:
+        TypeError: if `baseline` is no Baseline.
+        ValueError: if the network's first two inputs are not of x's and y's shape.
+
+    Example:
+        >>> nets["prior_net"] = with_first_guess(mlp([64, 48], (128,), 2 * 8), baseline)
+        >>> model = CVAE3(**nets, family=family)
+
+    Source: Sohn, Lee & Yan (2015), section 4.2, the recurrent connection.
+    """
+    if not isinstance(baseline, Baseline):
+        raise TypeError(f"Received baseline={baseline!r}. Expected a trained baselines.Baseline.")
+    shapes = [tuple(tensor.shape[1:]) for tensor in net.inputs]
+    expected = [baseline.shapes["x"], baseline.shapes["y"]]
+    if shapes[:2] != expected:
+        raise ValueError(
+            f"The network has inputs of shapes {shapes}. Expected the first two to be x and its "
+            f"guess, {expected}: make it with those sizes, such as mlp([x, y], …)."
+        )
+    copy = keras.models.clone_model(baseline.likelihood_net)
+    copy.set_weights(baseline.likelihood_net.get_weights())
+    family = type(baseline.family).from_config(baseline.family.get_config())
+    guess = FirstGuess(copy, family)
+    family.set_weights(baseline.family.get_weights())
+    x, *others = _inputs_like([net.inputs[0], *net.inputs[2:]])
+    given = [x, *others]
+    return keras.Model(given if others else x, net([x, guess(x), *others]), name=net.name)
+
+
+def _inputs_like(tensors):
+    return [keras.Input(t.shape[1:], dtype=t.dtype, name=t.name) for t in tensors]
+
+
+# Noise on the inputs -------------------------------------------------------------------------
+
+
+class Corruption(keras.layers.Layer):
+    """Noise on an input, in training only; a function of (seed, number of the call, row).
+
+    The number of the call is stored with the model, so a resumed run goes on with the noise it
+    would have had; layers with one seed corrupt their n-th input alike. Implement `corrupt` and
+    `numbers_per_row`.
+
+    Args:
+        seed: int.
+    """
+
+    def __init__(self, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = int(seed)
+
+    def build(self, input_shape):
+        self.calls = self.add_weight(
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="calls",
+        )
+
+    def call(self, inputs, training=None):
+        if not training:
+            return inputs
+        context = tf.distribute.get_replica_context()
+        replica = 0 if context is None else context.replica_id_in_sync_group
+        u = noise.uniform(
+            tf.shape(inputs)[0],
+            self.numbers_per_row(inputs.shape[1:]),
+            key=noise.key(self.seed, "corruption"),
+            step=tf.convert_to_tensor(self.calls),
+            first_row=tf.cast(replica, tf.int64) * 2**32,  # replicas draw different noise
+        )
+        self.calls.assign_add(1)
+        return self.corrupt(inputs, u)
+
+    def numbers_per_row(self, shape):
+        """How many uniform numbers an example of this shape takes."""
+        return int(np.prod(shape))
+
+    def corrupt(self, inputs, u):
+        """Args: inputs [B, …]; u [B, numbers_per_row], uniform. Returns: as inputs."""
+        raise NotImplementedError
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+def _check_rate(rate):
+    if not 0 <= rate < 1:
+        raise ValueError(f"Received rate={rate}. Expected a probability, 0 ≤ rate < 1.")
+    return float(rate)
+
+
+@keras.saving.register_keras_serializable("cvae_tf")
+class Flips(Corruption):
+    """Each value v becomes 1 − v with probability `rate`, in training: ink and paper change places.
+
+    A pixel that is ½, as unseen ones are in `tasks.completion`, stays.
+
+    Args:
+        rate: probability in [0, 1).
+        seed: int.
+    """
+
+    def __init__(self, rate, seed=0, **kwargs):
+        super().__init__(seed, **kwargs)
+        self.rate = _check_rate(rate)
+
+    def corrupt(self, inputs, u):
+        u = tf.reshape(u, tf.shape(inputs))
+        return tf.where(u < self.rate, 1 - inputs, inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate}
+
+
+@keras.saving.register_keras_serializable("cvae_tf")
+class Blocks(Corruption):
+    """Each block of `size` × `size` pixels is hidden with probability `rate`, in training.
+
+    Args:
+        rate: probability in [0, 1).
+        size: int, side of a block in pixels; at the right and lower edge blocks may be cut.
+        image_shape: (H, W) of flat images; None for square ones and for images [B, H, W, C].
+        value: float, what a hidden pixel becomes.
+        seed: int.
+
+    Source: Sohn, Lee & Yan (2015), section 4.2, input omission noise.
+    """
+
+    def __init__(self, rate, size=2, image_shape=None, value=0.5, seed=0, **kwargs):
+        super().__init__(seed, **kwargs)
+        self.rate = _check_rate(rate)
+        self.size = int(size)
+        self.image_shape = None if image_shape is None else tuple(image_shape)
+        self.value = float(value)
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self._block_of_pixel(input_shape[1:])  # refuses a shape that is no image
+
+    def _block_of_pixel(self, shape):
+        """(block of each value in reading order, number of blocks)."""
+        if len(shape) == 3:
+            height, width, channels = shape
+        else:
+            height, width = self.image_shape or 2 * (round(shape[0] ** 0.5),)
+            channels = 1
+        if height * width * channels != int(np.prod(shape)):
+            raise ValueError(
+                f"Received inputs of shape {tuple(shape)}, which are no images of {height} × "
+                f"{width} pixels. Give Blocks the image_shape=(height, width) of flat images."
+            )
+        across = -(-width // self.size)
+        rows, columns = np.divmod(np.arange(height * width), width)
+        block = rows // self.size * across + columns // self.size
+        return np.repeat(block, channels), int(block.max()) + 1
+
+    def numbers_per_row(self, shape):
+        return self._block_of_pixel(shape)[1]
+
+    def corrupt(self, inputs, u):
+        block, _ = self._block_of_pixel(inputs.shape[1:])
+        hidden = tf.reshape(tf.gather(u < self.rate, block, axis=1), tf.shape(inputs))
+        return tf.where(hidden, tf.cast(self.value, inputs.dtype), inputs)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "rate": self.rate,
+            "size": self.size,
+            "image_shape": self.image_shape,
+            "value": self.value,
+        }
+
+
+def corrupted(net, layer, *, position=0):
+    """A network that sees one of its inputs through a corruption, while it trains.
+
+    The layer is copied, so that one may be given to several networks.
+
+    Args:
+        net: built network.
+        layer: `Flips`, `Blocks`, `keras.layers.GaussianNoise`, `keras.layers.Dropout`, …: a layer
+            that acts in training and passes its input on elsewhere.
+        position: int, which input; 0 is x in every network of CVAE-3.
+
+    Returns:
+        A built Functional model with the network's inputs.
+
+    Raises:
+        ValueError: if there is no such input.
+
+    Example:
+        >>> nets = {name: corrupted(net, Flips(0.1)) for name, net in nets.items()}
+
+    Source: Sohn, Lee & Yan (2015), section 4.2.
+    """
+    if not 0 <= position < len(net.inputs):
+        raise ValueError(
+            f"Received position={position}. The network has {len(net.inputs)} input(s): expected "
+            f"0 ≤ position < {len(net.inputs)}."
+        )
+    layer = type(layer).from_config({**layer.get_config(), "name": None})
+    inputs = _inputs_like(net.inputs)
+    seen = [layer(t) if i == position else t for i, t in enumerate(inputs)]
+    one = len(inputs) == 1
+    return keras.Model(inputs[0] if one else inputs, net(seen[0] if one else seen), name=net.name)

@@ -1,0 +1,115 @@
+r"""Changing what is known of a given picture: the same picture with other attributes.
+
+Two ways, both of one sentence: `transport` (6.3) keeps where z lies relative to its prior,
+`reencode` (6.4) asks q what z would be had the picture the new attributes. Both decode with the new
+attributes wherever the likelihood sees them.
+
+| model | transport (6.3) | re-encode (6.4) |
+|---|---|---|
+| CMMA | z moves with the prior, which is all that y does | q is asked for a pair it never saw |
+| CVAE-1 | z moves with the prior, and the likelihood sees y' | the same |
+| CVAE-2 | the prior has no parents: z' = z, and the likelihood sees y' | the same |
+"""
+
+import numpy as np
+
+from cvae_tf import checks, noise
+from cvae_tf.distributions import tfd
+from cvae_tf.estimators import reparameterise
+
+
+def transport(model, x, y, y_new):
+    r"""Edit by transport of z: z' = m(y') + s(y') ⊙ (z − m(y)) / s(y), (6.3).
+
+    z is the mean of q(z|x,y); m and s are the prior's means and scales. With y' = y it is
+    `model.reconstruct(x, y)`, to the last bit.
+
+    Args:
+        model: CMMA, CVAE1, CVAE2, or another model of log p(x|y) whose prior is a diagonal
+            Gaussian.
+        x: [B, …].
+        y: what is known of x, [B, …].
+        y_new: what is wanted, y', of y's shape.
+
+    Returns:
+        NumPy array [B, …], the mean of p(x|z', ·) with y' in place of y.
+
+    Raises:
+        ValueError: if the arrays do not fit the model or each other, or the model has no y to edit.
+
+    Example:
+        >>> transport(model, x, y, y_new).shape == x.shape
+        True
+
+    Source: after Pandey & Dukkipati (2016), section on modifying attributes.
+    """
+    x, y, y_new = _checked(model, x, y, y_new, "transport")
+    before, after = (_prior(model, values) for values in (y, y_new))
+    z = model.posterior(x, y).mean()
+    ratio = after.stddev() / before.stddev()
+    z_new = ratio * z + (after.mean() - ratio * before.mean())  # exactly z where y' = y
+    return _decode(model, y_new, z_new)
+
+
+def reencode(model, x, y, y_new, *, sample=False, seed=0):
+    r"""Edit by encoding x with the new attributes: z' ~ q(z|x,y'), then decode, (6.4).
+
+    q was trained on pairs (x, y) that belong together, and (x, y') is none: whether it helps has to
+    be seen. With y' = y it is `model.reconstruct(x, y)`.
+
+    Args:
+        model, x, y, y_new: as in `transport`; y is only checked.
+        sample: False decodes the mean of q(z|x,y'), True a draw from it.
+        seed: int, for the draw.
+
+    Returns:
+        NumPy array [B, …], the mean of p(x|z', ·) with y' in place of y.
+
+    Raises:
+        ValueError: as in `transport`.
+
+    Example:
+        >>> reencode(model, x, y, y_new).shape == x.shape
+        True
+
+    Source: after Pandey & Dukkipati (2016), section on modifying attributes.
+    """
+    x, _, y_new = _checked(model, x, y, y_new, "reencode")
+    q = model.posterior(x, y_new)
+    z_new = q.mean()
+    if sample:
+        key = noise.key(seed, "editing")
+        epsilon = noise.normal(1, len(x), model.latent_dim, key=key, dtype=model.compute_dtype)
+        z_new = reparameterise(q, epsilon)[0]
+    return _decode(model, y_new, z_new)
+
+
+def _prior(model, y):
+    prior = model._factor("prior", {"y": y})
+    if not (isinstance(prior, tfd.Independent) and isinstance(prior.distribution, tfd.Normal)):
+        raise ValueError(
+            f"The prior of {type(model).__name__} is a {type(prior).__name__}. (6.3) moves z by "
+            "the mean and scale of a diagonal Gaussian prior: use reencode, or another model."
+        )
+    return prior
+
+
+def _decode(model, y, z):
+    return model._factor("likelihood", {"y": y, "z": z}).mean().numpy()
+
+
+def _checked(model, x, y, y_new, where):
+    if tuple(model.data_names) != ("x", "y") or model.observed != "x":
+        raise ValueError(
+            f"{where} received a {type(model).__name__}, which models "
+            f"{'p(y|x)' if model.observed == 'y' else 'p(x)'}. Expected a model of p(x|y), such as "
+            "CMMA, CVAE1 or CVAE2."
+        )
+    model._check((x, y), where)
+    checks.check_values(model, "y", np.asarray(y_new), f"{where}: y_new")
+    if len(y_new) != len(x):
+        raise ValueError(
+            f"{where} received {len(x)} pictures and {len(y_new)} new attributes. Expected one row "
+            "of y_new for each picture."
+        )
+    return tuple(model.tensor(values) for values in (x, y, y_new))

@@ -1,0 +1,123 @@
+r"""Prediction of uncertain futures: CVAE-3 with a prior that does not see the condition.
+
+From one still image x a distribution over motions y. The likelihood's family is Gaussian, and y
+the first DCT coefficients of a trajectory (`tasks.futures`).
+"""
+
+import keras
+import numpy as np
+
+from cvae_tf.base import LatentVariableModel
+from cvae_tf.networks import apply
+
+
+@keras.saving.register_keras_serializable("cvae_tf")
+class FutureCVAE(LatentVariableModel):
+    r"""p(y, z|x) = p(z) p(y|x,z): log p(y|x) ≥ −KL(q(z|x,y) ‖ p(z)) + E_q[log p(y|x,z)], (9.1).
+
+    z holds what the still does not tell, such as which way; x enters the posterior and the
+    likelihood only. It is CVAE-2 (4.2) with x and y in each other's place.
+
+    Args:
+        posterior_net: network of [x, y], output [B, 2d].
+        likelihood_net: network of [x, z], raw output of `family`, which explains y.
+        family, estimator, seed: see `LatentVariableModel`.
+
+    Example:
+        >>> family = Gaussian("shared")
+        >>> nets = mlps(FutureCVAE, x=256, y=10, z=2, hidden=(128,), family=family)
+        >>> model = FutureCVAE(**nets, family=family)
+
+    Source: Walker, Doersch, Gupta & Hebert (2016), section 3.
+    """
+
+    observed = "y"
+
+    def prior(self):
+        """p(z) = N(0, I)."""
+        return self.standard_normal()
+
+    def posterior(self, x, y):
+        """q(z|x,y). Args: x [B, D], y [B, K]. Returns: distribution, batch [B], event [d]."""
+        return self.latent(apply(self.posterior_net, x, y))
+
+    def likelihood(self, x, z):
+        """p(y|x,z). Args: x [B, D], z [..., B, d]. Returns: distribution, batch [..., B]."""
+        return self.family(apply(self.likelihood_net, x, z))
+
+    def factors(self, x, y):
+        """(9.1)"""
+        return self.posterior(x, y), self.prior(), lambda z: self.likelihood(x, z).log_prob(y)
+
+
+def draws(model, x, num_samples, *, seed=0, sample=True, rows_at_once=20_000):
+    """Many draws of y for each x.
+
+    Args:
+        model: a model that predicts y from x: FutureCVAE, CVAE3, GSNN or Baseline.
+        x: what is seen, [N, …].
+        num_samples: int S.
+        seed: int.
+        sample: bool; True draws y from the likelihood at each drawn z, False takes its mean.
+        rows_at_once: int, most rows decoded in one go.
+
+    Returns:
+        NumPy array [S, N, …]; the first draws are the same for every S.
+
+    Example:
+        >>> draws(model, x, 800).shape
+        (800, 500, 10)
+    """
+    x = np.asarray(x)
+    times = max(1, min(50, rows_at_once // len(x)))
+    tiled = np.concatenate([x] * times)
+    parts = []
+    for first in range(0, num_samples, times):
+        own_seed = 1_000_003 * (seed + 1) + first
+        y = model.generate(tiled, seed=own_seed, sample=sample)
+        parts.append(y.reshape(times, len(x), *y.shape[1:]))
+    return np.concatenate(parts)[:num_samples]
+
+
+def least_distance(samples, y, sizes):
+    """Euclidean distance from y to the nearest of the first S draws, for several S.
+
+    Args:
+        samples: draws [S, N, K].
+        y: what happened, [N, K].
+        sizes: ints, each at most S.
+
+    Returns:
+        dict {S: NumPy array [N]}, in the unit of y; falls with S for every example.
+
+    Raises:
+        ValueError: if a size is larger than the number of draws.
+
+    Source: Walker et al. (2016), section 4.
+    """
+    if not 1 <= min(sizes) <= max(sizes) <= len(samples):
+        raise ValueError(f"Received sizes={sizes} with {len(samples)} draws. Expected 1 … draws.")
+    distance = np.sqrt(((samples - np.asarray(y)) ** 2).sum(-1))  # [S, N]
+    nearest = np.minimum.accumulate(distance, 0)
+    return {size: nearest[size - 1] for size in sizes}
+
+
+def clusters(samples, num=10, *, seed=0):
+    """k-means of the draws for one still, for display: a few futures and their shares.
+
+    Args:
+        samples: draws for one x, [S, K].
+        num: int, clusters.
+        seed: int.
+
+    Returns:
+        (centres [num, K], shares [num], summing to 1), the largest share first.
+
+    Source: Walker et al. (2016), section 4.
+    """
+    from sklearn.cluster import KMeans
+
+    found = KMeans(num, n_init=4, random_state=seed).fit(np.asarray(samples, "float64"))
+    shares = np.bincount(found.labels_, minlength=num) / len(samples)
+    order = np.argsort(-shares, kind="stable")
+    return found.cluster_centers_[order], shares[order]

@@ -1,0 +1,346 @@
+r"""Prediction tasks whose y has several right answers: parts of images, and moving objects.
+
+`completion` turns any set of images into "from these pixels, predict the others". `futures` draws
+still scenes with an object that may leave in two or three ways, and what it then did; the true
+distribution is known.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+FRAMES = 30  # of a trajectory
+COEFFICIENTS = 5  # of its cosine transform that are predicted, per axis
+DIRECTIONS = 8  # compass points that an arm may have
+
+
+# Completion ----------------------------------------------------------------------------------
+
+
+def _seen(observed, height, width):
+    """Which pixels are seen, [H, W]."""
+    seen = np.zeros((height, width), bool)
+    lower, right = height // 2, width // 2
+    if isinstance(observed, (np.ndarray, list)):
+        seen = np.asarray(observed, bool)
+        if seen.shape != (height, width):
+            raise ValueError(
+                f"Received observed, a mask of shape {seen.shape}. The images have {height} × "
+                f"{width} pixels: give one boolean for each."
+            )
+        if seen.all() or not seen.any():
+            raise ValueError("Received a mask with all pixels seen, or none. Expected some.")
+    elif observed == 1:
+        seen[lower:, :right] = True
+    elif observed == 2:
+        seen[:, :right] = True
+    elif observed == 3:
+        seen[:, :right] = seen[lower:] = True
+    elif observed == "upper half":
+        seen[:lower] = True
+    elif observed == "column":
+        seen[:, right] = True
+    else:
+        raise ValueError(
+            f"Received observed={observed!r}. Expected 1, 2 or 3 (quadrants), "
+            '"upper half", "column", or a boolean mask of the image\'s height and width.'
+        )
+    return seen
+
+
+class Completion(NamedTuple):
+    """Images cut in two: what is seen, and what is to be predicted.
+
+    Attributes:
+        x: what is seen: the images, flat [N, D] or [N, H, W, C] as they came, with `unseen` in the
+            pixels that are not seen; with the mask, if asked for, as D more values or one more
+            channel.
+        y: the other pixels alone, [N, K], row by row.
+        seen: which pixels are seen, boolean [H, W].
+        channels: channels of an image, C.
+        flat: whether the images came flat.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    seen: np.ndarray
+    channels: int
+    flat: bool
+
+    def together(self, x, y):
+        """The images that x and y make, the inverse of the cut.
+
+        Args:
+            x: what is seen, [N, …], or a single [1, …].
+            y: the other pixels (true, predicted or drawn), [..., N, K].
+
+        Returns:
+            Images [..., N, D] or [..., N, H, W, C], as they came.
+
+        Example:
+            >>> task = completion(images, observed=2)
+            >>> bool((task.together(task.x, task.y) == images).all())
+            True
+        """
+        x, y = np.asarray(x), np.asarray(y)
+        size = self.seen.size
+        pixels = x[:, : size * self.channels] if self.flat else x[..., : self.channels]
+        pixels = pixels.reshape(len(x), size, self.channels)
+        num_rows = max(len(x), y.shape[-2])
+        whole = np.broadcast_to(pixels, (*y.shape[:-2], num_rows, *pixels.shape[1:]))
+        whole = whole.astype(np.result_type(x, y))  # a copy
+        hidden = np.flatnonzero(~self.seen)
+        whole[..., hidden, :] = y.reshape(*y.shape[:-1], len(hidden), self.channels)
+        shape = (-1,) if self.flat else (*self.seen.shape, self.channels)
+        return whole.reshape(*whole.shape[:-2], *shape)
+
+
+def completion(images, observed=1, *, unseen=0.5, mask=False, image_shape=None):
+    """The task "given these pixels, predict the others", from any set of images.
+
+    `observed`, for images of H × W pixels halved at H // 2 and W // 2:
+
+    - 1, 2, 3: quadrants: the lower left; the left half; all but the upper right;
+    - "upper half": the rows above H // 2;
+    - "column": the one column W // 2;
+    - a boolean mask [H, W].
+
+    Args:
+        images: [N, D], [N, H, W, C], or a `datasets.Split`, whose x is taken.
+        observed: what is seen, as above.
+        unseen: float, what stands in x for a pixel that is not seen. For pixels of 0 and 1 the
+            default ½ is neither.
+        mask: whether x says as well which pixels are seen, 1 or 0: of use where one network learns
+            several tasks.
+        image_shape: (H, W) of flat images; default: square.
+
+    Returns:
+        A `Completion`: x, y, and `together(x, y)`, which is the image again.
+
+    Raises:
+        ValueError: if the images or `observed` are none of those.
+
+    Example:
+        >>> task = completion(datasets.digits("fixed").train, observed=1)
+        >>> task.x.shape, task.y.shape
+        ((1197, 64), (1197, 48))
+
+    Source: Sohn, Lee & Yan (2015), section 5.1 (quadrants); Doersch (2016), section 4 (column).
+    """
+    images = np.asarray(getattr(images, "x", images), np.float32)
+    if images.ndim not in (2, 4) or len(images) == 0:
+        raise ValueError(
+            f"Received images of shape {images.shape}. Expected flat ones [N, D] or [N, H, W, C], "
+            "N ≥ 1: for [N, H, W] use images[..., None]."
+        )
+    flat = images.ndim == 2
+    if flat:
+        side = round(images.shape[1] ** 0.5)
+        height, width = image_shape or (side, side)
+        channels = 1
+        if height * width != images.shape[1]:
+            raise ValueError(
+                f"Received flat images of {images.shape[1]} pixels, which are not {height} × "
+                f"{width}. Give image_shape=(height, width)."
+            )
+    else:
+        _, height, width, channels = images.shape
+    seen = _seen(observed, height, width)
+    pixels = images.reshape(len(images), -1, channels)
+    y = pixels[:, ~seen.ravel()].reshape(len(images), -1)
+    x = np.where(seen.reshape(1, -1, 1), pixels, np.float32(unseen))
+    if mask:
+        told = np.broadcast_to(seen.reshape(1, -1, 1), (len(images), seen.size, 1))
+        parts = [x, told.astype(np.float32)]
+        x = np.concatenate(parts, 1 if flat else 2)
+    x = x.reshape(len(images), -1) if flat else x.reshape(len(images), height, width, -1)
+    return Completion(x, y, seen, channels, flat)
+
+
+# Moving objects ------------------------------------------------------------------------------
+
+
+def coefficients(trajectories):
+    r"""The first cosine coefficients of trajectories, per axis: c_k = DCT-II(y)_k / √T.
+
+    The transform is orthonormal, so Σ_k c_k² is at most the mean of y_t² over the T frames, and a
+    coefficient is measured in pixels.
+
+    Args:
+        trajectories: displacements from the start, [..., T, 2] pixels: right, down.
+
+    Returns:
+        [..., 10]: 5 of the horizontal axis, then 5 of the vertical.
+    """
+    from scipy.fft import dct
+
+    trajectories = np.asarray(trajectories, np.float64)
+    spectrum = dct(trajectories, axis=-2, norm="ortho") / np.sqrt(trajectories.shape[-2])
+    kept = np.swapaxes(spectrum[..., :COEFFICIENTS, :], -1, -2)
+    return kept.reshape(*kept.shape[:-2], -1)
+
+
+def trajectories(coefficients, frames=FRAMES):
+    """The trajectories that have these coefficients and no higher ones.
+
+    Args:
+        coefficients: [..., 10], pixels.
+        frames: int T.
+
+    Returns:
+        Displacements from the start, [..., T, 2] pixels: right, down.
+    """
+    from scipy.fft import idct
+
+    c = np.asarray(coefficients, np.float64)
+    spectrum = np.zeros((*c.shape[:-1], frames, 2))
+    by_axis = np.swapaxes(c.reshape(*c.shape[:-1], 2, COEFFICIENTS), -1, -2)
+    spectrum[..., :COEFFICIENTS, :] = by_axis
+    return idct(spectrum * np.sqrt(frames), axis=-2, norm="ortho")
+
+
+class Futures(NamedTuple):
+    r"""Still scenes, what happened next, and what could have.
+
+    p(y|x) = Σ_w π_w N(y; m_w, σ²I): the object takes one of the ways at random, (9.1)'s target.
+
+    Attributes:
+        x: stills, flat images in [0, 1], [N, H·W].
+        y: the motion's coefficients, [N, 10], pixels.
+        start: where the object is, column and row, [N, 2] pixels.
+        modes: m_w, the coefficients of each way, [N, 3, 10]; a way that is not there repeats the
+            first.
+        probabilities: π_w, [N, 3]; 0 for a way that is not there.
+        way: which way it took, int [N].
+        sigma: σ, pixels.
+        image_shape: (H, W).
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    start: np.ndarray
+    modes: np.ndarray
+    probabilities: np.ndarray
+    way: np.ndarray
+    sigma: float
+    image_shape: tuple[int, int]
+
+    def take(self, rows):
+        """Some of the scenes. Args: rows: indices or slice. Returns: Futures."""
+        fields = ("x", "y", "start", "modes", "probabilities", "way")
+        return self._replace(**{name: getattr(self, name)[rows] for name in fields})
+
+    def log_density(self, y=None):
+        """The true log p(y|x): in the mean over the truth's draws no model can be above it.
+
+        Args:
+            y: [N, 10]; default: what happened.
+
+        Returns:
+            nats per example, [N].
+        """
+        from scipy.special import logsumexp
+
+        y = self.y if y is None else y
+        squares = ((np.asarray(y, np.float64)[:, None] - self.modes) ** 2).sum(-1)  # [N, 3]
+        dim = self.modes.shape[-1]
+        log_normal = -0.5 * (squares / self.sigma**2 + dim * np.log(2 * np.pi * self.sigma**2))
+        return logsumexp(log_normal, axis=-1, b=self.probabilities)
+
+    def nearest_way(self, y):
+        """The way whose coefficients are nearest. Args: y [..., N, 10]. Returns: int [..., N]."""
+        squares = ((np.asarray(y)[..., None, :] - self.modes) ** 2).sum(-1)
+        return np.where(self.probabilities > 0, squares, np.inf).argmin(-1)
+
+    def shares(self, samples):
+        """How often draws go each way. Args: samples [S, N, 10]. Returns: [N, 3], rows sum to 1."""
+        way = self.nearest_way(samples)
+        return np.stack([(way == w).mean(0) for w in range(self.modes.shape[1])], -1)
+
+
+def futures(num, seed=0, *, image_shape=(16, 16), sigma=0.2, reach=5.5):
+    """Draws still scenes with a ball at a junction of two or three arms, and how it then moved.
+
+    The arms are in the picture, so the still tells the ways; which of them the ball takes it does
+    not tell: each is equally likely. The ball starts from rest and speeds up to the arm's end in 30
+    frames. y is that path's first 5 cosine coefficients per axis, plus normal noise σ in each.
+
+    Args:
+        num: int N.
+        seed: int; the same seed gives the same scenes.
+        image_shape: (H, W) pixels.
+        sigma: float σ, pixels.
+        reach: float, length of an arm, pixels.
+
+    Returns:
+        `Futures`.
+
+    Raises:
+        ValueError: if the picture is too small for the arms.
+
+    Example:
+        >>> scenes = futures(500, seed=0)
+        >>> scenes.x.shape, scenes.y.shape
+        ((500, 256), (500, 10))
+
+    Source: after Walker, Doersch, Gupta & Hebert (2016), An uncertain future, section 4.
+    """
+    height, width = image_shape
+    jitter = 1.0  # pixels that the junction may lie off the centre
+    if min(height, width) < 2 * (reach + jitter) + 2:
+        raise ValueError(
+            f"Received image_shape={image_shape} and reach={reach}. Expected at least "
+            f"{2 * (reach + jitter) + 2:g} pixels each way: take a larger picture or shorter arms."
+        )
+    rng = np.random.default_rng(seed)
+    angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
+    compass = np.stack([np.cos(angles), np.sin(angles)], -1)  # [8, 2]
+    crossings = [np.array(c) for c in _crossings()]
+    pairs = [c for c in crossings if len(c) == 2]
+    triples = [c for c in crossings if len(c) == 3]
+
+    num_ways = rng.integers(2, 4, num)
+    start = (np.array([width, height]) - 1) / 2 + rng.uniform(-jitter, jitter, (num, 2))
+    pick = rng.random(num)
+    arms = np.zeros((num, 3), int)
+    for i in range(num):
+        kinds = pairs if num_ways[i] == 2 else triples
+        ways = kinds[int(pick[i] * len(kinds))]
+        arms[i] = np.resize(ways, 3)  # a way that is not there repeats the first
+    there = np.arange(3) < num_ways[:, None]
+    probabilities = there / num_ways[:, None]
+
+    path = reach * (np.arange(FRAMES) / (FRAMES - 1)) ** 2  # pixels along the arm, [T]
+    modes = coefficients(path[:, None] * compass[:, None, :])[arms]  # [N, 3, 10]
+    way = (rng.random(num) * num_ways).astype(int)
+    y = modes[np.arange(num), way] + sigma * rng.standard_normal((num, modes.shape[-1]))
+    x = _stills(start, compass[arms], reach, image_shape)
+    return Futures(
+        x, y.astype(np.float32), start, modes, probabilities, way, float(sigma), tuple(image_shape)
+    )
+
+
+def _crossings():
+    """Sets of two or three directions at least a right angle apart."""
+    for a in range(DIRECTIONS):
+        for b in range(a + 2, DIRECTIONS):
+            if b - a <= DIRECTIONS - 2:
+                yield a, b
+                for c in range(b + 2, DIRECTIONS):
+                    if c - a <= DIRECTIONS - 2:
+                        yield a, b, c
+
+
+def _stills(start, directions, reach, image_shape):
+    """Arms in grey, the ball in black, edges one pixel soft. [N, H·W] in [0, 1]."""
+    height, width = image_shape
+    rows, columns = np.mgrid[:height, :width]
+    pixels = np.stack([columns, rows], -1).reshape(1, -1, 2)  # [1, H·W, 2]
+    offset = pixels - start[:, None]
+    ball = np.clip(2.0 - np.linalg.norm(offset, axis=-1), 0, 1)
+    arms = np.zeros_like(ball)
+    for w in range(directions.shape[1]):
+        along = offset @ directions[:, w, :, None]  # [N, H·W, 1]
+        nearest = np.clip(along, 0, reach) * directions[:, w, None]
+        arms = np.maximum(arms, np.clip(1.3 - np.linalg.norm(offset - nearest, axis=-1), 0, 1))
+    return np.maximum(ball, 0.45 * arms).astype(np.float32)

@@ -1,0 +1,518 @@
+"""M1, M2 and the two stacked, against sums written out, closed forms and hand-computed weights."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from requirements_of_a_model import linear_pair, small_model
+from scipy.special import log_softmax, logsumexp
+
+from cvae_tf import CVAE2, M1, M2, VAE, StackedM2, datasets, networks, noise
+from cvae_tf.distributions import Bernoulli, Gaussian
+from cvae_tf.estimators import SGVBA, ImportanceWeighted
+from cvae_tf.penalties import Beta
+
+C = 4
+UNSEEN = np.full(12, -1)
+
+
+def data(num_rows=53, seed=0, labelled=15):
+    """Binary x, and labels of which all but the first few are hidden."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 2, (num_rows, 6)).astype("float32")
+    labels = rng.integers(0, C, num_rows)
+    labels[:C] = np.arange(C)
+    return x, np.where(np.arange(num_rows) < labelled, labels, -1)
+
+
+def weights(model):
+    return np.concatenate([w.numpy().ravel() for w in model.trainable_variables])
+
+
+def stacked(**options):
+    vae = small_model(VAE, z=3, seed=2)
+    family = Gaussian("network")
+    nets = networks.mlps(M2, x=3, y=C, z=2, hidden=(16,), family=family)
+    return StackedM2(features=vae, **nets, family=family, **options)
+
+
+# The bounds -----------------------------------------------------------------------------------
+
+
+def dense(net, *inputs):
+    """The forward pass of a tanh MLP in NumPy."""
+    h = np.concatenate(inputs, -1)
+    layers = [layer for layer in net.layers if isinstance(layer, keras.layers.Dense)]
+    for number, layer in enumerate(layers):
+        kernel, bias = (w.astype("float64") for w in layer.get_weights())
+        h = h @ kernel + bias
+        h = np.tanh(h) if number < len(layers) - 1 else h
+    return h
+
+
+def labelled_bound(model, x, c, epsilon):
+    """(8.1) of the class c for each x, in NumPy."""
+    one_hot = np.repeat(np.eye(C)[[c]], len(x), 0)
+    mean, raw = np.split(dense(model.posterior_net, x, one_hot), 2, -1)
+    scale = 1e-4 + np.log1p(np.exp(raw))
+    logits = dense(model.likelihood_net, one_hot, mean + scale * epsilon)
+    log_p_x = np.sum(x * logits - np.logaddexp(0, logits), -1)
+    kl = 0.5 * np.sum(scale**2 + mean**2 - 1 - 2 * np.log(scale), -1)
+    return log_p_x + np.log(1 / C) - kl
+
+
+def test_the_bounds_are_the_sums_of_8_1_and_8_2():
+    """Both kinds in one batch, in NumPy, with SGVB-B's noise given."""
+    model, (x, y) = small_model(M2), data(12, labelled=5)
+    epsilon = np.random.default_rng(1).normal(size=(1, 12, 2)).astype("float32")
+    each = np.stack([labelled_bound(model, x, c, epsilon[0]) for c in range(C)], 1)
+    log_q = log_softmax(dense(model.classifier_net, x), 1)
+    unlabelled = np.sum(np.exp(log_q) * (each - log_q), 1)
+    expected = np.where(y >= 0, each[np.arange(12), y], unlabelled)
+    bound = model.bound(x, y, noise=epsilon)
+    np.testing.assert_allclose(bound.value, expected, rtol=1e-5)
+    np.testing.assert_allclose(bound.elbo, bound.value, rtol=1e-5)
+    np.testing.assert_allclose(
+        bound.value[:5], model.estimator(*model.factors(x[:5], y[:5]), epsilon[:, :5]).value, 1e-5
+    )
+    assert np.isnan(model.estimator(*model.factors(x, y), epsilon).value.numpy()[5:]).all()
+
+
+@pytest.mark.parametrize("estimator", [None, SGVBA()], ids=["SGVB-B", "SGVB-A"])
+def test_the_gaps_are_those_of_8_1_and_8_2(estimator):
+    """Linear-Gaussian: log p(x) = U + KL(q(y|x)‖p(y|x)) + Σ_y q(y|x) KL(q(z|x,y)‖p(z|x,y))."""
+    model, truth, _, _ = linear_pair(M2, base=CVAE2, x=8, y=C, z=3, estimator=estimator)
+    y = np.arange(40) % C
+    x, _ = truth.sample(np.eye(C)[y], seed=5)
+    log_p_xy, kl_z = np.zeros((2, 40, C))
+    for c in range(C):
+        given = np.repeat(np.eye(C)[[c]], 40, 0)
+        q = model.posterior(x, np.full(40, c))
+        kl_z[:, c] = truth.kl_to_posterior(q.mean().numpy(), q.stddev().numpy(), x, given)
+        log_p_xy[:, c] = np.log(1 / C) + truth.log_evidence(x, given)  # (7.1)
+    log_p_x = logsumexp(log_p_xy, 1)
+    log_q = np.log(model.classifier(x).probs_parameter())
+    gap = np.sum(np.exp(log_q) * (log_q - (log_p_xy - log_p_x[:, None]) + kl_z), 1)
+    cubature = noise.cubature(3)
+    unlabelled = model.bound(x, np.full(40, -1), noise=cubature).value
+    assert gap.min() > 0.1
+    np.testing.assert_allclose(unlabelled + gap, log_p_x, rtol=1e-9)
+    own = np.arange(40), y
+    labelled = model.bound(x, y, noise=cubature).value
+    np.testing.assert_allclose(labelled + kl_z[own], log_p_xy[own], rtol=1e-9)
+
+
+def test_log_likelihoods_and_the_generative_classifier():
+    """log p(x,y), log p(x) and argmax_y p(x|y)p(y) against (7.1), with q near the posterior."""
+    model, truth, _, _ = linear_pair(M2, base=CVAE2, near=True, x=3, y=3, z=2)
+    y = np.arange(30) % 3
+    x, _ = truth.sample(np.eye(3)[y], seed=5)
+    exact = np.stack([truth.log_evidence(x, np.eye(3)[[c] * 30]) for c in range(3)], 1) - np.log(3)
+    mixed = np.where(y == 1, -1, y)
+    expected = np.where(mixed < 0, logsumexp(exact, 1), exact[np.arange(30), y])
+    np.testing.assert_allclose(model.log_likelihood(x, mixed, num_samples=4000), expected, atol=0.1)
+    clear = np.diff(np.sort(exact, 1), axis=1)[:, -1] > 0.3
+    assert 10 < clear.sum()
+    classes = model.classify(x, num_samples=1000)
+    np.testing.assert_array_equal(classes[clear], exact.argmax(1)[clear])
+    np.testing.assert_array_equal(
+        model.classify(x, method="classifier"), model.classifier(x).logits.numpy().argmax(1)
+    )
+    assert (classes != model.classify(x, method="classifier")).any()
+
+
+# The objective --------------------------------------------------------------------------------
+
+
+def test_weights_of_8_3_on_a_minibatch():
+    """N = 100, N_l = 20; M_l = 2, M_u = 3: labelled terms weigh 20/2, unlabelled 80/3, over N."""
+    model = small_model(M2, num_examples=100, num_labelled=20, alpha=0.1, weight_prior=True)
+    x, _ = data(5)
+    y = np.array([-1, 2, -1, 0, -1])
+    epsilon = model.evaluation_noise(5)
+    losses, logged = model.objective(x, y, noise=epsilon)
+    bound = model.bound(x, y, noise=epsilon).value.numpy()
+    log_q = log_softmax(dense(model.classifier_net, x), 1)[[1, 3], [2, 0]]
+    prior = -0.5 * np.sum(weights(model) ** 2 + np.log(2 * np.pi))
+    # (8.3): α = 0.1·100 = 10, a mean over labelled examples, here over the two of the batch.
+    j = 10 * bound[[1, 3]].sum() + 80 / 3 * bound[[0, 2, 4]].sum() + 10 * log_q.mean()
+    np.testing.assert_allclose(np.mean(losses), -(j + prior) / 100, rtol=1e-5)
+    np.testing.assert_allclose(logged.elbo, bound, rtol=1e-5)  # the plain bounds are logged
+
+
+def test_a_batch_that_is_the_data_set_has_8_3_over_n():
+    """And so has, in the mean, every split of it into batches of the same proportion."""
+    x, y = data(20, labelled=5)
+    model = small_model(M2, alpha=0.3, num_examples=20, num_labelled=5)
+    epsilon = model.evaluation_noise(20)
+    bound = model.bound(x, y, noise=epsilon).value.numpy()
+    log_q = log_softmax(dense(model.classifier_net, x), 1)[np.arange(5), y[:5]]
+    expected = -(bound.sum() + 0.3 * 20 * log_q.mean()) / 20
+    np.testing.assert_allclose(np.mean(model.objective(x, y, noise=epsilon)[0]), expected, 1e-5)
+    uncounted = small_model(M2, alpha=0.3)
+    np.testing.assert_allclose(np.mean(uncounted.objective(x, y, noise=epsilon)[0]), expected, 1e-5)
+    parts = [np.r_[i, 5 + 3 * i : 8 + 3 * i] for i in range(5)]
+    losses = [
+        np.mean(model.objective(x[rows], y[rows], noise=tf.gather(epsilon, rows, axis=1))[0])
+        for rows in parts
+    ]
+    np.testing.assert_allclose(np.mean(losses), expected, rtol=1e-5)
+
+
+def test_the_sampled_sum_has_the_exact_gradient_in_the_mean():
+    """`sum_over_classes=False`: 80,000 draws of y, within 5 standard errors of (8.2)'s."""
+    x, epsilon = data()[0][:1], np.zeros((1, 1, 2), "float32")
+    exact, sampled = (small_model(M2, alpha=0.0, sum_over_classes=s) for s in (True, False))
+    sampled.compile()
+
+    def gradient(model, times=1):
+        bias = model.classifier_net.trainable_variables[-1].value
+        with tf.GradientTape() as tape:
+            y = np.full(times, -1)
+            losses, _ = model.objective(np.repeat(x, times, 0), y, noise=epsilon)
+            loss = tf.reduce_mean(losses)
+        return tape.gradient(loss, bias).numpy()
+
+    np.testing.assert_array_equal(weights(exact), weights(sampled))
+    expected, draws = gradient(exact), []
+    for step in range(40):
+        sampled.optimizer.iterations.assign(step)
+        draws.append(gradient(sampled, times=2000))
+    error = np.std(draws, 0, ddof=1) / np.sqrt(40)
+    assert np.all(np.abs(np.mean(draws, 0) - expected) < 5 * error)
+    assert np.all(error < 0.25 * np.abs(expected).max())
+
+
+def test_hidden_labels_do_not_matter():
+    """Permute the true labels of the unlabelled rows: the same training, bit for bit."""
+    rng = np.random.default_rng(0)
+    x, _ = data()
+    truth = rng.integers(0, C, 53)
+    kept = datasets.labelled_subset(truth, per_class=3, seed=0)
+    permuted = truth.copy()
+    permuted[kept < 0] = rng.permutation(truth[kept < 0])
+    assert (permuted != truth).any()
+    results = []
+    for labels in (truth, permuted):
+        model = small_model(M2)
+        model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+        history = model.fit(x, np.where(kept < 0, -1, labels), epochs=2, verbose=0).history
+        results.append((history, weights(model)))
+    assert results[0][0] == results[1][0]
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+
+
+# Training, saving, use ------------------------------------------------------------------------
+
+
+def fitted(model, epochs=3, **options):
+    model.compile(keras.optimizers.Adam(0.01), **options)
+    history = model.fit(*data(), epochs=epochs, batch_size=8, verbose=0).history
+    return model, history
+
+
+@pytest.mark.parametrize("make", [lambda: small_model(M2), stacked], ids=["M2", "stacked"])
+def test_the_fast_path_is_the_stepwise_path(make):
+    keras.utils.set_random_seed(0)
+    fast, history = fitted(make(), jit_compile=make is not stacked)
+    keras.utils.set_random_seed(0)
+    slow, slow_history = fitted(make(), steps_per_execution=1, jit_compile=False)
+    assert (fast.num_examples, fast.num_labelled) == (53, 15)
+    difference = np.abs(weights(fast) - weights(slow)).max() / np.abs(weights(slow)).max()
+    assert difference < 1e-4
+    assert set(history) == {"loss", "elbo", "reconstruction", "kl", "accuracy"}
+    for name, values in history.items():
+        np.testing.assert_allclose(values, slow_history[name], rtol=1e-4, atol=1e-5)
+
+
+def test_evaluate_and_predict():
+    model, (x, y) = small_model(M2), data()
+    model.compile()
+    logs = model.evaluate(x, y, batch_size=10, return_dict=True, verbose=0)
+    bound = model.bound(x, y)
+    q = model.predict(x, verbose=0)
+    np.testing.assert_allclose(q, model.classifier(x).probs_parameter(), rtol=1e-5)
+    expected = {
+        "loss": -np.mean(bound.value),
+        "elbo": np.mean(bound.value),
+        "reconstruction": np.mean(bound.reconstruction),
+        "kl": np.mean(bound.kl),
+        "accuracy": np.mean(q.argmax(1)[y >= 0] == y[y >= 0]),
+    }
+    assert set(logs) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(logs[name], value, rtol=1e-5, err_msg=name)
+    bound = small_model(M2, estimator=ImportanceWeighted(5)).bound(x, y)
+    assert np.all(bound.value.numpy() > bound.elbo.numpy() - 1e-4)
+
+
+def test_mixed_batches_train_and_say_what_they_need():
+    x, y = data()
+    stream = datasets.mixed_batches(x, y, batch_size=10, labelled_per_batch=4)
+    model = small_model(M2)
+    model.compile(jit_compile=False)
+    with pytest.raises(ValueError, match="num_examples=len"):
+        model.fit(stream, verbose=0)
+    model = small_model(M2, num_examples=53, num_labelled=15)
+    model.compile(jit_compile=False)
+    history = model.fit(stream, epochs=2, validation_data=(x, y), verbose=0).history
+    assert history["loss"][1] < history["loss"][0] and "val_accuracy" in history
+
+
+def test_generate_style_and_analogies():
+    model, (x, y) = small_model(M2), data(8, labelled=8)
+    images = model.generate(y)
+    np.testing.assert_array_equal(images, model.generate(y))
+    assert images.shape == x.shape and np.abs(images - model.generate(y, seed=1)).max() > 0
+    z = model.style(x, y)
+    np.testing.assert_allclose(z, model.posterior(x, y).mean())
+    grid = model.analogies(x, y)
+    assert grid.shape == (8, C, 6)
+    for c in range(C):
+        swept = model.likelihood(np.full(8, c), z).mean()
+        np.testing.assert_allclose(grid[:, c], swept, rtol=1e-5)
+        np.testing.assert_allclose(model.style_transfer(x, np.full(8, c), y), swept, rtol=1e-5)
+    guess = model.predict(x, verbose=0).argmax(1)
+    np.testing.assert_allclose(model.analogies(x), model.analogies(x, guess))
+    np.testing.assert_allclose(model.style(x, np.full(8, -1)), model.style(x))
+
+
+BAD_LABELS = {
+    "below": (np.full(12, -2), "from -2 to -2.*−1 \\(unlabelled\\) to 3"),
+    "above": (np.full(12, C), "from 4 to 4"),
+    "floats": (np.zeros(12), "dtype float64.*astype"),
+    "one-hot": (np.eye(C)[np.zeros(12, int)], r"shape \(12, 4\).*argmax"),
+    "unpaired": (np.zeros(11, int), "different numbers"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_LABELS)
+@pytest.mark.parametrize("make", [lambda: small_model(M2), stacked], ids=["M2", "stacked"])
+def test_bad_labels_are_refused(name, make):
+    (labels, message), (x, _), model = BAD_LABELS[name], data(12), make()
+    model.compile(jit_compile=False)
+    for use in (
+        lambda: model.fit(x, labels, verbose=0),
+        lambda: model.evaluate(x, labels, verbose=0),
+        lambda: model.fit(x, UNSEEN, validation_data=(x, labels), verbose=0),
+    ):
+        with pytest.raises(ValueError, match=f"(?s){message}"):
+            use()
+    if name != "unpaired":
+        stream = tf.data.Dataset.from_tensor_slices((x, labels)).batch(6)
+        with pytest.raises(ValueError, match="(?s)labels|integers"):
+            model._set_counts(3, 12)
+            model.fit(stream, verbose=0)
+    if name in ("below", "above"):
+        with pytest.raises(ValueError, match=message):
+            model.generate(labels)
+
+
+def test_other_bad_input_is_refused():
+    model, (x, _) = small_model(M2), data(12)
+    with pytest.raises(ValueError, match="label −1"):
+        model.generate(UNSEEN)
+    with pytest.raises(ValueError, match='"importance" or "classifier"'):
+        model.classify(x, method="both")
+    with pytest.raises(ValueError, match="expects"):
+        model.classify(x[:, :5])
+    for options, message in {
+        "penalty": ({"penalty": Beta(2.0)}, "leave penalty out"),
+        "alpha": ({"alpha": -1}, "≥ 0"),
+        "counts": ({"num_examples": 5, "num_labelled": 6}, "num_labelled ≤"),
+        "half": ({"num_examples": 5}, "both or neither"),
+        "classifier": ({"classifier_net": networks.mlp([6], (), 3)}, "a logit for each class"),
+    }.values():
+        nets = networks.mlps(M2, x=6, y=C, z=2, hidden=(), family=Bernoulli())
+        with pytest.raises(ValueError, match=f"(?s){message}"):
+            M2(**{**nets, **options})
+    with pytest.raises(TypeError, match="fitted M1 or a VAE"):
+        StackedM2(features=model, **nets)
+    with pytest.raises(ValueError, match="x=3"):
+        StackedM2(features=small_model(VAE, z=3), **nets)
+
+
+FRESH = """
+import json, os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras, numpy as np
+import cvae_tf
+report = {}
+for name in sys.argv[2:]:
+    model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")
+    with np.load(f"{sys.argv[1]}/data.npz") as file:
+        x, y = file["x"], file["y"]
+    report[name] = {
+        "before": model.evaluate(x, y, return_dict=True, verbose=0),
+        "predict": model.predict(x, verbose=0).tolist(),
+        "history": model.fit(x, y, batch_size=8, verbose=0).history,
+        "config": [model.alpha, model.num_examples, model.num_labelled, model.weight_prior],
+    }
+print("REPORT" + json.dumps(report))
+"""
+
+
+def test_saved_models_go_on_in_a_fresh_process(tmp_path):
+    x, y = data()
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    models = {"m2": small_model(M2, alpha=0.2, weight_prior=True), "stack": stacked(alpha=0.2)}
+    models["stack"].features.compile()
+    expected = {}
+    for name, model in models.items():
+        fitted(model, epochs=2, steps_per_execution=1, jit_compile=False)
+        model.save(tmp_path / f"{name}.keras")
+        expected[name] = {
+            "before": model.evaluate(x, y, return_dict=True, verbose=0),
+            "predict": model.predict(x, verbose=0).tolist(),
+            "history": model.fit(x, y, batch_size=8, verbose=0).history,
+        }
+    process = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", FRESH, tmp_path, *models],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    report = json.loads(process.stdout.split("REPORT")[1])
+    assert report["m2"]["config"] == [0.2, 53, 15, True]
+    for name, numbers in expected.items():
+        np.testing.assert_allclose(report[name]["predict"], numbers["predict"], rtol=1e-5)
+        for part in ("before", "history"):
+            for key, value in numbers[part].items():
+                np.testing.assert_allclose(report[name][part][key], value, rtol=1e-5, atol=1e-6)
+
+
+# M1, and M1+M2 --------------------------------------------------------------------------------
+
+
+def make_vae():
+    keras.utils.set_random_seed(3)
+    vae = VAE(**networks.mlps(VAE, x=6, z=3, hidden=(8,), family=Bernoulli()))
+    vae.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+    return vae
+
+
+def test_m1_in_a_pipeline():
+    from sklearn.base import clone
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    x, _ = data(60)
+    labels = (x[:, 0] + x[:, 1] > 1).astype(int)
+    pipeline = make_pipeline(M1(make_vae, epochs=2), LogisticRegression())
+    pipeline.fit(x, labels)
+    m1 = pipeline[0]
+    q = m1.vae_.posterior(x)
+    np.testing.assert_allclose(m1.transform(x), q.mean(), rtol=1e-5)
+    expected = LogisticRegression().fit(m1.transform(x), labels).predict(m1.transform(x))
+    np.testing.assert_array_equal(pipeline.predict(x), expected)
+    given = clone(M1(m1.vae_, epochs=0))
+    assert given.vae is not m1.vae_
+    np.testing.assert_allclose(given.fit(x).transform(x), m1.transform(x), rtol=1e-5)
+    other = clone(pipeline)
+    assert other[0] is not m1 and not hasattr(other[0], "vae_")
+    np.testing.assert_allclose(
+        other.fit(x, labels).predict_proba(x), pipeline.predict_proba(x), rtol=1e-4
+    )
+    assert other.set_params(m1__epochs=1)[0].epochs == 1
+    with pytest.raises(ValueError, match="parameters vae, epochs"):
+        m1.set_params(depth=3)
+    with pytest.raises(ValueError, match="not been fitted"):
+        M1(make_vae).transform(x)
+
+
+def test_m1_samples_its_posterior_and_takes_a_given_vae():
+    x, _ = data(20)
+    vae = make_vae()
+    before = weights(vae)
+    m1 = M1(vae, epochs=0).fit(x)
+    np.testing.assert_array_equal(weights(m1.vae_), before)
+    epsilon = np.random.default_rng(0).normal(size=(2, 20, 3)).astype("float32")
+    q = vae.posterior(x)
+    np.testing.assert_allclose(m1.sample_features(x, epsilon), q.mean() + q.stddev() * epsilon)
+    np.testing.assert_allclose(m1.sample_features(x, epsilon[0]), m1.sample_features(x, epsilon)[0])
+    with pytest.raises(ValueError, match=r"Expected \(N, d\)"):
+        m1.sample_features(x, epsilon[:, :3])
+    std = m1.transform(x).std(0)
+    few = M1(vae, epochs=0, min_std=float(np.sort(std)[0])).fit(x)
+    assert few.num_features == 2
+    np.testing.assert_array_equal(few.transform(x), m1.transform(x)[:, few.kept_])
+
+
+def test_the_stack_draws_features_anew_at_every_step():
+    """Seen by M2's step: a frozen M1, other features at each step, the same ones in evaluation."""
+    seen = []
+
+    class Recorder(StackedM2):
+        def objective(self, x, y, *, noise):
+            seen.append(x.numpy())
+            return super().objective(x, y, noise=noise)
+
+    x, y = data(8)
+    vae = small_model(VAE, z=3, seed=2)
+    m1 = M1(vae, epochs=0).fit(x)
+    m1.kept_ = np.array([0, 2])  # as if a dimension had collapsed
+    family = Gaussian("network")
+    nets = networks.mlps(M2, x=2, y=C, z=2, hidden=(16,), family=family)
+    model = Recorder(features=m1, **nets, family=family)
+    model.compile(run_eagerly=True)
+    before = weights(vae) if vae.trainable_variables else [w.numpy() for w in vae.weights]
+    model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    for old, new in zip(before, vae.weights, strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert len(seen) == 2 and np.abs(seen[0] - seen[1]).min() > 0
+    q, epsilon = vae.posterior(x), noise.key(0, "training: features")
+    for step in range(2):
+        drawn = q.mean() + q.stddev() * noise.normal(1, 8, 3, key=epsilon, step=step)[0]
+        np.testing.assert_allclose(seen[step], drawn.numpy()[:, [0, 2]], rtol=1e-5)
+    logs = [model.evaluate(x, y, batch_size=b, return_dict=True, verbose=0) for b in (8, 3)]
+    for name, value in logs[0].items():
+        np.testing.assert_allclose(logs[1][name], value, rtol=1e-5)
+    z = q.mean().numpy()[:, [0, 2]]
+    expected = keras.ops.softmax(model.classifier_net(z))
+    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5)
+    assert model.generate(y[:4]).shape == (4, 6)
+    assert model.analogies(x).shape == (8, C, 6)
+    assert model.classify(x, num_samples=5).shape == (8,)
+
+
+# Labelled subsets and mixed minibatches -------------------------------------------------------
+
+
+def test_labelled_subset():
+    labels = np.repeat(np.arange(3), [10, 20, 30])
+    kept = datasets.labelled_subset(labels, per_class=5, seed=1)
+    assert kept.dtype == np.int32
+    assert np.bincount(kept[kept >= 0]).tolist() == [5, 5, 5]
+    np.testing.assert_array_equal(kept[kept >= 0], labels[kept >= 0])
+    np.testing.assert_array_equal(kept, datasets.labelled_subset(labels, per_class=5, seed=1))
+    assert (kept != datasets.labelled_subset(labels, per_class=5, seed=2)).any()
+    for bad, per_class in ((labels, 11), (labels, 0), (np.eye(3), 1), (labels - 1, 1)):
+        with pytest.raises(ValueError, match="expected"):
+            datasets.labelled_subset(bad, per_class)
+
+
+def test_mixed_batches():
+    """The stated ratio, each unlabelled row in an epoch, and the order of (seed, epoch)."""
+    x = np.arange(53, dtype="float32")[:, None]
+    y = np.where(np.arange(53) < 7, np.arange(53) % C, -1)
+    stream = datasets.mixed_batches(x, y, batch_size=10, labelled_per_batch=3, seed=1)
+    epochs = [[(a.numpy(), b.numpy()) for a, b in stream] for _ in range(2)]
+    for batches in epochs:
+        assert len(batches) == stream.cardinality() == 7  # ⌈46/7⌉
+        assert all((labels >= 0).sum() == 3 and len(labels) == 10 for _, labels in batches)
+        rows = np.concatenate([a[:, 0] for a, _ in batches]).astype(int)
+        np.testing.assert_array_equal(np.concatenate([b for _, b in batches]), y[rows])
+        times = np.bincount(rows, minlength=53)
+        assert times[:7].tolist() == [3] * 7 and set(times[7:]) == {1, 2}
+    assert (epochs[0][0][0] != epochs[1][0][0]).any()
+    later = datasets.mixed_batches(x, y, batch_size=10, labelled_per_batch=3, seed=1, first_epoch=1)
+    for (a, _), (b, _) in zip(later, epochs[1], strict=True):
+        np.testing.assert_array_equal(a, b)
+    for labels, per_batch in ((y, 0), (y, 10), (np.zeros(53, int), 3), (y[:5], 3)):
+        with pytest.raises(ValueError, match="expected"):
+            datasets.mixed_batches(x, labels, batch_size=10, labelled_per_batch=per_batch)
