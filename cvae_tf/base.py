@@ -122,7 +122,7 @@ class LatentVariableModel(keras.Model, abc.ABC):
             dtype=tf.int64,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-        self._arrays_in_blocks = None
+        self._blocks = None
         self._compiled_program = None
         self.built = True
 
@@ -624,18 +624,18 @@ class LatentVariableModel(keras.Model, abc.ABC):
             callbacks = [*tf.nest.flatten(callbacks or []), first_step]
         else:
             callbacks.append(first_step)
-        dataset = training.stream(
-            len(arrays[0]),
-            batch_size=batch_size,
-            steps_per_call=self.steps_per_execution if in_blocks else None,
-            shuffle=shuffle,
-            seed=self.seed,
-            start=lambda: first_step.value,
-        )
+        where = {"shuffle": shuffle, "seed": self.seed}
         if in_blocks:
-            self._arrays_in_blocks = tensors
+            num_steps = self.steps_per_execution
+            self._blocks = (
+                tensors,
+                lambda: training.blocks(
+                    len(arrays[0]), batch_size, num_steps, first_step=first_step.value, **where
+                ),
+            )
+            dataset = tf.data.Dataset.range(1).repeat()  # Keras counts its steps on it
         else:
-            dataset = dataset.map(lambda rows: training.rows_of(tensors, rows))
+            dataset = self._dataset(tensors, batch_size, first_step, where)
         self.train_function = None
         try:
             return super().fit(
@@ -646,8 +646,20 @@ class LatentVariableModel(keras.Model, abc.ABC):
                 **options,
             )
         finally:
-            self._arrays_in_blocks = None
+            self._blocks = None
             self.train_function = None
+
+    def _dataset(self, tensors, batch_size, first_step, where):
+        """The same batches as a tf.data.Dataset, for Keras's own loop."""
+        num_rows = tensors[0].shape[0]
+        dataset = tf.data.Dataset.from_generator(
+            lambda: training.batches(num_rows, batch_size, first_step=first_step.value, **where),
+            output_signature=tf.TensorSpec([None], tf.int32),
+        )
+        options = tf.data.Options()  # on several workers, each takes its part of every batch
+        shard = tf.data.experimental.AutoShardPolicy.DATA
+        options.experimental_distribute.auto_shard_policy = shard
+        return dataset.map(lambda rows: training.rows_of(tensors, rows)).with_options(options)
 
     def evaluate(
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs
@@ -676,8 +688,8 @@ class LatentVariableModel(keras.Model, abc.ABC):
             super().make_train_function(force)
         elif self._steps_one_by_one:
             self.train_function = self._one_by_one(self.train_step, self.jit_compile)
-        elif self._arrays_in_blocks is not None:
-            self.train_function = training.on_blocks(self._program(), self._arrays_in_blocks)
+        elif self._blocks is not None:
+            self.train_function = training.on_blocks(self._program(), *self._blocks)
         else:
             self.train_function = training.on_batches(
                 self._program(), self.steps_per_execution, self._check_batch

@@ -191,7 +191,6 @@ def check_values(model, name, values, where):
     if not (tf.as_dtype(values.dtype).is_floating or tf.as_dtype(values.dtype).is_integer):
         if tf.as_dtype(values.dtype) != tf.bool:
             raise ValueError(f"{label} has dtype {values.dtype}. Expected numbers.")
-    values = tf.cast(values, tf.float32 if values.dtype != np.float64 else tf.float64)
     if name == model.observed:
         model.family.check(values, label)
     else:
@@ -272,7 +271,7 @@ def check_data(model, x, y, sample_weight, where):
                 f"sample_weight (in {where}) has shape {tuple(sample_weight.shape)}. Expected (N,)."
             )
         lengths["sample_weight"] = int(sample_weight.shape[0])
-        check_finite(tf.cast(sample_weight, tf.float32), f"sample_weight (in {where})")
+        check_finite(sample_weight, f"sample_weight (in {where})")
     if len(set(lengths.values())) > 1:
         raise ValueError(
             f"The arrays (in {where}) have different numbers of examples: {lengths}. Expected one "

@@ -59,13 +59,15 @@ class Family(keras.layers.Layer, abc.ABC):
         return tfd.Independent(distribution, len(self.event_shape))
 
 
-def _all(condition):
-    return bool(tf.reduce_all(condition))
+def _extremes(values):
+    """(least, greatest) value; NaN if there is one."""
+    values = np.asarray(values)
+    return float(np.min(values)), float(np.max(values))
 
 
 def check_finite(values, name):
     """Raise ValueError unless all is finite. Args: values: array; name: str for the message."""
-    if not _all(tf.math.is_finite(values)):
+    if not np.all(np.isfinite(_extremes(values))):
         raise ValueError(
             f"{name} has NaN or infinite values. Expected finite numbers: "
             "remove or impute the examples concerned before training."
@@ -103,14 +105,12 @@ class Bernoulli(Family):
         return self._independent(_LogitBernoulli(logits=raw, dtype=raw.dtype))
 
     def check(self, values, name):
-        if not _all((values >= 0) & (values <= 1)):  # NaN fails this as well
-            finite = tf.boolean_mask(values, tf.math.is_finite(values))
+        least, greatest = _extremes(values)
+        if not (least >= 0 and greatest <= 1):  # NaN fails this as well
             raise ValueError(
-                f"{name} has values outside [0, 1] or NaN (its finite values span "
-                f"[{float(tf.reduce_min(finite)):g}, {float(tf.reduce_max(finite)):g}]). A "
-                f"Bernoulli "
-                "likelihood explains values in [0, 1]: scale the pixels (x / x.max()), or use "
-                "distributions.Gaussian()."
+                f"{name} has values outside [0, 1] or NaN: they span [{least:g}, {greatest:g}]. A "
+                "Bernoulli likelihood explains values in [0, 1]: scale the pixels (x / x.max()), "
+                "or use distributions.Gaussian()."
             )
 
 
@@ -129,10 +129,9 @@ class Categorical(Family):
         return _OneHot(logits=raw, dtype=raw.dtype)
 
     def check(self, values, name):
-        is_one_hot = tf.reduce_all((values == 0) | (values == 1), -1) & (
-            tf.reduce_sum(values, -1) == 1
-        )
-        if not _all(is_one_hot):
+        values = np.asarray(values)
+        is_binary = np.all((values == 0) | (values == 1))
+        if not (is_binary and np.all(values.sum(-1) == 1)):
             raise ValueError(
                 f"{name} has rows that are not one-hot. A Categorical likelihood explains one-hot "
                 "vectors: use keras.utils.to_categorical(labels, num_classes)."

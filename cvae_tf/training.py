@@ -9,7 +9,10 @@ numbers are those of stepping one by one.
 import itertools
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+from cvae_tf import noise
 
 STEPS_PER_CALL = 64
 
@@ -34,68 +37,54 @@ def _map(function, *batches):
     )
 
 
-def stream(num_rows, *, batch_size, steps_per_call, shuffle, seed, start):
-    """Which rows the next steps use, without end, in an order that is a function of (seed, step).
+def orders(num_rows, batch_size, *, shuffle, seed, first_step):
+    """The order of the rows, epoch after epoch: a function of (seed, step at the epoch's start).
 
     A run that is stopped and resumed at an epoch's start therefore sees the same order.
 
     Args:
-        num_rows: int N.
-        batch_size: int B; an epoch's last batch may be shorter.
-        steps_per_call: None for one batch at a time, [≤ B]; K for blocks of K batches, (full
-            [≤ K, B], count, short [s]): the first `count` batches of `full`, then the short batch,
-            which is empty but at an epoch's end.
+        num_rows, batch_size: ints N and B.
         shuffle: bool.
         seed: int.
-        start: function that says the optimiser's step, called when the stream begins.
+        first_step: int, the optimiser's step when training begins.
 
-    Returns:
-        tf.data.Dataset of row numbers.
+    Yields:
+        NumPy array [N] of row numbers.
+    """
+    rows = np.arange(num_rows, dtype="int32")
+    for step in itertools.count(first_step, -(-num_rows // batch_size)):
+        generator = np.random.Generator(np.random.Philox(key=noise.key(seed, f"order {step}")))
+        yield generator.permutation(rows) if shuffle else rows
+
+
+def batches(num_rows, batch_size, **where):
+    """Row numbers of one batch after the other, the last of an epoch shorter. Args: of `orders`."""
+    for order in orders(num_rows, batch_size, **where):
+        yield from (order[first : first + batch_size] for first in range(0, num_rows, batch_size))
+
+
+def blocks(num_rows, batch_size, num_steps, **where):
+    """Row numbers of `num_steps` batches at a time.
+
+    Args:
+        num_rows, batch_size, **where: of `orders`.
+        num_steps: int K.
+
+    Yields:
+        (full [≤ K, B], count, short [s]): the first `count` batches of `full`, then one short
+        batch, which is empty but at an epoch's end.
     """
     num_full = num_rows // batch_size
-    num_batches = -(-num_rows // batch_size)
-
-    def batch(order, index):
-        return order[index * batch_size : (index + 1) * batch_size]
-
-    def block(order, index):
-        first = index * steps_per_call
-        last = tf.minimum(first + steps_per_call, num_full)
-        rows = order[first * batch_size : last * batch_size]
-        size = min(steps_per_call, num_full) * batch_size
-        full = tf.reshape(tf.pad(rows, [[0, size - tf.size(rows)]]), [-1, batch_size])
-        is_last = first + steps_per_call >= num_batches
-        return (
-            full,
-            tf.cast(last - first, tf.int32),
-            order[tf.where(is_last, num_full * batch_size, num_rows) :],
-        )
-
-    num_calls = num_batches if steps_per_call is None else -(-num_batches // steps_per_call)
-    element = batch if steps_per_call is None else block
-
-    def shuffled(iteration):
-        rows = tf.range(num_rows)
-        if not shuffle:
-            return rows
-        return tf.random.experimental.stateless_shuffle(rows, tf.stack([seed, iteration]))
-
-    def from_step(first):
-        def call(order, number):
-            epoch, index = number // num_calls, number % num_calls
-            order = tf.cond(
-                index == 0, lambda: shuffled(first + epoch * num_batches), lambda: order
+    size = min(num_steps, num_full)
+    for order in orders(num_rows, batch_size, **where):
+        for first in range(0, -(-num_rows // batch_size), num_steps):
+            last = min(first + num_steps, num_full)
+            full = np.zeros([size, batch_size], "int32")
+            full[: last - first] = order[first * batch_size : last * batch_size].reshape(
+                -1, batch_size
             )
-            return order, element(order, index)
-
-        return tf.data.Dataset.counter().scan(tf.zeros([num_rows], tf.int32), call)
-
-    first_step = tf.data.Dataset.from_generator(
-        lambda: iter([start()]), output_signature=tf.TensorSpec([], tf.int64)
-    )
-    options = tf.data.Options()  # on several workers, each takes its part of every batch
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return first_step.flat_map(from_step).prefetch(4).with_options(options)
+            ends = first + num_steps > num_full
+            yield full, max(last - first, 0), order[num_full * batch_size :] if ends else order[:0]
 
 
 class FirstStep(keras.callbacks.Callback):
@@ -162,21 +151,26 @@ class ManySteps:
         return tf.while_loop(lambda index, _: index < count, body, [0, no_logs])[1]
 
 
-def on_blocks(run, arrays):
-    """A Keras train function for the blocks of `stream`.
+def on_blocks(run, arrays, rows):
+    """A Keras train function that runs blocks of steps on arrays.
 
     Args:
         run: ManySteps.
         arrays: tuple of tensors [N, …] or None.
+        rows: function that begins `blocks`, called when training begins.
     """
+    begun = None
 
-    def function(iterator):
-        full, count, short = next(iterator)
-        if not short.shape[0]:
+    def function(_):  # Keras's iterator only counts
+        nonlocal begun
+        begun = begun or rows()
+        full, count, short = next(begun)
+        full, count = tf.constant(full), tf.constant(count)
+        if not len(short):
             return run.on_rows(arrays, full, count)
-        if not full.shape[0]:  # fewer rows than one batch
-            return run.on_rows(arrays, short[None], tf.constant(1))
-        return run.on_rows(arrays, full, count, short)
+        if not len(full):  # fewer rows than one batch
+            return run.on_rows(arrays, tf.constant(short[None]), tf.constant(1))
+        return run.on_rows(arrays, full, count, tf.constant(short))
 
     return function
 
