@@ -2,7 +2,8 @@ r"""Faces from attributes: are CMMA's truer to what was asked for than those of 
 
 `python benchmarks/faces.py` writes results/faces.md and results/faces.json beside this file.
 
-Protocol, fixed before the first look: 12,000 drawn faces of 32×32 (8,000 train; 2,000 validate, not
+Protocol, fixed after a `--quick` run and two changes for time alone (faces, epochs), before any
+full result: 12,000 drawn faces of 32×32 (8,000 train; 2,000 validate, not
 used; 2,000 test), attributes independent, one data set for all. The three models have the same
 hidden layers, latent dimensions, likelihood, optimiser, batches and number of steps; nothing is
 selected. A seed decides a model's initial weights, noise and order of the data; each is compared

@@ -49,6 +49,7 @@ TEMPLATE = """
 {%- block html_head_js_mathjax -%}MATHJAX{%- endblock -%}
 {%- block body_header -%}
 {{ super() }}
+<style>.jp-MarkdownOutput, .jp-RenderedMarkdown { overflow: visible !important; }</style>
 <nav style="max-width: 60rem; margin: 1rem auto 0; font-family: sans-serif">
 <a href="index.html">All lessons</a></nav>
 {%- endblock -%}

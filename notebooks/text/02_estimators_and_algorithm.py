@@ -7,10 +7,10 @@
 # ---
 
 # %% [markdown]
-# # 02 The estimators and the algorithm
+# # 2 · The estimators and the algorithm
 #
-# **The bound is an expectation under the very distribution that you want to learn. How do you follow its gradient
-# with a handful of random draws, how good are the estimates, and what stays missing when training is over?**
+# The bound is an expectation under the very distribution that you want to learn. How do you follow its gradient
+# with a handful of random draws, how good are the estimates, and what stays missing when training is over?
 #
 # After this lesson you can
 #
