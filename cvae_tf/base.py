@@ -235,7 +235,7 @@ class LatentVariableModel(keras.Model, abc.ABC):
         r"""One step of AEVB, (2.5): the gradient of the mean bound of a minibatch, and an update.
 
         The mean over examples is optimised, Σ_i w_i ℓ_i / B, not the sum (N/M)·Σ_i ℓ_i of the
-        paper; for Adam the two differ by nothing.
+        paper; a constant factor, which Adam does not see but for its ε.
         """
         *data, weights = self._unpack(data)
         batch_size = tf.shape(data[0])[0]
@@ -492,10 +492,8 @@ class LatentVariableModel(keras.Model, abc.ABC):
         if refused:
             raise ValueError(
                 f"Received {', '.join(refused)}. {type(self).__name__} is trained on its own "
-                f"bound: "
-                "compile(optimizer=…) is enough. For another objective override `objective`, "
-                "for other "
-                "logs use callbacks."
+                "bound: compile(optimizer=…) is enough. For another objective override "
+                "`objective`, for other logs use callbacks."
             )
         compiled = not run_eagerly and not self._is_distributed
         self._steps_one_by_one = not compiled or steps_per_execution == 1
@@ -584,9 +582,8 @@ class LatentVariableModel(keras.Model, abc.ABC):
         if not _is_array(x):
             if y is not None or sample_weight is not None or validation_split:
                 raise ValueError(
-                    "Received y, sample_weight or validation_split beside a dataset. Expected "
-                    "them inside it: batches of "
-                    "(x, y) or (x, y, sample_weight), and validation_data=…."
+                    "Received y, sample_weight or validation_split beside a dataset. Expected them "
+                    "inside it: batches of (x, y) or (x, y, sample_weight), and validation_data=…."
                 )
             return self._fit_stream(
                 x, steps_per_epoch, {**options, "validation_data": validation_data}, batch_size
@@ -817,8 +814,7 @@ def _split(arrays, fraction):
     if not 0 < first < len(arrays[0]):
         raise ValueError(
             f"Received validation_split={fraction} with {len(arrays[0])} examples. Expected a "
-            f"fraction that leaves "
-            "at least one example on each side."
+            "fraction that leaves at least one example on each side."
         )
     return (
         tuple(None if a is None else a[:first] for a in arrays),

@@ -36,9 +36,8 @@ def check_networks(model_class, nets, family):
         needed = parents(method) if method else ()
         if not needed and net is not None:
             raise ValueError(
-                f"Received a {factor}_net, but the {factor} of {name} has no parents and so "
-                f"needs no "
-                f"network. Leave {factor}_net out."
+                f"Received a {factor}_net, but the {factor} of {name} has no parents and so needs "
+                f"no network. Leave {factor}_net out."
             )
         if not needed:
             continue
@@ -49,15 +48,14 @@ def check_networks(model_class, nets, family):
             )
         if not net.built or not getattr(net, "inputs", None):
             raise ValueError(
-                f"{factor}_net is not built: its input shapes are unknown. Make it a "
-                f"Functional model, or begin "
-                "the Sequential one with keras.Input(shape)."
+                f"{factor}_net is not built: its input shapes are unknown. Make it a Functional "
+                "model, or begin the Sequential one with keras.Input(shape)."
             )
         if len(net.inputs) != len(needed):
             raise ValueError(
                 f"{factor}_net has {len(net.inputs)} input(s). The {factor} of {name} has the "
-                f"parents "
-                f"[{', '.join(needed)}]: give the network one input for each, in this order."
+                f"parents [{', '.join(needed)}]: give the network one input for each, in this "
+                "order."
             )
     if not isinstance(family, Family):
         raise TypeError(
@@ -69,9 +67,8 @@ def check_networks(model_class, nets, family):
     }
     if len(dtypes) > 1:
         raise ValueError(
-            f"The networks and the family have the dtypes {sorted(dtypes)}. Expected one: pass "
-            f"the same "
-            "dtype= to the networks and to the family."
+            f"The networks and the family have the dtypes {sorted(dtypes)}. Expected one: pass the "
+            "same dtype= to the networks and to the family."
         )
 
 
@@ -92,12 +89,10 @@ def variable_shapes(model, nets, family, prior_family):
         if before[0] != shape:
             raise ValueError(
                 f"The networks disagree about {variable}: its shape is {before[0]} for "
-                f"{before[1]}, but "
-                f"{shape} for {where}. "
+                f"{before[1]}, but {shape} for {where}. "
                 + (
-                    "A network that makes q(z|·) or p(z|·) has 2 outputs per latent dimension, "
-                    "a mean "
-                    "and a raw scale."
+                    "A network that makes q(z|·) or p(z|·) has 2 outputs per latent dimension, a "
+                    "mean and a raw scale."
                     if variable == "z"
                     else "Make the networks with one size for it."
                 )
@@ -140,17 +135,16 @@ def check_compatible(model):
         )
     if isinstance(model.penalty, Penalty) and isinstance(model.estimator, ImportanceWeighted):
         raise ValueError(
-            "Received a penalty and the ImportanceWeighted estimator. A penalty weights the "
-            "terms of "
-            "the plain bound: use SGVBA or SGVBB with it."
+            "Received a penalty and the ImportanceWeighted estimator. A penalty weights the terms "
+            "of the plain bound: use SGVBA or SGVBB with it."
         )
     if isinstance(model.prior_family, Gaussian):
         return
     if model.prior_net is None or getattr(model, "posterior", None) is None:
         raise ValueError(
             f"Received prior_family={model.prior_family!r}, but {type(model).__name__} has no "
-            f"prior "
-            "network beside its posterior. Leave prior_family out, or use CVAE1, CVAE3 or CMMA."
+            "prior network beside its posterior. Leave prior_family out, or use CVAE1, CVAE3 or "
+            "CMMA."
         )
     if isinstance(model.estimator, SGVBB) or isinstance(model.penalty, FreeBits | MMD):
         raise ValueError(
@@ -179,8 +173,7 @@ def check_values(model, name, values, where):
     if not shape or shape[0] == 0:
         raise ValueError(
             f"{label} is empty: its shape is {shape}. Expected (N, "
-            f"{', '.join(map(str, expected))}) "
-            "with N ≥ 1: check the selection that made it."
+            f"{', '.join(map(str, expected))}) with N ≥ 1: check the selection that made it."
         )
     if shape[1:] != expected:
         raise ValueError(

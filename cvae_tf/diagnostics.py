@@ -44,9 +44,8 @@ def kl_per_dimension(model, *data):
     q, prior, _ = _factors(model, data)
     if not isinstance(prior, tfd.Independent):
         raise TypeError(
-            f"The prior of {type(model).__name__} here is {type(prior).__name__}, whose KL "
-            f"does not split "
-            "into dimensions. Expected a diagonal Gaussian."
+            f"The prior of {type(model).__name__} here is {type(prior).__name__}, whose KL does "
+            "not split into dimensions. Expected a diagonal Gaussian."
         )
     return _kl_per_dimension(q, prior).numpy().mean(0)
 

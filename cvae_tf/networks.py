@@ -159,10 +159,9 @@ def conv_encoder(inputs, filters, hidden, outputs, *, activation="relu", dtype=N
         vectors = [p for p in parents if len(p.shape) != 4]
         if len({image.shape[1:3] for image in images}) != 1:
             raise ValueError(
-                f"Received inputs of shapes {[p.shape[1:] for p in parents]}. Expected at "
-                f"least one image "
-                "(H, W, C), and all images of one height and width. For vectors alone, use "
-                "networks.mlp."
+                f"Received inputs of shapes {[p.shape[1:] for p in parents]}. Expected at least "
+                "one image (H, W, C), and all images of one height and width. For vectors alone, "
+                "use networks.mlp."
             )
         h = images[0] if len(images) == 1 else keras.layers.Concatenate()(images)
         for _ in range(max(1, _strides(h.shape[1:]))):
