@@ -202,9 +202,9 @@ def table(report):
         "of that over the examples of one seed and that over seeds); IS where there is one.",
         "",
         f"Settings: `{json.dumps(settings)}`. "
-        "They come from a pilot on the validation split of another seed (100); learning rate, epochs "
-        "and patience were then shortened for time. A first run of task 1 was cut off after two "
-        "seeds' test numbers had been seen; nothing but `jit_compile` and the storing changed "
+        "They come from a pilot on the validation split of another seed (100); learning rate, "
+        "epochs and patience were then shortened for time. A first run of task 1 was cut off after "
+        "two seeds' test numbers had been seen; nothing but `jit_compile` and the storing changed "
         "before the tabled runs.",
         "",
         "| observed | seeds | baseline | GSNN, MC | CVAE-3, IS | CVAE-3, MC | hybrid, IS "

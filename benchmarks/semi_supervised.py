@@ -133,7 +133,8 @@ def table(draws, steps):
         f"{len(draws)} draws of the labels (seeds 0 to {len(draws) - 1}); {steps} steps of Adam "
         f"({RATE:g}), batches of {BATCH} with {LABELLED} labelled, one hidden layer of {HIDDEN[0]} "
         f"softplus units, z of {LATENT}, alpha 0.1, one sample of z. A quick run (200 "
-        "steps, 2 draws) came first; no setting was changed after it. Mean ± standard error over draws; differences are paired by draw.",
+        "steps, 2 draws) came first; no setting was changed after it. Mean ± standard error over "
+        "draws; differences are paired by draw.",
         "",
         "| | accuracy % | minus classifier, points | per draw |",
         "|---|---|---|---|",

@@ -14,7 +14,8 @@ import setting
 def problem(row):
     x, y, labels = setting.data(row)
     _, y_dim, _, z, batch, num_rows, epochs = setting.row(row)
-    nets = {name: setting.weights(sizes) for name, sizes in setting.factors(row).items()}
+    sizes = {} if "convolutional" in row else setting.factors(row)
+    nets = {name: setting.weights(shape) for name, shape in sizes.items()}
     given = y if y_dim else None
     observed = np.arange(num_rows) % 10 == 0  # M2: every tenth label is known
     return x, given, labels, observed, z, batch, num_rows, epochs, nets

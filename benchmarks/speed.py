@@ -275,6 +275,10 @@ def main():
         "rows": {},
         "losses agree": {},
     }
+    report["start-up"], report["growth"] = {}, []
+    written = options.output / "speed.json"
+    if options.only and written.exists():  # the other rows stay as they were measured
+        report = json.loads(written.read_text()) | {"date": report["date"]}
     start = time.monotonic()
     for row, sides in SIDES.items():
         if options.only and row not in options.only:
@@ -287,7 +291,6 @@ def main():
         print(f"[{time.monotonic() - start:4.0f} s] evaluation ...", flush=True)
         sides = ["evaluate, ours", "evaluate, matrix products"]
         report["rows"]["evaluation, S = 5000"] = measure("-", sides, python_of, options.rounds)
-    report["start-up"], report["growth"] = {}, []
     if not options.only:
         print(f"[{time.monotonic() - start:4.0f} s] start-up and growth ...", flush=True)
         report["start-up"] = start_up(sys.executable, 1 if options.quick else 3)

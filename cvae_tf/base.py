@@ -15,6 +15,7 @@ import tensorflow as tf
 from cvae_tf import checks, noise, training
 from cvae_tf.distributions import Bernoulli, Gaussian, draw, standard_normal
 from cvae_tf.estimators import SGVBB
+from cvae_tf.networks import convolves
 
 EVALUATION_BATCH = 1024  # evaluation's numbers do not depend on its batch size
 _SAMPLES_PER_CHUNK = 100
@@ -363,7 +364,7 @@ class LatentVariableModel(keras.Model, abc.ABC):
 
     @functools.cached_property
     def _log_likelihood_program(self):
-        return tf.function(self._log_likelihood, jit_compile=True, autograph=False)
+        return tf.function(self._log_likelihood, jit_compile=self._suits_xla, autograph=False)
 
     def _log_likelihood(self, data, key, first_row, num_samples, per_chunk, importance):
         posterior, prior, log_likelihood = self.factors(*data)
@@ -482,7 +483,7 @@ class LatentVariableModel(keras.Model, abc.ABC):
             steps_per_execution: "auto" runs many steps per compiled call; an int, that many (1:
                 step by step).
             jit_compile: "auto" or bool; whether XLA compiles the steps ("auto": yes, unless
-                distributed).
+                distributed, or convolutional without a GPU).
             auto_scale_loss: as in Keras.
 
         Raises:
@@ -504,11 +505,16 @@ class LatentVariableModel(keras.Model, abc.ABC):
             optimizer=optimizer,
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
-            jit_compile=compiled if jit_compile == "auto" else jit_compile,
+            jit_compile=compiled and self._suits_xla if jit_compile == "auto" else jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
         with self.distribute_strategy.scope():
             self.optimizer.build(self.trainable_variables)  # so that its state is saved and loaded
+
+    @property
+    def _suits_xla(self):
+        """False for convolutions on a CPU: XLA's are some thirty times slower there."""
+        return bool(tf.config.list_physical_devices("GPU")) or not convolves(self)
 
     @property
     def _is_distributed(self):

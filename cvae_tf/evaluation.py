@@ -13,6 +13,7 @@ import tensorflow as tf
 from cvae_tf import noise
 from cvae_tf.distributions import Gaussian
 from cvae_tf.estimators import SGVBB, log_mean_exp, log_weights
+from cvae_tf.networks import convolves
 
 
 class Estimate(NamedTuple):
@@ -155,7 +156,7 @@ def gap(model, *data, num_samples=5000, steps=400, learning_rate=0.03, noise_sam
             dtype=model.compute_dtype,
         )
 
-    @tf.function(jit_compile=True, autograph=False)
+    @tf.function(jit_compile=not convolves(model), autograph=False)
     def climb(step):
         with tf.GradientTape() as tape:
             value = estimator(

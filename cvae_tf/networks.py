@@ -54,6 +54,17 @@ def apply(net, *inputs):
     return tf.ensure_shape(unfolded, [None] * max(batch_ranks) + list(net.output_shape[1:]))
 
 
+def convolves(net):
+    """Whether a network, or one inside it, has a convolution. Args: net: Keras model."""
+    kinds = tuple(
+        kind for name, kind in vars(keras.layers).items() if "Conv" in name and "LSTM" not in name
+    )
+    return any(
+        isinstance(layer, kinds) or (isinstance(layer, keras.Model) and convolves(layer))
+        for layer in net.layers
+    )
+
+
 def _shape(size):
     return (size,) if isinstance(size, (int, np.integer)) else tuple(size)
 
