@@ -643,7 +643,7 @@ class LatentVariableModel(keras.Model, abc.ABC):
         try:
             return super().fit(
                 dataset,
-                shuffle=False,  # the stream has its own order
+                shuffle=False,  # the order is that of `training.orders`
                 steps_per_epoch=steps_per_epoch or num_batches,
                 callbacks=callbacks,
                 **options,

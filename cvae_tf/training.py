@@ -1,9 +1,10 @@
 r"""AEVB at speed, (2.5): many steps per call inside one compiled program.
 
-At notebook size the time of a step goes into dispatch, not arithmetic. So `fit` hands the program a
-block of batches, and the program runs `train_step` on one after the other without coming back to
-Python. Nothing else changes: Keras's loop, callbacks and progress bar see the same steps, and the
-numbers are those of stepping one by one.
+At notebook size the time of a step goes into dispatch, not arithmetic. So `fit` hands the program
+the arrays and a block of row numbers (or stacked batches of a dataset), and the program runs
+`train_step` on one batch after the other without coming back to Python. Nothing else changes:
+Keras's loop, callbacks and progress bar see the same steps, and the numbers are those of stepping
+one by one.
 """
 
 import itertools

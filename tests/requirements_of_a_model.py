@@ -4,6 +4,10 @@ The tests call them on the library's models; the mutants' tests call them on bro
 the error. So a check here is known to be able to fail.
 """
 
+import json
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -146,6 +150,18 @@ def _set_near_posterior(model, truth, base, affine, dims):
         np.concatenate([kernel, np.zeros_like(kernel)], 1),
         np.concatenate([bias[0], raw_scale]),
     )
+
+
+def in_a_fresh_process(code, *arguments):
+    """The JSON that `code` prints after REPORT, in a new Python where a warning is an error."""
+    process = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    return json.loads(process.stdout.split("REPORT")[1])
 
 
 def check_identity(

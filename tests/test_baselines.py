@@ -1,9 +1,5 @@
 """The deterministic network, its first guess, noise on inputs, and FutureCVAE."""
 
-import json
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -12,6 +8,7 @@ from requirements_of_a_model import (
     check_evaluate,
     check_gradient,
     felt,
+    in_a_fresh_process,
     small_data,
     small_model,
 )
@@ -349,14 +346,7 @@ def test_all_go_on_in_a_fresh_process(tmp_path):
             "history": model.fit(x, y, epochs=1, batch_size=16, verbose=0).history,
             "trainable": len(model.trainable_variables),
         }
-    process = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", FRESH, tmp_path, *expected],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    report = json.loads(process.stdout.split("REPORT")[1])
+    report = in_a_fresh_process(FRESH, tmp_path, *expected)
     for name, numbers in expected.items():
         assert report[name]["trainable"] == numbers["trainable"]
         for part in ("before", "history"):

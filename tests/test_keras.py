@@ -1,14 +1,10 @@
 """Keras's habits hold: fit, evaluate, predict, callbacks, weights, saving, seeds."""
 
-import json
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from requirements_of_a_model import GRAPH, small_data, small_model
+from requirements_of_a_model import GRAPH, in_a_fresh_process, small_data, small_model
 
 from cvae_tf import CMMA, CVAE1, CVAE2, VAE, estimators, networks
 from cvae_tf.distributions import Bernoulli
@@ -343,14 +339,7 @@ def test_a_saved_model_goes_on_in_a_fresh_process(tmp_path):
             "after": model.evaluate(*data, return_dict=True, verbose=0),
             "iterations": int(model.optimizer.iterations),
         }
-    process = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", FRESH, tmp_path, *expected],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    report = json.loads(process.stdout.split("REPORT")[1])
+    report = in_a_fresh_process(FRESH, tmp_path, *expected)
     for name, numbers in expected.items():
         assert report[name]["iterations"] == numbers["iterations"] == 12
         for part in ("before", "history", "after"):

@@ -1,14 +1,10 @@
 """M1, M2 and the two stacked, against sums written out, closed forms and hand-computed weights."""
 
-import json
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from requirements_of_a_model import linear_pair, small_model
+from requirements_of_a_model import in_a_fresh_process, linear_pair, small_model
 from scipy.special import log_softmax, logsumexp
 
 from cvae_tf import CVAE2, M1, M2, VAE, StackedM2, datasets, networks, noise
@@ -370,14 +366,7 @@ def test_saved_models_go_on_in_a_fresh_process(tmp_path):
             "predict": model.predict(x, verbose=0).tolist(),
             "history": model.fit(x, y, batch_size=8, verbose=0).history,
         }
-    process = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", FRESH, tmp_path, *models],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    report = json.loads(process.stdout.split("REPORT")[1])
+    report = in_a_fresh_process(FRESH, tmp_path, *models)
     assert report["m2"]["config"] == [0.2, 53, 15, True]
     for name, numbers in expected.items():
         np.testing.assert_allclose(report[name]["predict"], numbers["predict"], rtol=1e-5)
