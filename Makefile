@@ -31,6 +31,7 @@ CORES = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 THREADS = $(shell n=$$(( $(CORES) / $(JOBS) )); [ $$n -ge 1 ] && echo $$n || echo 1)
 HEADLESS := course test test-slow notebooks
 $(HEADLESS): export MPLBACKEND = module://matplotlib_inline.backend_inline
+$(HEADLESS): export CVAE_TF_STATIC = 1
 $(HEADLESS): export MPLCONFIGDIR = $(CURDIR)/build/matplotlib
 $(HEADLESS): export IPYTHONDIR = $(CURDIR)/build/ipython
 $(HEADLESS): export JUPYTER_CONFIG_DIR = $(CURDIR)/build/jupyter/config

@@ -11,6 +11,7 @@ import base64
 import inspect
 import io
 import math
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ __all__ = [
     "bound_curves",
     "colour",
     "density_with_gaussians",
+    "explore",
     "graph_edges",
     "graphical_model",
     "image_grid",
@@ -153,6 +155,54 @@ def show(fig, alt):
         print(alt)
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close(fig)
+
+
+def explore(draw, *, alt, **sliders):
+    """Shows `draw(**values)` as a figure, and with sliders where a reader can move them.
+
+    The figure at the sliders' first values is shown in any case, so that a page or a stored
+    notebook has one. Sliders follow where a kernel is live; set the environment variable
+    CVAE_TF_STATIC, as the commands that store and build do, to leave them out.
+
+    Args:
+        draw: a function of one number per slider; returns a Matplotlib figure.
+        alt: what is to be seen in the static figure.
+        **sliders: per argument of `draw`, (least, greatest, first value); whole numbers if all
+            three are.
+
+    Raises:
+        ValueError: if a first value lies outside its slider.
+
+    Example:
+        >>> def draw(z1):
+        ...     return image_grid(np.full((1, 64), z1))
+        >>> explore(draw, alt="One grey image.", z1=(0.0, 1.0, 0.5))  # doctest: +SKIP
+    """
+    for name, (least, greatest, first) in sliders.items():
+        if not least <= first <= greatest:
+            raise ValueError(
+                f"Slider {name} begins at {first}, outside {least} to {greatest}. Give (least, "
+                "greatest, first value)."
+            )
+    show(draw(**{name: first for name, (_, _, first) in sliders.items()}), alt)
+    shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
+    if not shell or os.environ.get("CVAE_TF_STATIC"):
+        return
+    import ipywidgets
+    from IPython.display import display
+
+    def control(name, least, greatest, first):
+        whole = all(isinstance(value, int) for value in (least, greatest, first))
+        kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
+        step = 1 if whole else (greatest - least) / 40
+        return kind(
+            value=first, min=least, max=greatest, step=step, description=name,
+            continuous_update=False,
+        )  # fmt: skip
+
+    controls = {name: control(name, *values) for name, values in sliders.items()}
+    picture = ipywidgets.interactive_output(lambda **values: show(draw(**values), alt), controls)
+    display(ipywidgets.VBox([*controls.values(), picture]))
 
 
 def image_grid(

@@ -231,3 +231,32 @@ def test_model_colours_are_apart_for_every_eye(sight):
         [116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1
     )
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(lab, 2)) > 15
+
+
+def test_sliders_move_the_figure_and_leave_a_static_one(monkeypatch):
+    """In a live kernel: the static picture, then widgets that reach the drawing function."""
+    import ipywidgets
+
+    drawn, shown = [], []
+    monkeypatch.setattr(plotting, "show", lambda fig, alt: shown.append((fig, alt)))
+    displayed = []
+    monkeypatch.setattr("IPython.display.display", displayed.append)
+    monkeypatch.setattr("IPython.get_ipython", lambda: object())
+
+    def draw(z1, label):
+        drawn.append((z1, label))
+        return (z1, label)
+
+    monkeypatch.setenv("CVAE_TF_STATIC", "1")
+    plotting.explore(draw, alt="a digit", z1=(-3.0, 3.0, 0.5), label=(0, 9, 7))
+    assert shown == [((0.5, 7), "a digit")] and not displayed
+
+    monkeypatch.delenv("CVAE_TF_STATIC")
+    plotting.explore(draw, alt="a digit", z1=(-3.0, 3.0, 0.5), label=(0, 9, 7))
+    (box,) = displayed
+    z1, label = box.children[:2]
+    assert isinstance(z1, ipywidgets.FloatSlider) and isinstance(label, ipywidgets.IntSlider)
+    z1.value = -1.5
+    assert drawn[-1] == (-1.5, 7)
+    with pytest.raises(ValueError, match="begins at 4"):
+        plotting.explore(draw, alt="a digit", z1=(-3.0, 3.0, 4.0))

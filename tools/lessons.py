@@ -58,6 +58,7 @@ def prepare_environment(jobs: int) -> None:
         "KERAS_BACKEND": "tensorflow",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         "JUPYTER_PLATFORM_DIRS": "1",
+        "CVAE_TF_STATIC": "1",  # no sliders where nobody can move them
         "TF_NUM_INTRAOP_THREADS": threads,
         "TF_NUM_INTEROP_THREADS": threads,
         "OMP_NUM_THREADS": threads,
