@@ -12,8 +12,9 @@ JOBS   ?= 2
 ARGS   ?=
 LESSON ?=
 
-# The lessons that are run and compared; an exercise's blank copy is not among them.
-NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
+# Lessons and students' copies: compared are the cells that ask for it. Solutions: every output.
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb notebooks/exercises/*/*.ipynb))
+SOLUTIONS := $(sort $(wildcard notebooks/solutions/*/*.ipynb))
 
 # A quiet TensorFlow, and Keras on TensorFlow whatever the user's keras.json says.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -29,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # threads they only wait for each other.
 CORES = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 THREADS = $(shell n=$$(( $(CORES) / $(JOBS) )); [ $$n -ge 1 ] && echo $$n || echo 1)
-HEADLESS := course test test-slow notebooks
+HEADLESS := course slides test test-slow notebooks exercises
 $(HEADLESS): export MPLBACKEND = module://matplotlib_inline.backend_inline
 $(HEADLESS): export CVAE_TF_STATIC = 1
 $(HEADLESS): export MPLCONFIGDIR = $(CURDIR)/build/matplotlib
@@ -45,17 +46,19 @@ $(HEADLESS): export OPENBLAS_NUM_THREADS = $(THREADS)
 # By file: a notebook's cells need their kernel. nbval runs every cell and compares the outputs of
 # those that say NBVAL_CHECK_OUTPUT.
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
-NBVAL  = --nbval-lax --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-timeout 180
+NBVAL  = --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-timeout 180
 
 .DEFAULT_GOAL := help
-.PHONY: help course test test-slow lab notebooks benchmark lint requirements clean distclean
+.PHONY: help course slides test test-slow lab notebooks exercises benchmark lint requirements clean distclean
 
 help:
-	@echo "make course       run every lesson and write them as pages: build/course/index.html"
+	@echo "make course       run every lesson and build the course to read: build/course/index.html"
+	@echo "make slides       one deck per lesson, from its stored outputs: build/slides/"
 	@echo "make lab          open JupyterLab on notebooks/"
-	@echo "make test         the library's tests, and the lessons against their stored outputs"
+	@echo "make test         the library's tests; lessons and solutions against their stored outputs"
 	@echo "make test-slow    the tests that take minutes"
 	@echo "make notebooks    re-run lessons from their text twins and store the outputs (LESSON=01)"
+	@echo "make exercises    the same for the solutions, and the students' copies from them (LESSON=01)"
 	@echo "make benchmark    speed beside Keras, PyTorch, JAX and Pyro (sets up the peers; 20 minutes)"
 	@echo "make lint         ruff over the code and the lessons' text twins"
 	@echo "make requirements compile requirements.txt anew from pyproject.toml"
@@ -66,18 +69,25 @@ help:
 course: $(READY) | build
 	@$(BIN)/python tools/course.py --jobs $(JOBS) $(ARGS)
 
+slides: $(READY)
+	@$(BIN)/python tools/slides.py $(LESSON) $(ARGS)
+
 test: $(READY) | build
-	$(PYTEST) $(NBVAL) -m "not slow" tests $(NOTEBOOKS) $(ARGS)
+	$(PYTEST) $(NBVAL) --nbval-lax -m "not slow" tests $(NOTEBOOKS) $(ARGS)
+	$(PYTEST) $(NBVAL) --nbval $(SOLUTIONS)
 
 # pytest's 5 means that no test is marked slow, which is no failure.
 test-slow: $(READY) | build
-	$(PYTEST) -m slow tests $(ARGS) || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow tests $(ARGS) || [ $$? -eq 5 ]
 
 lab: $(READY)
 	@$(BIN)/jupyter lab notebooks $(ARGS)
 
 notebooks: $(READY) | build
 	@$(BIN)/python tools/sync.py $(LESSON) $(ARGS)
+
+exercises: $(READY) | build
+	@$(BIN)/python tools/exercises.py $(LESSON) $(ARGS)
 
 # The peers live in an environment of their own: benchmarks/requirements-peers.txt.
 PEERS := .venv-peers

@@ -511,6 +511,28 @@ class LatentVariableModel(keras.Model, abc.ABC):
         with self.distribute_strategy.scope():
             self.optimizer.build(self.trainable_variables)  # so that its state is saved and loaded
 
+    def restart(self, weights):
+        """Go back to the first step of training, from these weights; nothing is compiled again.
+
+        For the same model on other data or from other initial weights: an optimiser as new (at the
+        present learning rate), step 0, and with it the first step's noise.
+
+        Args:
+            weights: list of arrays, as `get_weights()` of this model or of its like gives.
+
+        Example:
+            >>> start = model.get_weights()
+            >>> for seed in range(3):
+            ...     model.restart(start)
+            ...     model.fit(x[subset[seed]], epochs=10)
+        """
+        self._assert_compiled("restart")
+        self.set_weights(weights)
+        new = type(self.optimizer).from_config(self.optimizer.get_config())
+        new.build(self.trainable_variables)
+        for variable, start in zip(self.optimizer.variables, new.variables, strict=True):
+            variable.assign(start)
+
     @property
     def _suits_xla(self):
         """False for convolutions on a CPU: XLA's are some thirty times slower there."""

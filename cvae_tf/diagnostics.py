@@ -91,10 +91,10 @@ class Use(NamedTuple):
 def use(model, *data, num_samples=16, seed=0):
     r"""Does the model use z? Does it use what it is given? The bound's drop when they are shuffled.
 
-    z: E_q log p(x_n|z_n, ·) − E_q log p(x_n|z_m, ·), z_m the latent of another example. Near zero:
-        the posterior has
-    collapsed, or the decoder ignores z. For a conditional model z_m is moved along the prior, so
-    that only what z says *beyond* the condition is lost.
+    z: E_q log p(x_n|z_n, ·) − E_q log p(x_n|z_m, ·), z_m the latent of another example. Near zero,
+    the posterior has collapsed, or the decoder ignores z. For a conditional model z_m is moved
+    along the prior, so that only what z says *beyond* the condition is lost.
+
     given: the bound with the right condition minus the bound with another example's.
 
     Args:

@@ -247,8 +247,8 @@ class MixtureOfGaussians(Family):
     r"""Σ_k π_k N(m_k, diag s_k²) over one vector: a richer prior p(z|·), section 10.
 
     Raw output [K·(1 + 2d)] holds K logits, K means and K raw scales. Its KL from a Gaussian has no
-    closed form: train with `SGVBA` (2.2), which needs none, or with the bound (10.1),
-        `SGVBMixture`.
+    closed form: train with `SGVBA` (2.2), which needs none, or with the bound (10.1) of
+    `SGVBMixture`.
 
     Args:
         num_components: int K.

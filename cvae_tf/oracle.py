@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-__all__ = ["LinearGaussian", "kl_diagonal", "pca_score", "ppca", "residual_pca_score"]
+__all__ = ["LinearGaussian", "cmma", "kl_diagonal", "pca_score", "ppca", "residual_pca_score"]
 
 _LOG_2PI = np.log(2.0 * np.pi)
 _MODELS = ("VAE", "CVAE1", "CVAE2", "CVAE3", "CMMA")
@@ -396,6 +396,50 @@ def ppca(x, k, y=None):
         )
     W = vectors[:, : -k - 1 : -1] * np.sqrt(eigenvalues[: -k - 1 : -1] - sigma_squared)
     return LinearGaussian(W, b, np.sqrt(sigma_squared), V=V)
+
+
+def cmma(x, k, y, *, steps=1000):
+    r"""Fits the linear CMMA, V = 0, by expectation maximisation: y acts through k latents alone.
+
+    Each step takes E[z|x,y] and C from (7.2), regresses x on z and z on y, and turns z so that its
+    prior has S = I again. No step lowers the likelihood. Only moments of the data enter, so a step
+    costs the same for any N.
+
+    Args:
+        x: data, [N, D].
+        k: the number of latent dimensions, 1 ≤ k < D.
+        y: what is given, [N, m].
+        steps: int, steps of expectation maximisation; it starts at `ppca(x, k)`.
+
+    Returns:
+        A `LinearGaussian` with V = None: a maximum of the mean `log_evidence`, of which nobody has
+        shown that there is only one.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x, y = rng.standard_normal((100, 5)), rng.standard_normal((100, 3))
+        >>> cmma(x, 2, y).A.shape
+        (2, 3)
+
+    Source: Dempster, Laird & Rubin (1977) with the densities of (7.1), (7.2).
+    """
+    start = ppca(x, k)
+    x, y = np.asarray(x, np.float64) - start.b, np.asarray(y, np.float64)
+    D = x.shape[1]
+    t = np.column_stack([x, y, np.ones(len(x))])
+    moments = t.T @ t / len(t)  # of t = (x, y, 1), [D + m + 1, D + m + 1]
+    of_y = np.linalg.pinv(moments[D:, D:], hermitian=True)  # one-hot y and the constant overlap
+    W, variance, M = start.W, start.sigma**2, np.zeros((k, len(moments) - D))  # E[z|y] = M (y, 1)
+    for _ in range(steps):
+        C = np.linalg.inv(np.eye(k) + W.T @ W / variance)
+        G = C @ np.hstack([W.T / variance, M])  # E[z|x,y] = G t, (7.2)
+        zz, zt = C + G @ moments @ G.T, G @ moments
+        W = np.linalg.solve(zz, zt[:, :D]).T  # x on z
+        variance = (np.trace(moments[:D, :D]) - (W * zt[:, :D].T).sum()) / D
+        M = zt[:, D:] @ of_y  # z on (y, 1)
+        R = np.linalg.cholesky(zz - M @ zt[:, D:].T)  # the prior's covariance is R Rᵀ
+        W, M = W @ R, np.linalg.solve(R, M)
+    return LinearGaussian(W, start.b, np.sqrt(variance), A=M[:, :-1], a=M[:, -1])
 
 
 def pca_score(x, k):

@@ -26,6 +26,7 @@ __all__ = [
     "bound_curves",
     "colour",
     "density_with_gaussians",
+    "directed_graph",
     "explore",
     "graph_edges",
     "graphical_model",
@@ -276,6 +277,7 @@ def latent_scatter(
     title=None,
     unit="prior standard deviations",
     prior=False,
+    priors=None,
     ax=None,
 ):
     """Draws examples where their latents lie, coloured by label, each class named at its median.
@@ -287,6 +289,8 @@ def latent_scatter(
         title: a text over the axes.
         unit: what a step of 1 along an axis is.
         prior: whether to draw the circle that holds 95 % of N(0, I).
+        priors: {label: (mean [2], standard deviation [2])} of p(z|y): for each label the ellipse
+            that holds 95 % of its Gaussian, in the label's colour.
         ax: axes to draw in; default: a new figure.
 
     Returns:
@@ -309,14 +313,16 @@ def latent_scatter(
             f"labels have length {len(labels)} and z has {len(z)} rows; give one for each."
         )
     with style():
-        from matplotlib.patches import Circle
+        from matplotlib.patches import Circle, Ellipse
         from matplotlib.patheffects import withStroke
 
         fig, ax = _figure(ax, (8.0, 7.2))
+        radius = math.sqrt(-2 * math.log(0.05))  # a 2-d normal leaves this circle with p = 0.05
+        for label, (mean, scale) in (priors or {}).items():
+            shade = _CLASSES[int(label) % len(_CLASSES)]
+            size = 2 * radius * np.asarray(scale)
+            ax.add_patch(Ellipse(mean, *size, fill=False, lw=2.2, ec=shade, zorder=3))
         if prior:
-            radius = math.sqrt(
-                -2 * math.log(0.05)
-            )  # of a circle that a 2-d normal leaves with p = 0.05
             ax.add_patch(
                 Circle((0, 0), radius, fill=False, ls=(0, (4, 3)), lw=1.5, ec=_INK, zorder=3)
             )
@@ -705,6 +711,61 @@ def graphical_model(model, *, name=None, title=None, factors=True, columns=None,
     return fig
 
 
+def directed_graph(centres, edges, *, observed=(), title=None, ax=None):
+    """Draws any small directed graph, such as a collider or another paper's model.
+
+    `graphical_model` reads a model's graph off its factors; this one draws what it is told.
+
+    Args:
+        centres: {node: (across, up)}; the node's name is written in mathematical type. Two units
+            between neighbours look right.
+        edges: pairs (parent, child).
+        observed: the nodes that are shaded.
+        title: a text over the graph.
+        ax: axes to draw in; default: a new figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if an edge or `observed` names a node that has no place.
+
+    Example:
+        >>> places = {"z": (0, 2), "y": (2, 2), "x": (1, 0)}
+        >>> fig = directed_graph(places, [("z", "x"), ("y", "x")], observed=("x",))
+    """
+    unknown = ({node for edge in edges for node in edge} | set(observed)) - set(centres)
+    if unknown:
+        raise ValueError(f"centres has no place for {sorted(unknown)}; give one for each node.")
+    with style():
+        from matplotlib.patches import Circle, FancyArrowPatch
+
+        across, up = np.array(list(centres.values()), float).T
+        fig, ax = _figure(ax, (1.4 * np.ptp(across) + 2.2, 1.4 * np.ptp(up) + 2.2))
+        nodes = {}
+        for node, centre in centres.items():
+            shade = "#CFCFCF" if node in observed else "white"
+            nodes[node] = Circle(centre, 0.38, fc=shade, ec=_INK, lw=2.2, zorder=3)
+            ax.add_patch(nodes[node])
+            ax.text(*centre, f"${node}$", ha="center", va="center_baseline", fontsize=25, zorder=4)
+        for parent, child in edges:
+            ax.add_patch(
+                FancyArrowPatch(
+                    centres[parent], centres[child], patchA=nodes[parent], patchB=nodes[child],
+                    shrinkA=2, shrinkB=2, arrowstyle="-|>", mutation_scale=22, lw=2.2, color=_INK,
+                    zorder=2,
+                )
+            )  # fmt: skip
+        ax.set(
+            xlim=(across.min() - 0.7, across.max() + 0.7), ylim=(up.min() - 0.7, up.max() + 0.7),
+            aspect="equal",
+        )  # fmt: skip
+        ax.axis("off")
+        if title:
+            ax.set_title(title)
+    return fig
+
+
 def _draw_graph(ax, model, edges, heading, shade, factors):
     from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
@@ -757,7 +818,7 @@ def _draw_graph(ax, model, edges, heading, shade, factors):
         ]
         q = _density("q", "z", [parent for parent, _ in edges.inference])
         if not edges.inference:
-            q = f"q = {p[0]}"
+            q = f"q = {p[0]}" if hasattr(model, "factors") else r"\mathrm{no}\ q"
         ax.text(1.0, -0.98, f"${p[0]}\\;{p[1]}$", ha="center", va="top", fontsize=19)
         ax.text(1.0, -1.42, f"${q}$", ha="center", va="top", fontsize=19, color=_legible(shade))
     ax.set_title(heading, color=_legible(shade), fontweight="bold", fontsize=20)

@@ -101,8 +101,6 @@ class M2(LatentVariableModel):
         sum_over_classes=True,
         **kwargs,
     ):
-        if not alpha >= 0:
-            raise ValueError(f"Received alpha={alpha}. Expected a number ≥ 0.")
         if kwargs.get("penalty") is not None:
             raise ValueError(
                 f"Received penalty={kwargs['penalty']!r}. {type(self).__name__} is trained on "
@@ -112,11 +110,12 @@ class M2(LatentVariableModel):
         self.classifier_net = classifier_net
         self.num_classes = self.shapes["y"][0]
         self._check_classifier()
-        self.alpha = float(alpha)
+        self._alpha = tf.Variable(0.0, trainable=False, dtype=tf.float64)
+        self.alpha = alpha
         self.weight_prior = bool(weight_prior)
         self.sum_over_classes = bool(sum_over_classes)
         self._counts = tf.Variable([0.0, 0.0], trainable=False, dtype=tf.float64)  # N_l, N
-        self._set_counts(num_labelled, num_examples)
+        self.set_counts(num_labelled, num_examples)
         self._accuracy_mean = keras.metrics.Mean(name="accuracy")
 
     # Factors ----------------------------------------------------------------------------------
@@ -257,7 +256,7 @@ class M2(LatentVariableModel):
         n_l, n = tf.where(known, self._counts[0], m_l), tf.where(known, self._counts[1], m)
         of_labelled = m / n * tf.math.divide_no_nan(n_l, m_l)
         of_unlabelled = m / n * tf.math.divide_no_nan(n - n_l, m - m_l)
-        alpha = self.alpha * tf.math.divide_no_nan(n, n_l)
+        alpha = self._alpha * tf.math.divide_no_nan(n, n_l)
         return self._tensors((tf.where(labelled, of_labelled, of_unlabelled), alpha, n))
 
     def call(self, data, noise, training=None):
@@ -458,7 +457,7 @@ class M2(LatentVariableModel):
         return x, np.asarray(labels).astype("int32"), sample_weight
 
     def _fit_arrays(self, arrays, *args, **kwargs):
-        self._set_counts(np.sum(arrays[1] >= 0), len(arrays[1]))
+        self.set_counts(np.sum(arrays[1] >= 0), len(arrays[1]))
         return super()._fit_arrays(arrays, *args, **kwargs)
 
     def _fit_stream(self, *args, **kwargs):
@@ -471,7 +470,26 @@ class M2(LatentVariableModel):
             )
         return super()._fit_stream(*args, **kwargs)
 
-    def _set_counts(self, num_labelled, num_examples):
+    @property
+    def alpha(self):
+        """The 0.1 of (8.3), a float ≥ 0. A new value counts from the next step on."""
+        return float(self._alpha.numpy())
+
+    @alpha.setter
+    def alpha(self, alpha):
+        if not alpha >= 0:
+            raise ValueError(f"Received alpha={alpha}. Expected a number ≥ 0.")
+        self._alpha.assign(alpha)
+
+    def set_counts(self, num_labelled, num_examples):
+        """Say how large the next stream's data set is: it weighs the terms of (8.3).
+
+        Args:
+            num_labelled, num_examples: ints N_l and N; None for both: the batch is the data set.
+
+        Raises:
+            ValueError: for one without the other, or impossible counts.
+        """
         if (num_labelled is None) != (num_examples is None) or (
             num_examples is not None and not 0 <= num_labelled <= num_examples > 0
         ):

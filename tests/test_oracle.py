@@ -137,6 +137,27 @@ def test_samples_have_the_moments_of_the_densities(model):
     assert abs(log_evidence.mean() + entropy) < 5 * np.sqrt(1.5 / count)
 
 
+def test_the_linear_cmma_is_a_maximum_between_its_neighbours():
+    """Between PCA's (A = 0) and CVAE-2's optimum, above the truth, and uphill nowhere."""
+    truth = LinearGaussian.random(6, 2, 4, model="CMMA", sigma_squared_min=0.1, seed=3)
+    y = np.eye(4)[np.random.default_rng(0).integers(0, 4, 500)]
+    x, _ = truth.sample(y, seed=1)
+    fitted = oracle.cmma(x, 2, y)
+    score = fitted.log_evidence(x, y).mean()
+    assert fitted.V is None and score > truth.log_evidence(x, y).mean()
+    assert oracle.pca_score(x, 2) < score < oracle.residual_pca_score(x, y, 2)
+    parts = {name: getattr(fitted, name) for name in ("W", "b", "sigma", "A", "a")}
+    rng = np.random.default_rng(1)
+    for name, value in parts.items():
+        step = 1e-4 * rng.standard_normal(np.shape(value))
+        sides = [
+            LinearGaussian(**{**parts, name: value + sign * step}).log_evidence(x, y).mean()
+            for sign in (-1, 1)
+        ]
+        assert max(sides) <= score + 1e-10, name
+        assert abs(sides[1] - sides[0]) < 1e-8, name  # 2·1e-4 times a slope of zero
+
+
 def test_bad_input_is_refused():
     vae = LinearGaussian.random(4, 2, seed=0)
     cvae = LinearGaussian.random(4, 2, 3, model="CVAE2", seed=0)

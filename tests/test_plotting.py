@@ -71,6 +71,38 @@ def test_the_drawing_has_exactly_those_arrows(model):
     assert ax.get_title() == model.__name__
 
 
+def test_a_directed_graph_has_the_arrows_and_shades_it_is_told():
+    from matplotlib.patches import Circle, FancyArrowPatch
+
+    places = {"z": (0, 2), "y": (2, 2), "x": (1, 0)}
+    edges = [("z", "x"), ("y", "x")]
+    ax = plotting.directed_graph(places, edges, observed=("x",)).axes[0]
+    circles = [c for c in ax.patches if isinstance(c, Circle)]
+    names = {c: n for c in circles for n, place in places.items() if c.center == place}
+    arrows = [a for a in ax.patches if isinstance(a, FancyArrowPatch)]
+    assert [(names[a.patchA], names[a.patchB]) for a in arrows] == edges
+    assert [n for c, n in names.items() if c.get_facecolor()[:3] != (1, 1, 1)] == ["x"]
+    assert {t.get_text() for t in ax.texts} == {"$x$", "$y$", "$z$"}
+    with pytest.raises(ValueError, match="no place for .'w'"):
+        plotting.directed_graph(places, [("w", "x")])
+
+
+def test_a_graph_without_inference_says_so():
+    """A GSNN's q is its prior; a generator of which nobody infers z has none."""
+
+    class Generator:
+        observed = "x"
+
+        def prior(self): ...
+
+        def likelihood(self, y, z): ...
+
+    def below(model):
+        return {text.get_text() for text in plotting.graphical_model(model).axes[0].texts}
+
+    assert r"$\mathrm{no}\ q$" in below(Generator) and r"$q = p(z \mid x)$" in below(GSNN)
+
+
 def test_a_model_without_factors_is_refused():
     with pytest.raises(ValueError, match="no method likelihood"):
         plotting.graphical_model(object())
@@ -205,6 +237,21 @@ def test_scatter_names_each_class_at_its_median():
     assert "prior standard deviations" in ax.get_xlabel() and "$z_2$" in ax.get_ylabel()
     with pytest.raises(ValueError, match="choose two columns"):
         plotting.latent_scatter(np.zeros((4, 3)))
+
+
+def test_each_label_s_ellipse_holds_95_percent_of_its_prior():
+    from matplotlib.patches import Ellipse
+
+    priors = {3: ((1.0, -2.0), (0.5, 2.0)), 7: ((0.0, 4.0), (1.5, 0.25))}
+    fig = plotting.latent_scatter(np.zeros((2, 2)), [3, 7], priors=priors)
+    ellipses = [p for p in fig.axes[0].patches if isinstance(p, Ellipse)]
+    assert len(ellipses) == 2 and len({e.get_edgecolor() for e in ellipses}) == 2
+    draws = np.random.default_rng(0).standard_normal((40_000, 2))
+    for ellipse, (mean, scale) in zip(ellipses, priors.values(), strict=True):
+        half = np.array([ellipse.width, ellipse.height]) / 2
+        z = np.array(mean) + draws * scale
+        inside = (((z - ellipse.get_center()) / half) ** 2).sum(1) <= 1
+        assert abs(inside.mean() - 0.95) < 0.005  # four and a half standard errors
 
 
 # What eyes without one kind of cone see, in linear RGB (Machado, Oliveira & Fernandes 2009).

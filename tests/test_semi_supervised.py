@@ -259,6 +259,37 @@ def test_mixed_batches_train_and_say_what_they_need():
     assert history["loss"][1] < history["loss"][0] and "val_accuracy" in history
 
 
+def test_restart_and_new_settings_act_on_the_compiled_program():
+    """Weights, optimiser, step, alpha and counts of a used model: the history of a fresh one."""
+    x, y = data()
+    stream = datasets.mixed_batches(x, y, batch_size=10, labelled_per_batch=4)
+    batches = [(a.numpy(), b.numpy()) for a, b in stream]
+
+    def run(model):
+        given = tf.data.Dataset.from_generator(
+            lambda: iter(batches), output_signature=stream.element_spec
+        )
+        return model.fit(given, steps_per_epoch=5, epochs=2, verbose=0).history, weights(model)
+
+    fresh = small_model(M2, num_examples=53, num_labelled=15, alpha=0.7)
+    start = fresh.get_weights()
+    fresh.compile(keras.optimizers.Adam(0.01))
+    expected = run(fresh)
+    used = small_model(M2, num_examples=20, num_labelled=10, alpha=0.0)
+    used.compile(keras.optimizers.Adam(0.01))
+    used.set_weights([w + 1 for w in start])
+    other = run(used)
+    program = used._program()
+    used.restart(start)
+    used.alpha = 0.7
+    used.set_counts(15, 53)
+    assert run(used)[0] == expected[0] != other[0]
+    np.testing.assert_array_equal(weights(used), expected[1])
+    assert used._program() is program and used.get_config()["alpha"] == 0.7
+    with pytest.raises(ValueError, match="≥ 0"):
+        used.alpha = -1
+
+
 def test_generate_style_and_analogies():
     model, (x, y) = small_model(M2), data(8, labelled=8)
     images = model.generate(y)
@@ -301,7 +332,7 @@ def test_bad_labels_are_refused(name, make):
     if name != "unpaired":
         stream = tf.data.Dataset.from_tensor_slices((x, labels)).batch(6)
         with pytest.raises(ValueError, match="(?s)labels|integers"):
-            model._set_counts(3, 12)
+            model.set_counts(3, 12)
             model.fit(stream, verbose=0)
     if name in ("below", "above"):
         with pytest.raises(ValueError, match=message):

@@ -20,6 +20,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 from lessons import ROOT, Run, execute, execute_all, prepare_environment
+from slides import mark
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE = {
@@ -109,7 +110,8 @@ def main() -> int:
 
     prepare_environment(options.jobs)
     tasks = [
-        execute(twin.stem, read_twin(twin), options.notebooks, options.timeout) for twin in twins
+        execute(twin.stem, mark(read_twin(twin)), options.notebooks, options.timeout)
+        for twin in twins
     ]
     runs = asyncio.run(execute_all(tasks, options.jobs, finished))
     return 1 if any(run.failure for run in runs) else 0

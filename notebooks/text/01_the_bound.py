@@ -42,6 +42,10 @@ from cvae_tf.oracle import LinearGaussian, ppca
 
 blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plotting.colour("KL")
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 2 min.** Ask who has trained a model by maximum likelihood, and what they would do if the likelihood
+# were an integral. Leave the answers standing.
+
 # %% [markdown]
 # ## The difficulty
 #
@@ -55,6 +59,10 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 # $p(z \mid x) = p(x, z) / p(x)$, which knows the few that do. But it has $p(x)$ below its bar.
 #
 # So take a stand-in: any distribution $q(z \mid x)$ that you *can* compute and draw from.
+
+# %% [markdown] tags=["notes"]
+# **Speaker, 4 min.** Draw the prior and the sliver of it that explains one image. Everything that follows is a way
+# to look at the sliver.
 
 # %% [markdown]
 # ## The derivation
@@ -101,6 +109,10 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 #
 # $\mathcal L$ is a lower bound whose gap has a name. Raise it in $\phi$, and as $\log p(x)$ does not move,
 # $q$ must come nearer to the true posterior. Raise it in $\theta$, and either $\log p(x)$ rises or the gap shrinks.
+
+# %% [markdown] tags=["notes"]
+# **Speaker, 8 min.** On the board, line by line; let the class say why each line holds. Stop at (1.3): what moves if
+# you raise the bound in φ, what if in θ?
 
 # %% [markdown]
 # ## A small model in which you can see everything
@@ -165,7 +177,7 @@ sweeps = {  # what is swept: (where, mean of q, scale of q)
     "scale of $q$: multiples of the posterior's": (ratios, m + 0 * ratios, s * ratios),
 }
 
-# %%
+# %% tags=["hide-input"]
 with plotting.style():
     fig, axes = plt.subplots(1, 2, figsize=(13, 5), sharey=True, layout="constrained")
     for ax, (label, (where, mean, scale)) in zip(axes, sweeps.items(), strict=True):
@@ -218,6 +230,10 @@ print(f"E_q[log q(z|x) − log p(x,z)] = {integrand.sum() * dz:.6f}   −L   = {
 # The "divergence" comes out negative. The equation is saved by its minus sign and its name is not: only
 # with the name set right does (1.3) follow.
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 8 min.** Take votes on the three predictions before the table. Most say that too narrow and too wide
+# cost the same.
+
 # %% [markdown]
 # ## The equation and its line of code
 #
@@ -250,6 +266,9 @@ plotting.show(
 
 # %% [markdown]
 # *The same as a graph. Solid: how $x$ comes about. Dashed: how $q$ guesses $z$ back.*
+
+# %% [markdown] tags=["notes"]
+# **Speaker, 3 min.** Read the signatures aloud as the arrows of the graph.
 
 # %% [markdown]
 # ## Does the library compute this bound?
@@ -311,6 +330,9 @@ print("bound = −divergence + reconstruction: ", np.allclose(value, bound.recon
 # %% [markdown]
 # Every line holds to $10^{-9}$ nats for every single $x$. A wrong sign, a mean over pixels where a sum
 # belongs, a standard deviation taken for a variance: any of these would break (1.1) here.
+
+# %% [markdown] tags=["notes"]
+# **Speaker, 4 min.** The point is not the trick but the habit: a bound that cannot be checked will be wrong.
 
 # %% [markdown]
 # ## Real digits, and a limit that nobody wrote for us
@@ -386,7 +408,7 @@ print(f"{'epoch':>6}{'bound':>10}{'log p(x)':>10}{'KL':>8}{'score':>9}   nats pe
 for i in [*range(0, len(notes) - 1, 6), -1]:
     print(f"{epochs[i]:6}{bounds[i]:10.3f}{log_ps[i]:10.3f}{kls[i]:8.3f}{score:9.3f}")
 
-# %%
+# %% tags=["hide-input"]
 with plotting.style():
     fig, (left, right) = plt.subplots(1, 2, figsize=(14, 5.2), layout="constrained")
     for k, limit in limits.items():
@@ -428,6 +450,9 @@ print("bound + KL = log p(x) at every epoch noted:", np.allclose(bounds + kls, l
 print("the bound never above log p(x):            ", bool((bounds <= log_ps).all()))
 print("log p(x) never above its ceiling:          ", bool((log_ps <= ceiling).all()))
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 6 min.** Ask for a guess before the curve: how near to PCA does gradient descent come?
+
 # %% [markdown]
 # ## Why do the columns of W become orthogonal?
 #
@@ -461,7 +486,7 @@ for i in shown:
     print(f"epoch {epochs[i]:3}: largest |cos| between columns {largest[i]:.3f}, least gap {gaps[i]:.4f} nats")
 assert largest[-1] < 0.15 and gaps[-1] < 0.02  # six seeds: 0.03 to 0.06, and 0.001 to 0.006 nats
 
-# %%
+# %% tags=["hide-input"]
 with plotting.style():
     fig, axes = plt.subplots(
         1, 4, figsize=(15, 4.1), width_ratios=(1, 1, 1, 1.5), layout="constrained"
@@ -486,6 +511,9 @@ plotting.show(
 # pulls them apart. Nothing in the loss mentions orthogonality. What a $W$ turned at random would lose is computed
 # further down: some hundred times more than is left here at the end.
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 3 min.** Only the conclusion; the algebra is for reading at home.
+
 # %% [markdown]
 # ## What the eight directions look like
 
@@ -503,7 +531,7 @@ print("strength ‖W_j‖, PCA:", np.linalg.norm(optimum.W, axis=0).round(2))
 print("|cos| of W_j to the component most alike:", np.abs(alike).max(1).round(2))
 assert angles.max() < 5  # degrees; six seeds: 0.7 to 1.8
 
-# %%
+# %% tags=["hide-input"]
 fig = plotting.image_grid(
     np.stack([W.T, optimum.W.T]),
     image_shape=(8, 8),
@@ -525,7 +553,7 @@ plotting.show(
 # strengths of two are close, a mixture of them is nearly as good and the columns stay nearly orthogonal,
 # so the bound hardly says which mixture it prefers.
 
-# %%
+# %% tags=["hide-input"]
 drawn = model.generate(10, seed=0)
 fig = plotting.image_grid(
     np.stack([x[:10], model.reconstruct(x[:10]), drawn, model.generate(10, seed=0, sample=True)]),
@@ -544,6 +572,9 @@ plotting.show(
 # **What to see.** Eight numbers keep the outline of a digit, and lose an 8 or a 9. A new $z$ gives now a digit, now
 # something between two. That is no failure of training, which has reached the best there is: to a linear model
 # all digits are one Gaussian cloud, and much of the cloud is no digit. Lesson 02 bends the decoder.
+
+# %% [markdown] tags=["notes"]
+# **Speaker, 2 min.** Eigenvectors against columns: the same pictures up to sign, and no one asked for it.
 
 # %% [markdown]
 # ## Where this breaks: the posterior is not diagonal
@@ -584,7 +615,7 @@ for angle in np.radians(degrees):
     R[np.ix_([0, 7], [0, 7])] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     best.append(ceiling - least_gap(LinearGaussian(optimum.W @ R, optimum.b, optimum.sigma)))
 
-# %%
+# %% tags=["hide-input"]
 with plotting.style():
     fig, ax = plt.subplots(figsize=(9, 4.6), layout="constrained")
     ax.axhline(ceiling, color=ink)
@@ -607,6 +638,9 @@ plotting.show(
 # posterior. Here training escapes by turning $W$ back, at no cost. With a decoder that is not linear
 # there is in general no such way out: then the gap stays, and the bound trades some of $\log p(x)$ for a posterior that its
 # $q$ can follow. Lesson 02 measures that gap.
+
+# %% [markdown] tags=["notes"]
+# **Speaker, 3 min.** Turn W by hand: the likelihood does not move, the bound falls.
 
 # %% [markdown]
 # ## Where this breaks: what is a nat worth?
@@ -633,6 +667,9 @@ print(f"the score if a pixel counts 0 to 16:       {in_sixteenths:.3f}  (= {scor
 # good *this* model can get, and never that the model is good. And two numbers in nats may be compared only if they
 # are densities in the same unit: these say nothing against a model of black and white pixels, whose log-probabilities
 # are never positive.
+
+# %% [markdown] tags=["notes"]
+# **Speaker, 1 min.** Units of x. One sentence will do.
 
 # %% [markdown]
 # ## What you saw

@@ -1,0 +1,226 @@
+"""The exercises under nbgrader itself: copies, solutions, and every answer of the mistake bank."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+sys.path.insert(0, str(ROOT / "tools"))
+
+import exercises  # noqa: E402
+import mistakes  # noqa: E402
+
+NAMES = [path.stem for path in sorted((NOTEBOOKS / "text" / "solutions").glob("[0-9]*.py"))]
+MARKERS = re.compile(r"^\s*### (BEGIN|END) (SOLUTION|HIDDEN TESTS)\n?", re.MULTILINE)
+SECRET = re.compile(
+    r"^\s*### BEGIN (?:SOLUTION|HIDDEN TESTS)\n(.*?)^\s*### END (?:SOLUTION|HIDDEN TESTS)",
+    re.MULTILINE | re.DOTALL,
+)
+STUB = "raise NotImplementedError"
+
+
+def solution(name):
+    return nbformat.read(exercises.stored_solution(name), as_version=4)
+
+
+def student_copy(name):
+    return nbformat.read(NOTEBOOKS / "exercises" / name / f"{name}.ipynb", as_version=4)
+
+
+def graded(cells):
+    return {
+        c.metadata.nbgrader.grade_id: c
+        for c in cells
+        if c.metadata.get("nbgrader", {}).get("grade")
+    }
+
+
+def tasks(name):
+    cells = [cell for cell in solution(name).cells if "nbgrader" in cell.metadata]
+    return [c.metadata.nbgrader.grade_id for c in cells if c.metadata.nbgrader.solution]
+
+
+def points(name):
+    checks = graded(solution(name).cells)
+    return {task: checks[f"check_{task}"].metadata.nbgrader.points for task in tasks(name)}
+
+
+def answered(name, answers):
+    """The student's copy with the given cells in the place of its tasks."""
+    notebook = student_copy(name)
+    for cell in notebook.cells:
+        task = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if task in answers:
+            cell.source = answers[task]
+    return notebook
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_solutions_are_what_their_sources_say(name):
+    source, stored = exercises.solution(exercises.TWINS / f"{name}.py"), solution(name)
+    assert [c.source for c in stored.cells] == [c.source for c in source.cells]
+    assert [c.metadata for c in stored.cells] == [c.metadata for c in source.cells]
+    code = [c for c in stored.cells if c.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    streams = [o for c in code for o in c.outputs if o.output_type in ("stream", "error")]
+    assert all(o.get("name") == "stdout" for o in streams), "a solution prints errors"
+
+
+def test_the_students_copies_are_what_nbgrader_makes_now(tmp_path):
+    exercises.release(NAMES, NOTEBOOKS / "solutions", tmp_path)
+    for name in NAMES:
+        made = nbformat.read(tmp_path / name / f"{name}.ipynb", as_version=4)
+        assert made == student_copy(name), f"make exercises LESSON={name[:2]}"
+    released = sorted(path.name for path in (NOTEBOOKS / "exercises").iterdir() if path.is_dir())
+    assert released == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tasks_have_a_bank_and_their_checks_say_what_is_wrong(name):
+    worth = points(name)
+    assert len(worth) >= 4 and all(worth.values())
+    bank = mistakes.read(NOTEBOOKS / "mistakes" / f"{name}.py")
+    assert {answer.task for answer in bank} <= set(worth)
+    for task in worth:
+        wrong = [a for a in bank if a.task == task and not a.right]
+        right = [a for a in bank if a.task == task and a.right]
+        assert len(wrong) >= 3 and len(right) >= 2, f"{name}, {task}: too few answers in the bank"
+    for cell in student_copy(name).cells:
+        facts = cell.metadata.get("nbgrader", {})
+        if facts.get("solution"):
+            assert STUB in cell.source
+        if facts.get("solution") or facts.get("grade"):
+            assert "raises-exception" in cell.metadata.tags
+        else:
+            assert "raises-exception" not in cell.metadata.get("tags", [])
+
+
+def secrets(name):
+    """The lines that stand in a solution and nowhere that a student is meant to look."""
+    hidden, told = set(), open_text()
+    for cell in solution(name).cells:
+        told |= lines(SECRET.sub("", cell.source))
+        hidden |= {line for secret in SECRET.findall(cell.source) for line in lines(secret)}
+    return {line for line in hidden - told if len(line) > 12}
+
+
+def lines(text):
+    return {line.strip() for line in text.splitlines()}
+
+
+@cache
+def open_text():
+    """The lines of the lessons and of the library."""
+    files = [*(NOTEBOOKS / "text").glob("*.py"), *(ROOT / "cvae_tf").glob("*.py")]
+    return {line for path in files for line in lines(path.read_text(encoding="utf-8"))}
+
+
+def test_no_line_that_stands_only_in_a_solution_is_told():
+    copies = {
+        name: {x for c in student_copy(name).cells for x in lines(c.source)} for name in NAMES
+    }
+    for name in NAMES:
+        assert secrets(name)
+        for other, told in copies.items():
+            assert not secrets(name) & told, f"{other} tells a line of the solutions of {name}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_solution_is_copied_from_a_lesson_or_the_library(name):
+    files = [*(NOTEBOOKS / "text").glob("*.py"), *(ROOT / "cvae_tf").glob("*.py")]
+    books = ["".join(path.read_text(encoding="utf-8").split()) for path in files]
+    for cell in solution(name).cells:
+        for secret in SECRET.findall(cell.source):
+            if cell.metadata.nbgrader.solution and len("".join(secret.split())) > 60:
+                assert not any("".join(secret.split()) in book for book in books), secret
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_grader_gives_every_answer_its_points(name, tmp_path):
+    """The copy nothing, the solution all, a mistake all but the points of its own task."""
+    worth = points(name)
+    bank = mistakes.read(NOTEBOOKS / "mistakes" / f"{name}.py")
+    solved = {
+        c.metadata.nbgrader.grade_id: MARKERS.sub("", c.source)
+        for c in solution(name).cells
+        if c.metadata.get("nbgrader", {}).get("solution")
+    }
+    handed_in = {"nothing": {}, "solution": solved}
+    expected = {"nothing": dict.fromkeys(worth, 0), "solution": worth}
+    for number, answers in enumerate(mistakes.submissions(bank, list(worth))):
+        student = f"student{number}"
+        handed_in[student] = solved | {task: a.code for task, a in answers.items()}
+        lost = {task for task, a in answers.items() if not a.right}
+        expected[student] = {task: 0 if task in lost else p for task, p in worth.items()}
+    assert {a for s in mistakes.submissions(bank, list(worth)) for a in s.values()} == set(bank)
+
+    marks, seconds = grade(name, handed_in, tmp_path)
+    for student, right in expected.items():
+        answers = mistakes.submissions(bank, list(worth))
+        about = answers[int(student.removeprefix("student"))] if student[-1].isdigit() else {}
+        for task, due in right.items():
+            assert marks[student][task] == due, (
+                f"{name}, {student}, task {task}: {marks[student][task]} of {worth[task]} points, "
+                f"expected {due}; answer: {about.get(task, student)}"
+            )
+    assert seconds / len(handed_in) < 20, f"{seconds / len(handed_in):.0f} s per submission"
+
+
+def grade(name, handed_in, course):
+    """nbgrader's marks, {student: {task: points}}, and the seconds that grading took."""
+    from nbgrader.api import Gradebook
+
+    shutil.copy(NOTEBOOKS / "nbgrader_config.py", course)
+    shutil.copytree(NOTEBOOKS / "solutions" / name, course / "solutions" / name)
+    exercises.nbgrader(course, "generate_assignment", name)
+    for student, answers in handed_in.items():
+        folder = course / "submitted" / student / name
+        folder.mkdir(parents=True)
+        nbformat.write(answered(name, answers), folder / f"{name}.ipynb")
+    start = time.monotonic()
+    exercises.nbgrader(course, "autograde", name)
+    seconds = time.monotonic() - start
+    with Gradebook(f"sqlite:///{course}/gradebook.db") as book:
+        marks = {}
+        for student in handed_in:
+            grades = book.find_submission_notebook(name, name, student).grades
+            marks[student] = {g.name.removeprefix("check_"): g.score for g in grades}
+    return marks, seconds
+
+
+@pytest.mark.slow
+def test_the_lecturers_commands_work_as_printed(tmp_path):
+    """Every command on the page, in its order: two students, feedback, and the marks exported."""
+    page = (ROOT / "docs" / "lecturer.md").read_text(encoding="utf-8")
+    script = "\n".join(re.findall(r"^```bash\n(.*?)^```", page, flags=re.M | re.S))
+    assert script.startswith("source .venv/bin/activate\ncd notebooks\n")
+    copied = shutil.ignore_patterns(".ipynb_checkpoints", "submitted", "gradebook.db*")
+    shutil.copytree(NOTEBOOKS, tmp_path / "notebooks", ignore=copied)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    done = subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    with (tmp_path / "notebooks" / "grades.csv").open(newline="") as file:
+        marks = {row["student_id"]: row for row in csv.DictReader(file)}
+    whole = sum(points("01_the_bound").values())
+    assert float(marks["ada"]["score"]) == float(marks["ada"]["max_score"]) == whole
+    assert float(marks["ben"]["score"]) == 0
+    for student in marks:
+        feedback = tmp_path / "notebooks" / "feedback" / student / "01_the_bound"
+        assert "The price of a wrong mean" in (feedback / "01_the_bound.html").read_text()

@@ -1,0 +1,304 @@
+"""Lay the course together as a site and let Sphinx build it; it needs no network and no server.
+
+    python tools/site_pages.py --output build/course
+
+builds from the outputs that the notebooks have stored. `make course` runs the lessons first and
+hands over what they gave just now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import base64
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from importlib.metadata import distribution
+from pathlib import Path
+
+import mistakes
+import nbformat
+from lessons import PATTERN, ROOT, Run
+
+MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"
+TAG = re.compile(r"\\tag\{(\d+\.\d+)\}")
+CITATION = re.compile(r"\((\d+\.\d+)\)")
+
+
+def mathjax() -> Path:
+    """One file that holds the input, the output and the outlines of all glyphs."""
+    return Path(distribution("sphinx-mathjax-offline").locate_file(MATHJAX))
+
+
+def title_and_question(notebook) -> tuple[str, str]:
+    """The first heading of a notebook, and the first paragraph under it, as Markdown."""
+    text = "\n\n".join(c.source for c in notebook.cells[:3] if c.cell_type == "markdown")
+    title, question = "Untitled", ""
+    for block in re.split(r"\n\s*\n", text):
+        block = block.strip()
+        if match := re.match(r"#\s+(.+)", block):
+            title = match[1].strip()
+            block = block[match.end() :].strip()
+        if block and not block.startswith(("#", "<", "|", "- ", "* ", "```", "$$", "!")):
+            question = block
+            break
+    return title, question
+
+
+def first_picture(notebook) -> tuple[bytes, str] | None:
+    """The first figure of a notebook and its text alternative."""
+    for cell in notebook.cells:
+        for out in cell.get("outputs", []):
+            if png := out.get("data", {}).get("image/png"):
+                alt = out.get("metadata", {}).get("image/png", {}).get("alt", "")
+                return base64.b64decode(png), alt
+    return None
+
+
+def for_reading(notebook) -> nbformat.NotebookNode:
+    """A copy for the page: without speaker notes, each figure with its text alternative."""
+    page = nbformat.from_dict(notebook)
+    page.cells = [c for c in page.cells if "notes" not in c.metadata.get("tags", [])]
+    without_instructions(page)
+    for cell in page.cells:
+        cell.metadata.pop("slideshow", None)
+        alts = [
+            out.metadata["image/png"]["alt"]
+            for out in cell.get("outputs", [])
+            if out.get("metadata", {}).get("image/png", {}).get("alt")
+        ]
+        if alts:
+            cell.metadata["mystnb"] = {"image": {"alt": " ".join(" ".join(alts).split())}}
+    return page
+
+
+def without_instructions(notebook) -> None:
+    """Take out, in place, the lines that speak to nbval and not to a reader."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            lines = cell.source.splitlines()
+            cell.source = "\n".join(x for x in lines if not x.startswith("# NBVAL_"))
+
+
+# --- Pages that are written from what the project says elsewhere ---------------------------------
+
+
+def index(runs: list[Run], summary: str, source: Path) -> str:
+    """The first page: each lesson's picture, question and length."""
+    pictures = source / "pictures"
+    pictures.mkdir()
+    cards = []
+    for run in runs:
+        title, question = title_and_question(run.notebook)
+        parts = [
+            "::::{container} lesson",
+            f":::{{container}} title\n[{title}](lessons/{run.name}.ipynb)\n:::",
+        ]
+        if found := first_picture(run.notebook):
+            png, alt = found
+            (pictures / f"{run.name}.png").write_bytes(png)
+            alt = re.sub(r"[\[\]]", "", " ".join(alt.split()))
+            picture = f"![{alt}](pictures/{run.name}.png)"
+            parts.append(f":::{{container}} picture\n{picture}\n:::")
+        if question:
+            parts.append(f":::{{container}} question\n{question}\n:::")
+        state = f"stopped at {run.failure}" if run.failure else length(run)
+        parts.append(f":::{{container}} time\n{state}\n:::\n::::")
+        cards.append("\n".join(parts))
+    lessons = "\n".join(f"lessons/{run.name}" for run in runs)
+    exercises = "\n".join(
+        f"exercises/{path.stem}" for path in sorted((source / "exercises").glob(PATTERN))
+    )
+    trees = {
+        "Lessons": lessons,
+        "Exercises": exercises,
+        "Reference": "equations\nequation_index\nglossary\napi/index\nreferences\ndistributed",
+        "For the lecturer": "lecturer",
+    }
+    toctrees = "\n".join(
+        f"```{{toctree}}\n:hidden:\n:maxdepth: 1\n:caption: {caption}\n\n{entries}\n```\n"
+        for caption, entries in trees.items()
+        if entries
+    )
+    cards = "\n\n".join(cards)
+    return f"# Conditional variational autoencoders\n\n{summary}\n\n{cards}\n\n{toctrees}"
+
+
+def length(run: Run) -> str:
+    """How long a lesson is: to read, and to run."""
+    words = sum(
+        len(c.source.split())
+        for c in run.notebook.cells
+        if "notes" not in c.metadata.get("tags", [])
+    )
+    reading = max(5, 5 * round(words / 90 / 5))  # mathematics and code read slowly
+    ran = f", ran in {run.seconds:.0f} s" if run.seconds else ""
+    return f"about {reading} minutes to read{ran}"
+
+
+def equation_index(notebooks: dict[str, nbformat.NotebookNode]) -> str:
+    """Each equation with the lessons that derive it and the lines of code that implement it."""
+    derived = defaultdict(list)
+    for name, notebook in notebooks.items():
+        for tag in dict.fromkeys(
+            tag
+            for c in notebook.cells
+            if c.cell_type == "markdown"
+            for tag in TAG.findall(c.source)
+        ):
+            derived[tag].append(f"[{name[:2]}](lessons/{name}.ipynb)")
+    implemented = code_that_cites()
+    rows = []
+    for tag in TAG.findall((ROOT / "docs" / "equations.md").read_text(encoding="utf-8")):
+        code = "<br>".join(implemented.get(tag, [])) or "–"
+        rows.append(f"| ({tag}) | {', '.join(derived[tag]) or '–'} | {code} |")
+    return (
+        "# Index of equations\n\nWhere each equation of [the list](equations.md) is derived, and "
+        "the line of code that implements it. The names lead to the source.\n\n"
+        "| equation | lessons | code |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def code_that_cites(most: int = 3) -> dict[str, list[str]]:
+    """Per equation, links to at most `most` places in the library, with the line of code there."""
+    places = defaultdict(list)
+    for path in sorted((ROOT / "cvae_tf").glob("*.py")):
+        if path.stem == "__init__":
+            continue
+        text = path.read_text(encoding="utf-8")
+        lines = text.splitlines()
+        for qualified, node in definitions(ast.parse(text)):
+            docstring = ast.get_docstring(node) or ""
+            page = f"_modules/cvae_tf/{path.stem}.html#{qualified}"
+            where = f'<a href="{page}">{path.stem}.{qualified}</a>'
+            first = node.body[1].lineno if docstring and len(node.body) > 1 else node.body[0].lineno
+            for line in range(first, node.end_lineno + 1):
+                for tag in CITATION.findall(lines[line - 1].partition("#")[2]):
+                    code = lines[line - 1].partition("#")[0].strip() or lines[line].strip()
+                    places[tag].append((0, where, code))
+            if isinstance(node, ast.FunctionDef):
+                for tag in dict.fromkeys(CITATION.findall(docstring)):
+                    returned = [n for n in ast.walk(node) if isinstance(n, ast.Return) and n.value]
+                    if returned:
+                        code = ast.unparse(returned[-1])
+                        places[tag].append((1, where, code if len(code) < 110 else ""))
+    index = {}
+    for tag, found in places.items():
+        best = {}
+        for _, where, code in sorted(found, key=lambda place: place[0]):
+            best.setdefault(where, code)
+        index[tag] = [
+            where + (f": `{code.replace('|', chr(92) + '|')}`" if code else "")
+            for where, code in list(best.items())[:most]
+        ]
+    return index
+
+
+def definitions(tree, prefix=""):
+    """The innermost functions and the classes of a module, with their qualified names."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield from definitions(node, f"{prefix}{node.name}.")
+        elif isinstance(node, ast.FunctionDef):
+            yield prefix + node.name, node
+
+
+def write_api(folder: Path) -> None:
+    """One page for each module of the library."""
+    folder.mkdir()
+    modules = [p.stem for p in sorted((ROOT / "cvae_tf").glob("*.py")) if p.stem != "__init__"]
+    rows = []
+    for module in modules:
+        source = (ROOT / "cvae_tf" / f"{module}.py").read_text(encoding="utf-8")
+        first = ast.get_docstring(ast.parse(source)).splitlines()[0]
+        rows.append(f"- [`cvae_tf.{module}`]({module}.md): {first}")
+        (folder / f"{module}.md").write_text(
+            f"# cvae_tf.{module}\n\n```{{eval-rst}}\n.. automodule:: cvae_tf.{module}\n```\n",
+            encoding="utf-8",
+        )
+    tree = "\n".join(modules)
+    (folder / "index.md").write_text(
+        "# The library\n\nOne page for each file of `cvae_tf`.\n\n"
+        + "\n".join(rows)
+        + f"\n\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n",
+        encoding="utf-8",
+    )
+
+
+def misconceptions() -> str:
+    """What the mistake bank knows, by exercise and task."""
+    parts = []
+    for path in sorted((ROOT / "notebooks" / "mistakes").glob("[0-9][0-9]_*.py")):
+        says = defaultdict(list)
+        for answer in mistakes.read(path):
+            if not answer.right:
+                says[answer.task].append(answer.says)
+        parts.append(f"### {path.stem.replace('_', ' ')}\n")
+        parts += [f"- `{task}`: {'; '.join(found)}." for task, found in says.items()]
+        parts.append("")
+    return "\n".join(parts)
+
+
+# --- Building ------------------------------------------------------------------------------------
+
+
+def build(runs: list[Run], output: Path, summary: str) -> None:
+    """Write the site of these lessons to `output`; tell on stderr what Sphinx warns of.
+
+    Raises:
+        RuntimeError: with Sphinx's words, if it could not.
+    """
+    source = output.parent / f"{output.name}-source"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", source)
+    (source / "_static").mkdir(exist_ok=True)
+    shutil.copyfile(mathjax(), source / "_static" / "mathjax.js")
+    (source / "lessons").mkdir()
+    for run in runs:
+        nbformat.write(for_reading(run.notebook), source / "lessons" / f"{run.name}.ipynb")
+    (source / "exercises").mkdir()
+    for path in sorted((ROOT / "notebooks" / "exercises").glob(f"*/{PATTERN}")):
+        copy = nbformat.read(path, as_version=4)
+        nbformat.write(for_reading(copy), source / "exercises" / path.name)
+    write_api(source / "api")
+    notebooks = {run.name: run.notebook for run in runs}
+    (source / "equation_index.md").write_text(equation_index(notebooks), encoding="utf-8")
+    (source / "misconceptions.txt").write_text(misconceptions(), encoding="utf-8")
+    (source / "index.md").write_text(index(runs, summary, source), encoding="utf-8")
+
+    shutil.rmtree(output, ignore_errors=True)
+    command = ["-b", "html", "-q", "-d", str(source / ".doctrees")]
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *command, str(source), str(output)],
+        capture_output=True,
+        text=True,
+    )
+    said = [
+        x
+        for x in done.stderr.splitlines()
+        if re.search(r": (WARNING|ERROR|CRITICAL): |^\w*Error", x)
+    ]
+    if done.returncode:
+        raise RuntimeError("Sphinx could not build the site:\n" + "\n".join(said or [done.stderr]))
+    for line in said:
+        print(line, file=sys.stderr)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, default=ROOT / "build" / "course")
+    options = parser.parse_args()
+    runs = [
+        Run(path.stem, nbformat.read(path, as_version=4))
+        for path in sorted((ROOT / "notebooks").glob(PATTERN))
+    ]
+    build(runs, options.output, "From the stored outputs of the lessons.")
+    print(f"The site: {options.output / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
