@@ -34,6 +34,9 @@ from scipy.stats import norm
 
 from cvae_tf import VAE, datasets, distributions, estimators, evaluation, networks, oracle, plotting
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 1 min.** Ask what is new against lesson 01: the expectation is now under something that moves.
+
 # %% [markdown]
 # ## A draw that can be differentiated
 #
@@ -50,7 +53,7 @@ from cvae_tf import VAE, datasets, distributions, estimators, evaluation, networ
 # Now $\mathbb E_q[f(z)] = \mathbb E_{p(\varepsilon)}[f(g_\phi(\varepsilon, x))]$, and the gradient goes through
 # $g$ to $\mu$ and $\sigma$, for every single draw.
 
-# %%
+# %% tags=["hide-input"]
 epsilon = np.random.default_rng(0).standard_normal(30)
 with plotting.style():
     fig, axes = plt.subplots(1, 2, figsize=(12, 4), sharex=True, layout="constrained")
@@ -73,11 +76,15 @@ plotting.show(fig, alt)
 # each $z$ moves along, smoothly. $\partial z / \partial \mu = 1$ and $\partial z / \partial \sigma = \varepsilon$
 # are all that the chain rule needs.
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 4 min.** Draw one ε and move μ by hand. Ask for ∂z/∂σ before you write it.
+
 # %% [markdown]
 # ## Two estimators of one bound
 #
-# (1.2) has two lines, and each becomes an estimator. A averages the whole integrand over $L$ draws; B takes the
-# divergence in closed form and averages the reconstruction only:
+# (1.2) has two lines, and each becomes an estimator, the A and the B of *SGVB* (stochastic gradient variational Bayes).
+# A averages the whole integrand over $L$ draws; B takes the divergence in closed form and averages the
+# reconstruction only:
 #
 # $$
 # \widetilde{\mathcal L}^{A} = \frac1L \sum_{l=1}^{L}
@@ -147,7 +154,7 @@ shifts, factors = np.linspace(-3, 3, 61), np.geomspace(0.1, 3, 61)
 shifted = [[variance(v) for v in integrands(truth, m + t * s, s, nodes[:, None])] for t in shifts]
 scaled = [[variance(v) for v in integrands(truth, m, c * s, nodes[:, None])] for c in factors]
 
-# %%
+# %% tags=["hide-input"]
 names, unit = ("SGVB-A", "SGVB-B"), "variance of one draw (nats²)"
 with plotting.style():
     fig, axes = plt.subplots(1, 2, figsize=(14, 5.2), layout="constrained")
@@ -171,7 +178,7 @@ plotting.show(fig, alt)
 # *A touches zero at the true posterior (on the log scale, a dip) and B does not; farther away B lies lower.*
 # Kingma & Welling say that B typically has the smaller variance. How typically? Draw four hundred $q$ at random,
 # the mean within three true standard deviations and the scale within a factor of three, and count where B's
-# variance is the smaller, for decoders from vague (much noise on $x$) to sharp.
+# variance is the smaller, for *decoders*, as $p(x \mid z)$ is called, from vague (much noise on $x$) to sharp.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -191,6 +198,10 @@ for noise in (2.0, 1.0, 0.5, 0.1):
 # terms cancel a part: in the last row A is the calmer for most. B is the library's default; A is what you use
 # when the KL has no closed form.
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 8 min.** Vote: which is calmer at the true posterior? Hardly anybody says A. Then ask what the table of
+# decoders does to the word "usually".
+
 # %% [markdown]
 # ## Another way to the gradient, and its price
 #
@@ -200,7 +211,8 @@ for noise in (2.0, 1.0, 0.5, 0.1):
 # $$\nabla_\phi\, \mathbb E_q[f(z)] = \mathbb E_q\big[f(z)\, \nabla_\phi \log q(z \mid x)\big],
 # \qquad \text{because } \mathbb E_q[\nabla_\phi \log q(z \mid x)] = 0 .$$
 #
-# For the same reason a constant may be taken off $f$, a *baseline*. The four estimators below have one mean.
+# $\nabla_\phi \log q$ is the *score*. For the same reason a constant may be taken off $f$, a *baseline*. The four
+# estimators below, two with the score and two through (2.1), which is called *pathwise*, have one mean.
 
 # %%
 def gradients(truth, x, mu, sigma, epsilon):
@@ -246,7 +258,7 @@ exact = [gradients(truth, x, m + t * s, s, nodes[:, None]) for t in shifts]
 means = np.array([[weights @ g[:, 0] for g in found.values()] for found in exact])
 assert np.allclose(means, means[:, :1])  # four estimators, one mean
 
-# %%
+# %% tags=["hide-input"]
 kinds = list(ratios[0])
 with plotting.style():
     fig, axes = plt.subplots(1, 2, figsize=(14, 5.8), layout="constrained")
@@ -284,6 +296,10 @@ assert last["score function, baseline"] > 10 * last["pathwise, B"]
 # that. What the score function has over the other: it asks for no slope, so that it also works for a discrete
 # $z$.
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 5 min.** Let them name a case where z has no gradient at all (a class); that is what the score
+# function is for. Lesson 08 comes back to it.
+
 # %% [markdown]
 # ## The divergence in closed form
 #
@@ -297,7 +313,7 @@ assert last["score function, baseline"] > 10 * last["pathwise, B"]
 # $$
 #
 # It is a sum over the dimensions of $z$, not a mean. Hold it against what it stands for, $\mathbb E_q[\log q -
-# \log p]$:
+# \log p]$, as an average of draws ± its standard error:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -316,11 +332,15 @@ for d in (1, 2, 8):
     print(f"{d:2d}{closed:14.4f}   {sampled.mean:.4f} ± {sampled.standard_error:.4f}")
     assert abs(closed - sampled.mean) < 4 * sampled.standard_error
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 2 min.** A sum over the dimensions. Say it twice; half of all packages average it.
+
 # %% [markdown]
 # ## A lesson from practice: cutting the wrong thread
 #
 # Suppose that someone writes $\log q(z \mid x) - \log p(z)$ with `z` *detached*, as if drawing were one thing
-# and measuring another. Nothing crashes, and the number printed is right. What does the encoder learn?
+# and measuring another. Nothing crashes, and the number printed is right. What does the *encoder* learn, the network
+# that gives $q$?
 #
 # With $z$ held fixed, $\log p(z)$ does not depend on $\phi$. What is left is $\nabla_\phi \log q(z \mid x)$ at a
 # draw from $q$, and its mean is $\int \nabla_\phi\, q\, \mathrm dz = \nabla_\phi \int q\, \mathrm dz =
@@ -360,6 +380,9 @@ for kind in ("closed form", "nothing detached", "φ detached in log q", "z detac
 # %% [markdown]
 # The last row is zero within its error: about the prior the encoder is told nothing on average, and hears noise
 # in its place. Further down you see what that does to a model in training. Detaching $\phi$ keeps the mean.
+
+# %% [markdown] tags=["notes"]
+# **Speaker, 4 min.** Show the line before the curve. Ask who would have found it in a review.
 
 # %% [markdown]
 # ## The algorithm
@@ -466,6 +489,10 @@ still.compile()
 still.fit(x_train[:128], batch_size=32, verbose=0)
 print("moved:", any((a != b).any() for a, b in zip(start, still.get_weights(), strict=True)))
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 6 min.** Walk through the step line by line, with (2.5) on the board. Why SGD in the comparison? Adam
+# would hide a constant factor.
+
 # %% [markdown]
 # ## A VAE of the digits
 #
@@ -546,7 +573,8 @@ plotting.show(fig, alt)
 # %% [markdown]
 # **And the thread cut above?** Here is the same model with a detached $z$ in its divergence, five epochs of it (its
 # step size falls to zero within these five), beside the fifth epoch of the run above. The plain bound is
-# logged all the while. Predict which of the two terms grows.
+# logged all the while (`objective` returns what training lowers, and what it logs). Predict which of the two
+# terms grows.
 
 # %%
 class Detached(VAE):
@@ -571,6 +599,9 @@ assert cut["val_elbo"][4] < history["val_elbo"][4] - 2
 # Nothing holds the divergence any more: it is several times as large, and the reconstruction has not even gained
 # by it. The encoder scatters the images far outside of the prior, where a draw $z \sim p(z)$ never comes.
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 4 min.** Samples first, then the numbers. Ask what the map of z shows that the samples do not.
+
 # %% [markdown]
 # ## From the bound to log p(x)
 #
@@ -584,8 +615,9 @@ assert cut["val_elbo"][4] < history["val_elbo"][4] - 2
 # \tag{2.6}
 # $$
 #
-# The mean of the weights is $p(x)$ for every $K$. The logarithm is concave: the less the average of $K$ weights
-# varies, the less is lost.
+# The fraction is the *weight* of $z_k$. The mean of the weights is $p(x)$ for every $K$. The logarithm is concave: the
+# less the average of $K$ weights varies, the less is lost. Where (2.6) measures rather than trains, the draws
+# are counted by $S$.
 
 # %% [markdown]
 # **Predict before you look.** Take 256 draws per image and cut the *same* weights into groups of $K$. Does the
@@ -600,7 +632,8 @@ print(f"{rises.size} steps, none of them down:", bool((rises > -1e-4).all()))
 assert (rises > -1e-4).all()  # 1e-4 nats: float32's rounding, nothing else
 
 # %% [markdown]
-# For each of them. Jensen's inequality holds for any set of weights, so not even chance can break the order.
+# For each of them. Every group is two smaller ones put together, and Jensen's inequality holds for any set of
+# weights, so not even chance can break the order.
 #
 # And the limit? With two latent dimensions you can know it. Lay a fine grid over $z$ and integrate
 # $p(x) = \int p(x \mid z)\, p(z)\, \mathrm dz$: no $q$, no sampling, an answer that owes nothing to (2.6).
@@ -666,11 +699,14 @@ assert missing[0].mean > 0.2 and missing[-1].mean < 0.25 * missing[0].mean
 # *$\mathcal L_K$ climbs to the limit that the grid has found.* The error bars are those of the difference to
 # $\log p(x)$, image by image; between images $\log p(x)$ itself varies far more.
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 4 min.** The grid is the luxury of two dimensions. Let them predict how far K = 1 is below.
+
 # %% [markdown]
 # ## What is missing, and whose fault it is
 #
-# At $K = 1$ the gap is $\mathrm{KL}(q \,\|\, p(z \mid x))$. Now give each image a Gaussian of its own, $q^\star$,
-# its $\mu$ and $\sigma$ optimised for this one image:
+# At $K = 1$ the gap is $\mathrm{KL}(q \,\|\, p(z \mid x))$. The network is *amortised*: one serves all images.
+# Now give each image a Gaussian of its own, $q^\star$, its $\mu$ and $\sigma$ optimised for this one image:
 #
 # $$
 # \log p(x) - \mathcal L[q]
@@ -693,7 +729,7 @@ for name, e in ledger.items():
 # six seeds gave 0.10–0.14 and 0.22–0.28
 assert all(e.mean > 0.05 for e in ledger.values())
 
-# %%
+# %% tags=["hide-input"]
 with plotting.style():
     fig, ax = plt.subplots(figsize=(12, 3.0), layout="constrained")
     left = 0.0
@@ -714,7 +750,7 @@ plotting.show(fig, alt)
 # **Predict:** on the grid you can look at a true posterior. Which shape makes every diagonal Gaussian fail, and
 # what does it look like when only the network fails?
 
-# %%
+# %% tags=["hide-input"]
 family, network = lost["approximation"], lost["amortisation"]
 picks = np.argmax(family - abs(network)), np.argmax(network - family), np.argmin(abs(family + network))
 q = vae.posterior(x_test[:100])
@@ -739,6 +775,9 @@ plotting.show(fig, alt)
 # negative).* A tilted, bent or divided posterior is out of reach for every
 # upright ellipse; only a richer family of $q$ helps there. Where $q$ and $q^\star$ differ, a better encoder would
 # help. Two faults, two remedies, and (2.7) tells you which one to buy.
+
+# %% [markdown] tags=["notes"]
+# **Speaker, 3 min.** Two faults, two remedies: ask which one a larger encoder buys.
 
 # %% [markdown]
 # ## Where this breaks
@@ -799,6 +838,10 @@ assert off["prior"].mean > 50 and off["1.5 × σ"].mean < 2  # d = 32, printed l
 # drawn. The wide $q$ is still close, because it is in the right place. So a good $q$ is what makes the estimate
 # trustworthy: report $S$ and where the draws came from, and check that the estimate no longer rises when you
 # double $S$.
+
+# %% [markdown] tags=["notes"]
+# **Speaker, 4 min.** The blind q: a hopeless posterior with a tight bound. What does a reported log-likelihood
+# say about the encoder?
 
 # %% [markdown]
 # ## What you saw
