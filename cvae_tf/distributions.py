@@ -214,7 +214,7 @@ class Gaussian(Family):
         elif self.scale in ("shared", "per_dimension"):
             loc, scale = raw, self.min_scale + tf.nn.softplus(tf.convert_to_tensor(self.raw_scale))
         else:
-            loc, scale = raw, tf.cast(self.scale, raw.dtype)
+            loc, scale = raw, tf.constant(self.scale, raw.dtype)  # not through float32
         return self._independent(tfd.Normal(loc, scale))
 
     def check(self, values, name):

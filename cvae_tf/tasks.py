@@ -5,6 +5,7 @@ still scenes with an object that may leave in two or three ways, and what it the
 distribution is known.
 """
 
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -208,8 +209,8 @@ class Futures(NamedTuple):
         x: stills, flat images in [0, 1], [N, H·W].
         y: the motion's coefficients, [N, 10], pixels.
         start: where the object is, column and row, [N, 2] pixels.
-        modes: m_w, the coefficients of each way, [N, 3, 10]; a way that is not there repeats the
-            first.
+        modes: m_w, the coefficients of each way, [N, 3, 10] (4 where a junction may have 4 arms); a
+            way that is not there repeats the first.
         probabilities: π_w, [N, 3]; 0 for a way that is not there.
         way: which way it took, int [N].
         sigma: σ, pixels.
@@ -249,8 +250,15 @@ class Futures(NamedTuple):
 
     def nearest_way(self, y):
         """The way whose coefficients are nearest. Args: y [..., N, 10]. Returns: int [..., N]."""
+        return self._squares(y).argmin(-1)
+
+    def distance(self, y):
+        """Distance of y to the nearest way, pixels. Args: y [..., N, 10]. Returns: [..., N]."""
+        return np.sqrt(self._squares(y).min(-1))
+
+    def _squares(self, y):  # to each way, [..., N, W]; infinite to one that is not there
         squares = ((np.asarray(y)[..., None, :] - self.modes) ** 2).sum(-1)
-        return np.where(self.probabilities > 0, squares, np.inf).argmin(-1)
+        return np.where(self.probabilities > 0, squares, np.inf)
 
     def shares(self, samples):
         """How often draws go each way. Args: samples [S, N, 10]. Returns: [N, 3], rows sum to 1."""
@@ -258,7 +266,7 @@ class Futures(NamedTuple):
         return np.stack([(way == w).mean(0) for w in range(self.modes.shape[1])], -1)
 
 
-def futures(num, seed=0, *, image_shape=(16, 16), sigma=0.2, reach=5.5):
+def futures(num, seed=0, *, image_shape=(16, 16), sigma=0.2, reach=5.5, ways=(2, 3)):
     """Draws still scenes with a ball at a junction of two or three arms, and how it then moved.
 
     The arms are in the picture, so the still tells the ways; which of them the ball takes it does
@@ -271,12 +279,14 @@ def futures(num, seed=0, *, image_shape=(16, 16), sigma=0.2, reach=5.5):
         image_shape: (H, W) pixels.
         sigma: float σ, pixels.
         reach: float, length of an arm, pixels.
+        ways: how many arms a junction may have, equally often: ints from 1 (a dead end) to 4 (a
+            crossroads), for scenes unlike the usual ones.
 
     Returns:
         `Futures`.
 
     Raises:
-        ValueError: if the picture is too small for the arms.
+        ValueError: if the picture is too small for the arms, or a number of arms is none of those.
 
     Example:
         >>> scenes = futures(500, seed=0)
@@ -292,26 +302,29 @@ def futures(num, seed=0, *, image_shape=(16, 16), sigma=0.2, reach=5.5):
             f"Received image_shape={image_shape} and reach={reach}. Expected at least "
             f"{2 * (reach + jitter) + 2:g} pixels each way: take a larger picture or shorter arms."
         )
+    ways = np.array(ways, int)
+    if ways.ndim != 1 or len(ways) == 0 or ways.min() < 1 or ways.max() > 4:
+        raise ValueError(f"Received ways={ways.tolist()}. Expected numbers of arms from 1 to 4.")
     rng = np.random.default_rng(seed)
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     compass = np.stack([np.cos(angles), np.sin(angles)], -1)  # [8, 2]
-    crossings = [np.array(c) for c in _crossings()]
-    pairs = [c for c in crossings if len(c) == 2]
-    triples = [c for c in crossings if len(c) == 3]
+    crossings = {n: _crossings(n) for n in set(ways.tolist())}
 
-    num_ways = rng.integers(2, 4, num)
+    num_ways = ways[rng.integers(0, len(ways), num)]
     start = (np.array([width, height]) - 1) / 2 + rng.uniform(-jitter, jitter, (num, 2))
     pick = rng.random(num)
-    arms = np.zeros((num, 3), int)
+    most = max(3, ways.max())
+    arms = np.zeros((num, most), int)
     for i in range(num):
-        kinds = pairs if num_ways[i] == 2 else triples
-        ways = kinds[int(pick[i] * len(kinds))]
-        arms[i] = np.resize(ways, 3)  # a way that is not there repeats the first
-    there = np.arange(3) < num_ways[:, None]
+        kinds = crossings[num_ways[i]]
+        chosen = kinds[int(pick[i] * len(kinds))]
+        arms[i] = chosen[0]  # a way that is not there repeats the first
+        arms[i, : num_ways[i]] = chosen
+    there = np.arange(most) < num_ways[:, None]
     probabilities = there / num_ways[:, None]
 
     path = reach * (np.arange(FRAMES) / (FRAMES - 1)) ** 2  # pixels along the arm, [T]
-    modes = coefficients(path[:, None] * compass[:, None, :])[arms]  # [N, 3, 10]
+    modes = coefficients(path[:, None] * compass[:, None, :])[arms]  # [N, 3, 10], or 4 ways
     way = (rng.random(num) * num_ways).astype(int)
     y = modes[np.arange(num), way] + sigma * rng.standard_normal((num, modes.shape[-1]))
     x = _stills(start, compass[arms], reach, image_shape)
@@ -320,15 +333,15 @@ def futures(num, seed=0, *, image_shape=(16, 16), sigma=0.2, reach=5.5):
     )
 
 
-def _crossings():
-    """Sets of two or three directions at least a right angle apart."""
-    for a in range(DIRECTIONS):
-        for b in range(a + 2, DIRECTIONS):
-            if b - a <= DIRECTIONS - 2:
-                yield a, b
-                for c in range(b + 2, DIRECTIONS):
-                    if c - a <= DIRECTIONS - 2:
-                        yield a, b, c
+def _crossings(num):
+    """Sets of `num` directions at least a right angle apart."""
+    least = 360 / DIRECTIONS * np.arange(DIRECTIONS) >= 90  # of the step from one to another
+    return [
+        np.array(c)
+        for c in combinations(range(DIRECTIONS), num)
+        if all(least[(b - a) % DIRECTIONS] and least[(a - b) % DIRECTIONS]
+               for a, b in combinations(c, 2))
+    ]  # fmt: skip
 
 
 def _stills(start, directions, reach, image_shape):

@@ -189,6 +189,11 @@ def test_predict_does_not_depend_on_the_batch():
     np.testing.assert_allclose(model.predict(y[7:9], verbose=0), whole[7:9], rtol=1e-5)
 
 
+def test_a_given_scale_keeps_its_digits():
+    family = Gaussian(0.1, dtype="float64")
+    np.testing.assert_array_equal(family(tf.zeros([3, 2], "float64")).stddev(), np.full([3, 2], 0.1))
+
+
 def test_gaussian_scales():
     """The four sources of σ agree where they hold the same number."""
     raw = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")

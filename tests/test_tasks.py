@@ -179,6 +179,35 @@ def test_shares_count_the_ways(scenes):
     np.testing.assert_array_equal(some.log_density(), scenes.log_density()[[5, 2]])
 
 
+def test_distance_to_the_nearest_way(scenes):
+    """At a way 0; a step from one, the step; the ways that are not there do not count."""
+    some = scenes.take(slice(50))
+    step = 0.3 * np.random.default_rng(4).normal(size=(50, 10))
+    at = some.modes[np.arange(50), some.way]
+    np.testing.assert_allclose(some.distance(np.stack([at, at + step])[0]), 0, atol=1e-12)
+    np.testing.assert_allclose(some.distance(at + step), np.linalg.norm(step, axis=-1))
+    gone = some._replace(probabilities=np.eye(3)[[1]].repeat(50, 0))
+    apart = np.linalg.norm(some.modes[:, 0] - some.modes[:, 1], axis=-1)
+    np.testing.assert_allclose(gone.distance(some.modes[:, 0]), apart)
+
+
+@pytest.mark.parametrize("num_ways", [1, 2, 3, 4])
+def test_a_junction_has_the_arms_asked_for(num_ways):
+    """So many ways, each as likely, at least a right angle apart; and its own mean density."""
+    scenes = tasks.futures(400, seed=2, ways=(num_ways,))
+    there = scenes.probabilities > 0
+    assert (there.sum(1) == num_ways).all() and (scenes.way < num_ways).all()
+    np.testing.assert_allclose(scenes.probabilities[there], 1 / num_ways)
+    ends = tasks.trajectories(scenes.modes[:, :num_ways])[..., -1, :]  # [N, W, 2]
+    ends = ends / np.linalg.norm(ends, axis=-1, keepdims=True)
+    cosines = ends @ np.swapaxes(ends, 1, 2) - 2 * np.eye(num_ways)
+    assert cosines.max() < 1e-9
+    entropy = np.log(num_ways) + 5 * np.log(2 * np.pi * np.e * 0.2**2)
+    assert abs(scenes.log_density().mean() + entropy) < 4 * np.sqrt(5 / 400)
+    with pytest.raises(ValueError, match="from 1 to 4"):
+        tasks.futures(3, ways=(5,))
+
+
 def test_least_distance_is_the_smallest_so_far():
     rng = np.random.default_rng(0)
     samples, y = rng.normal(size=(20, 7, 3)), rng.normal(size=(7, 3))

@@ -48,9 +48,13 @@ def title_and_question(notebook) -> tuple[str, str]:
     return title, question
 
 
-def first_picture(notebook) -> tuple[bytes, str] | None:
-    """The first figure of a notebook and its text alternative."""
-    for cell in notebook.cells:
+def picture_of(notebook) -> tuple[bytes, str] | None:
+    """The figure that stands for a notebook, and its text alternative.
+
+    It is the first, unless a cell has the tag "thumbnail".
+    """
+    tagged = [c for c in notebook.cells if "thumbnail" in c.metadata.get("tags", [])]
+    for cell in tagged or notebook.cells:
         for out in cell.get("outputs", []):
             if png := out.get("data", {}).get("image/png"):
                 alt = out.get("metadata", {}).get("image/png", {}).get("alt", "")
@@ -97,7 +101,7 @@ def index(runs: list[Run], summary: str, source: Path) -> str:
             "::::{container} lesson",
             f":::{{container}} title\n[{title}](lessons/{run.name}.ipynb)\n:::",
         ]
-        if found := first_picture(run.notebook):
+        if found := picture_of(run.notebook):
             png, alt = found
             (pictures / f"{run.name}.png").write_bytes(png)
             alt = re.sub(r"[\[\]]", "", " ".join(alt.split()))

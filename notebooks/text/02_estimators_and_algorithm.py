@@ -547,7 +547,7 @@ plotting.show(fig, alt)
 # prior's disc. Now the other way: walk over the disc and decode. Every cell of this grid holds the same mass of
 # the prior.
 
-# %%
+# %% tags=["thumbnail"]
 plotting.show(
     plotting.latent_manifold(vae, size=15, title="mean of p(x|z)"),
     "A 15 by 15 grid of decoded images; neighbours change gradually from one digit into another.",

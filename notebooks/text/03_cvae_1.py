@@ -126,7 +126,7 @@ for label, y in zip(fixed.test.labels[:3], fixed.test.y, strict=False):
 # A model small enough to see it: one hidden and one observed number, two labels. The label moves the prior,
 # $z \mid y \sim \mathcal N(-0.5, 0.5^2)$ or $\mathcal N(1.5, 0.5^2)$, and the image too:
 # $x \mid y, z \sim \mathcal N(0.2\,z - 0.1\,y_2,\; 0.1^2)$, where $y_2$ is 1 for the second label and 0 for the first. You
-# have seen $x = 0.2$.
+# have seen $x = 0.2$. (The names $W$, $V$, $A$, $S$ in the code are those of (7.1), further down.)
 
 # %%
 toy = oracle.LinearGaussian(
@@ -171,7 +171,8 @@ plotting.show(
 
 # %% [markdown]
 # **Predict before you look.** For each label take $q$ = the true posterior, and then the prior. Which of the four
-# "divergences" of the article are negative? Sums over the grid need no formula of this course:
+# "divergences" of the article are negative? The sums over the grid need no formula of this course; the KL and
+# $\log p(x \mid y)$ beside them come from closed forms, (7.1) and (7.2), which you meet further down:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -536,7 +537,7 @@ wanted = np.tile(labels, 6)
 sheet = cvae.generate(np.eye(10)[wanted], seed=0).reshape(6, 10, 64)  # means of p(x|y,z)
 real = grey.test.x[[np.flatnonzero(label_test == k)[0] for k in labels]]
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "thumbnail"]
 fig = plotting.image_grid(
     np.concatenate([real[None], sheet]), image_shape=(8, 8), column_labels=labels,
     xlabel="the label asked for", row_labels=["real", *["generated"] * 6],
@@ -651,7 +652,8 @@ assert abs(off) < 0.02 and -0.1 < lost < 0.5 and gain > 1.5
 #
 # $$ \log p(x \mid y) - \log p(x) \le \log 10 = 2.30 \text{ nats} . $$
 #
-# Its mean over the data estimates the **mutual information** of image and label: what one says of the other.
+# Were the model the truth, its mean over the data would estimate the **mutual information** of image and label: what one
+# says of the other.
 
 # %%
 log_10 = np.log(10)
@@ -686,8 +688,9 @@ print("never worth more than that, in 300 images:", bool((right - summed <= log_
 # %% [markdown]
 # ## Reading by Bayes' rule
 #
-# A model of $p(x \mid y)$ is also a reader: $p(y \mid x) \propto p(y)\, p(x \mid y)$. If conditioning means anything, a digit must
-# be more probable under its own label than under the other nine.
+# A model of $p(x \mid y)$ is also a reader: $p(y \mid x) \propto p(y)\, p(x \mid y)$, and with equal $p(y)$ the label with the
+# largest $p(x \mid y)$ is read. If conditioning means anything, a digit must be more probable under its own label than under
+# the other nine.
 
 # %%
 answers = {
