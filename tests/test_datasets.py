@@ -215,6 +215,17 @@ def test_mnist_without_file_and_network_says_what_to_do(tmp_path, content):
     assert ("not there" in message) == (content is None)
 
 
+def test_has_mnist_looks_where_mnist_looks(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    place = tmp_path / "datasets" / "mnist.npz"
+    assert not datasets.has_mnist()
+    place.mkdir(parents=True)
+    assert not datasets.has_mnist(), "a folder is no file"
+    place.rmdir()
+    place.write_bytes(b"")
+    assert datasets.has_mnist()
+
+
 def test_real_mnist():
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     if not (home / "datasets" / "mnist.npz").is_file():

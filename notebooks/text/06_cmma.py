@@ -22,7 +22,8 @@
 # - find out why a model that reconstructs well may generate badly.
 #
 # **You need** lessons 03 and 04 (CVAE-1 with its bound (3.2), CVAE-2 with $p(z \mid y) = p(z)$), the exact noise (1.5),
-# the training step (2.5), importance weighting (2.6), and the linear closed forms (7.1), (7.2) of lesson 03.
+# the divergence (2.4), the training step (2.5), importance weighting (2.6), and the linear closed forms (7.1), (7.2) of
+# lesson 03.
 
 # %%
 import inspect
@@ -224,8 +225,8 @@ class ByHand(CMMA):
 
 
 # %% [markdown]
-# All models of faces in this lesson come from one function: two hidden layers of one width in each network, 16 latents. One
-# thing in it is not routine: the decoder's last layer begins at the **mean face**. The end of the lesson shows why.
+# All models of faces in this lesson come from one function: two hidden layers of one width in each network (with swish
+# units, a smooth kind of ReLU), 16 latents. One thing in it is not routine: the decoder's last layer begins at the **mean face**. The end of the lesson shows why.
 
 
 # %%
@@ -280,7 +281,8 @@ for steps in (1, 9):
 # On the digits of lesson 01 (1,797 images, grey values over 16) four linear models with $k$ latents:
 #
 # - $p(x)$ alone: CMMA with $A = 0$, a prior that ignores $y$. Its optimum is PCA's score;
-# - CMMA, $V = 0$: expectation maximisation, alternating (7.2) with two regressions (`oracle.cmma`);
+# - CMMA, $V = 0$: expectation maximisation, that is (7.2) and two regressions in turn until the likelihood stands still
+#   (`oracle.cmma`);
 # - CVAE-1, nothing zero. By lesson 04 it has CVAE-2's optimum: PCA on what regression on $y$ leaves over;
 # - the slip: $z = Ay + a$ *determined* by $y$, $S \to 0$. Class means in $k$ dimensions, and noise.
 
@@ -418,9 +420,9 @@ plotting.show(
 # *The mean of the likelihood at $z \sim p(z \mid y)$. Down a column the attributes should agree, and nothing else.*
 #
 # To measure it, train a reader on *real* faces: a small convolutional network that predicts the ten attributes and never
-# sees a generated face. For a binary attribute count how often it reads what was asked; for a continuous one take $R^2 = 1
-# - (\text{read} - \text{asked})^2 / \mathrm{Var}$, on average: 1 is perfect, 0 is no better than always guessing the mean. What
-# it reads off real test faces is the ceiling.
+# sees a generated face. For a binary attribute count how often it reads what was asked; for a continuous one take
+# $R^2 = 1 - (\text{read} - \text{asked})^2 / \mathrm{Var}(\text{asked})$, on average: 1 is perfect, 0 is no better than always
+# guessing the mean. What it reads off real test faces is the ceiling.
 
 # %%
 readout = faces.Readout(data, epochs=10)
@@ -843,7 +845,8 @@ plotting.show(
 #   latents, where attributes and identity compete for room in $z$.
 # - On faces CMMA's likelihood was lower too, and its faces less true to the attributes, measured by a reader of real ones.
 #   The claim that it "works better" did not show.
-# - Transport (6.3) edits one attribute of one face. Re-encoding (6.4) asks $q$ for a pair it never saw; in CMMA it did nothing.
+# - Transport (6.3) edits one attribute of one face. Re-encoding (6.4) asks $q$ for a pair it never saw; in CMMA it went little
+#   more than a third of the way.
 # - Reconstruction is not generation. The loss between them was measured for each model, and once it was all: a prior
 #   that $q$ did not fill.
 
