@@ -118,12 +118,12 @@ for factor in (CVAE3.posterior, CVAE3.prior, CVAE3.likelihood, CVAE3.factors):
 # %% [markdown]
 # | in (5.2) | in the code | Sohn, Lee & Yan call it | used in |
 # |---|---|---|---|
-# | $q(z \mid x, y)$ | `self.posterior(x, y)` | recognition network | training |
+# | $q(z \mid x, y)$ | `self.posterior(x, y)` | recognition network | training, and measuring (5.8) |
 # | $p(z \mid x)$ | `self.prior(x)` | (conditional) prior network | training and prediction |
 # | $\log p(y \mid x, z)$ | `lambda z: self.likelihood(x, z).log_prob(y)` | generation network | training and prediction |
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Point at the last column: one of the three networks is thrown away after training.
+# **Speaker, 2 min.** Point at the last column: one of the three networks is not there to predict with.
 
 # %% [markdown]
 # ## Training sees y, prediction does not
@@ -251,7 +251,8 @@ def make(model_class, y_dim, *, z=8, hidden=(128,), family=Bernoulli, seed=0, **
 # `Baseline` is the **deterministic network**: the same likelihood family, a network of $x$ alone, no $z$ (a $z$ of zero
 # dimensions: its KL is 0, its bound is $\log p(y \mid x)$ itself). Further down it is also called the regressor.
 #
-# Now the step, with all of (5.2), (5.3) and (5.4) for a label $y$: two Gaussians, two draws, one KL.
+# Now the step, with all of (5.2), (5.3) and (5.4) for a label $y$: two Gaussians, two draws, one KL. The decoder ends in
+# ten *logits*, numbers of any size; the softmax $e^{l_k} / \sum_j e^{l_j}$ makes them probabilities.
 
 
 # %%
@@ -376,8 +377,9 @@ assert abs(gains["CVAE-3, (5.8), S = 1000"].mean) < 0.06
 # \tag{5.6}
 # $$
 #
-# The article offers (5.6) as the way to approximate (5.5) where the mean has no closed form. It is not: more draws
-# bring (5.6) nearer to $\arg\max_y p(y \mid x)$, and nearer to (5.5) only by luck. They are two predictors.
+# The article that this course follows offers (5.6) as the way to approximate (5.5) where the mean has no closed form.
+# It is not: more draws bring (5.6) nearer to $\arg\max_y p(y \mid x)$, and nearer to (5.5) only by luck. They are two
+# predictors.
 
 # %% [markdown]
 # An example with two modes. A ball comes to a junction, $x$ is the picture of it, and $y$ is *left*, *straight on* (into
@@ -654,7 +656,7 @@ plotting.show(
 # ## How likely was the truth?
 #
 # Blur and sharpness are impressions. The **conditional log-likelihood** $\log p(y \mid x)$ of the true rest is a number. By
-# drawing from the prior:
+# drawing from the prior, $S$ times:
 #
 # $$
 # \log p(y \mid x) \approx \log \frac1S \sum_{s=1}^{S} p(y \mid x, z_s), \qquad z_s \sim p(z \mid x)
@@ -761,6 +763,7 @@ plotting.show(
 # ## Four models, one table
 #
 # **Predict before you look.** Order the four by $\log p(y \mid x)$; then by what a *single* draw from the prior scores.
+# (The GSNN has no $q$; it is measured by (5.7).)
 
 
 # %%
