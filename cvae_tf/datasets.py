@@ -31,6 +31,7 @@ __all__ = [
     "binarise",
     "digits",
     "fresh_batches",
+    "has_mnist",
     "labelled_subset",
     "mixed_batches",
     "mnist",
@@ -327,6 +328,18 @@ def _mnist_path():
     if not os.access(home, os.W_OK):
         home = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / ".keras"
     return home / "datasets" / "mnist.npz"
+
+
+def has_mnist():
+    """Whether the file of `mnist` is on this machine, so that nothing would be downloaded.
+
+    Returns:
+        bool.
+
+    Example:
+        >>> data = mnist() if has_mnist() else digits()
+    """
+    return _mnist_path().is_file()
 
 
 def labelled_subset(labels, per_class, seed=0):

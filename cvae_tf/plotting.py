@@ -109,8 +109,8 @@ def colour(name):
     """The colour of a model throughout the course.
 
     Args:
-        name: a model's name as in `COLOURS` ("CVAE4" is "CMMA"), or any other text, which gets a
-            spare colour.
+        name: a model's name as in `COLOURS` ("CVAE4" is "CMMA", "FutureCVAE" a CVAE-3), or any
+            other text, which gets a spare colour.
 
     Returns:
         A colour as "#RRGGBB".
@@ -119,7 +119,7 @@ def colour(name):
         >>> colour("CVAE4") == colour("CMMA")
         True
     """
-    name = {"CVAE4": "CMMA"}.get(name, name)
+    name = {"CVAE4": "CMMA", "FutureCVAE": "CVAE3"}.get(name, name)
     return COLOURS.get(name) or _SPARE[sum(map(ord, name)) % len(_SPARE)]
 
 

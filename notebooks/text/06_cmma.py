@@ -333,7 +333,8 @@ plotting.show(
 )
 
 # %% [markdown]
-# *The same images, the same labels; only the arrows differ.*
+# *The same images, the same labels; only the arrows differ.* (For CMMA nobody has shown that the maximum is the only one;
+# from eight random starts for each of $k$ = 1, 2, 4 and 8 the same values came out.)
 #
 # **What to see.** With few latents CMMA lies near PCA and far below CVAE-1. In the chain the label takes up room in $z$:
 # two numbers have to hold which digit *and* how it is written, while CVAE-1 gets the digit past $z$, by $V y$, for nothing.
@@ -341,8 +342,8 @@ plotting.show(
 # that latents are good for beyond that, the handwriting, has to be *drawn* given $y$.
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Vote on the order first. Ask where the label lives in each model. No training here: every number is
-# an optimum, so no one can blame the optimiser.
+# **Speaker, 5 min.** Vote on the order first. Ask where the label lives in each model. No gradient descent
+# here: PCA, regression, and a likelihood that has stopped rising.
 
 # %% [markdown]
 # ## Three models, one budget
@@ -699,9 +700,10 @@ for name in models:
 # The **Fréchet distance** compares two sets of pictures as a whole: the mean and the covariance of 64 features that the
 # reader computes on the way. Zero would be equal.
 #
-# CMMA loses the most, in both kinds of attributes: in reconstruction its $z$ has them from the face itself, in generation
+# In attributes CMMA loses the most, in both kinds: in reconstruction its $z$ has them from the face itself, in generation
 # from $p(z \mid y)$ alone. The decoders of the other two are told $y$ in either case. So a page of fine reconstructions
-# says little about generation: ask which one you are looking at.
+# says little about generation: ask which one you are looking at. And ask by which measure: the Fréchet distance of one
+# trained model each need not put the three in the same order.
 
 # %% [markdown] tags=["notes"]
 # **Speaker, 3 min.** Hold up any paper's figure of faces and ask: through q or through the prior?
