@@ -82,6 +82,12 @@ TERMS = {
         "return self.posterior(x, y), self.prior(0 * y), lambda z: self.likelihood(z).log_prob(x)",
         "06",
     ),
+    "x of a future's likelihood": (
+        "futures.py",
+        "self.posterior(x, y), self.prior(), lambda z: self.likelihood(x, z).log_prob(y)",
+        "self.posterior(x, y), self.prior(), lambda z: self.likelihood(0 * x, z).log_prob(y)",
+        "09",
+    ),
     "KL under β": (
         "penalties.py",
         "return -(bound.reconstruction - beta * bound.kl)",
