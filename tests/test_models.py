@@ -191,7 +191,8 @@ def test_predict_does_not_depend_on_the_batch():
 
 def test_a_given_scale_keeps_its_digits():
     family = Gaussian(0.1, dtype="float64")
-    np.testing.assert_array_equal(family(tf.zeros([3, 2], "float64")).stddev(), np.full([3, 2], 0.1))
+    scale = family(tf.zeros([3, 2], "float64")).stddev()
+    np.testing.assert_array_equal(scale, np.full([3, 2], 0.1))
 
 
 def test_gaussian_scales():
