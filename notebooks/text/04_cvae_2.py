@@ -483,7 +483,7 @@ assert gain.mean > 5  # 18 runs gave 8 to 16
 # **Predict before you look.** One $z \sim p(z)$ for each row, one label for each column. What stays the same along
 # a row?
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "thumbnail"]
 plotting.show(
     plotting.label_style_sweep(cvae2, num_styles=8, seed=2),
     "Eight rows of ten generated digits. Each column is one digit from 0 to 9; within a row the digits share slant, "

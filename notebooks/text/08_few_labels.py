@@ -531,7 +531,7 @@ plotting.show(
 #
 # **Predict before you look.** Without α the same networks have seen the same fifty labels in (8.1). Is their sheet as good?
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "thumbnail"]
 with plotting.style():
     fig = Figure(figsize=(14, 6.3), layout="constrained")
     for ax, name in zip(fig.subplots(1, 2), ("M2", "M2 without α"), strict=True):
