@@ -405,6 +405,8 @@ dense.restart(make("dense").get_weights())
 kept = dense.fit(
     one_draw, epochs=epochs, validation_data=validation, callbacks=[keep_best], verbose=0
 ).history
+
+# %%
 best = int(np.argmax(kept["val_elbo"]))
 held_out = kept["val_elbo"]
 print(f"one draw, validation: {held_out[best]:.2f} nats in its best epoch, {best + 1} of {epochs},")
@@ -465,6 +467,7 @@ class PowerCut(keras.callbacks.Callback):
             raise RuntimeError(f"power cut at step {int(self.model.optimizer.iterations)}")
 
 
+# %%
 part = fixed.train.x[:1152], fixed.train.y[:1152]
 
 
