@@ -1,6 +1,7 @@
 """The exercises under nbgrader itself: copies, solutions, and every answer of the mistake bank."""
 
 import csv
+import html
 import os
 import re
 import resource
@@ -19,6 +20,9 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import exercises  # noqa: E402
 import mistakes  # noqa: E402
+import site_pages  # noqa: E402
+import slides  # noqa: E402
+from lessons import Run  # noqa: E402
 
 NAMES = [path.stem for path in sorted((NOTEBOOKS / "text" / "solutions").glob("[0-9]*.py"))]
 MARKERS = re.compile(r"^\s*### (BEGIN|END) (SOLUTION|HIDDEN TESTS)\n?", re.MULTILINE)
@@ -133,6 +137,27 @@ def test_no_line_that_stands_only_in_a_solution_is_told():
         assert secrets(name)
         for other, told in copies.items():
             assert not secrets(name) & told, f"{other} tells a line of the solutions of {name}"
+
+
+@pytest.mark.slow
+def test_neither_the_site_nor_the_decks_tell_a_line_of_the_solutions(tmp_path):
+    paths = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    runs = [Run(path.stem, nbformat.read(path, as_version=4)) for path in paths]
+    site_pages.build(runs, tmp_path / "site", "As stored.")
+    pages = {path.name: path.read_text("utf-8") for path in (tmp_path / "site").glob("**/*.html")}
+    pages |= {f"deck of {run.name}": slides.deck(run.notebook) for run in runs}
+    assert len(pages) > 40
+    told = {name: lines(as_read(page)) for name, page in pages.items()}
+    assert any("def price(t):" in x for x in told["01_the_bound.html"]), "the search finds code"
+    for exercise in NAMES:
+        for name, found in told.items():
+            assert not secrets(exercise) & found, f"{name} tells a line of {exercise}'s solutions"
+
+
+def as_read(page):
+    """The text of a page, without its markup and scripts."""
+    page = re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", "", page))
 
 
 @pytest.mark.parametrize("name", NAMES)
