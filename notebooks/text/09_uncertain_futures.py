@@ -877,7 +877,7 @@ def at_junctions(model, arms):
 
 
 second = make(FutureCVAE, "shared", seed=3)
-fit(second, epochs=30)
+_ = fit(second, epochs=30)
 
 # %%
 odd = {}
