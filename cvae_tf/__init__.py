@@ -1,17 +1,23 @@
 """Conditional variational autoencoders, one derivation per class: VAE, CVAE-1 to CVAE-4 (CMMA)."""
 
+from __future__ import annotations
+
 import importlib
+from typing import Any
 
 from cvae_tf import distributions, estimators, networks, noise, penalties
 from cvae_tf.baselines import Baseline
 from cvae_tf.conditional import CMMA, CVAE1, CVAE2, CVAE3, CVAE4, GSNN
 from cvae_tf.futures import FutureCVAE
-from cvae_tf.semi_supervised import M1, M2, StackedM2
+from cvae_tf.semi_supervised import M2
+from cvae_tf.stacked import StackedM2
 from cvae_tf.vae import VAE
 
 __version__ = "0.1.0"
 
-_LAZY = ("datasets", "diagnostics", "editing", "evaluation", "faces", "oracle", "plotting", "tasks")
+# What is imported when it is first asked for: matplotlib and scikit-learn take their time.
+_LAZY = ("datasets", "diagnostics", "editing", "evaluation", "faces", "graphs", "oracle")
+_LAZY += ("photographs", "plotting", "readout", "tasks")
 
 __all__ = [
     "Baseline",
@@ -35,7 +41,9 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
+    if name == "M1":
+        return importlib.import_module("cvae_tf.features").M1
     if name in _LAZY:
         return importlib.import_module(f"cvae_tf.{name}")
     raise AttributeError(f"module 'cvae_tf' has no attribute {name!r}")

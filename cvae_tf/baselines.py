@@ -5,31 +5,37 @@ prediction, and `corrupted` puts noise in front of a network while it trains; bo
 network and return a built network, so no model knows of them.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from cvae_tf import checks, noise
-from cvae_tf.base import LatentVariableModel
-from cvae_tf.distributions import tfd
+from cvae_tf import checks, noise, wiring
+from cvae_tf.base import BoundModel
+from cvae_tf.distributions import Bernoulli, Distribution, Tensor
+from cvae_tf.estimators import Bound
 from cvae_tf.networks import apply
 
 
 @keras.saving.register_keras_serializable("cvae_tf")
-class Baseline(LatentVariableModel):
+class Baseline(BoundModel):
     r"""p(y|x) = family(network(x)): a deterministic network under the same likelihood.
 
-    It is the model whose z has no dimensions: nothing to infer, KL = 0, and the bound (5.2) is
-    log p(y|x) itself. So it trains, validates, saves and is evaluated as CVAE-3 and GSNN are. Given
-    x, the dimensions of y are independent of each other: it cannot say that they go together.
+    There is no z, so there is nothing to infer, and the bound (5.2) is log p(y|x) itself. It
+    trains, validates, saves and is evaluated as CVAE-3 and GSNN are. Given x, the dimensions of y
+    are independent of each other: it cannot say that they go together.
 
     Args:
         likelihood_net: network of x, raw output of `family`, which explains y.
-        family, estimator, seed: see `LatentVariableModel`.
+        family, seed: see `LatentVariableModel`.
+        estimator: not used; there is one.
 
     Example:
         >>> family = Bernoulli()
-        >>> nets = mlps(Baseline, x=64, y=48, z=0, hidden=(128,), family=family)
+        >>> nets = mlps(Baseline, x=64, y=48, hidden=(128,), family=family)
         >>> model = Baseline(**nets, family=family)
 
     Source: Sohn, Lee & Yan (2015), section 5, the baseline network.
@@ -37,44 +43,71 @@ class Baseline(LatentVariableModel):
 
     observed = "y"
 
-    def prior(self):
-        """p(z): the only distribution on a space of no dimensions."""
-        return self.standard_normal()
+    def __init__(
+        self,
+        *,
+        likelihood_net: keras.Model,
+        family: Any = None,
+        estimator: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs = {k: v for k, v in kwargs.items() if v is not None or k != "penalty"}
+        family = Bernoulli() if family is None else family
+        super().__init__({"likelihood_net": likelihood_net}, family, **kwargs)
+        self.shapes = wiring.variable_shapes(self)
 
-    def likelihood(self, x):
+    def likelihood(self, x: Tensor) -> Distribution:
         """p(y|x). Args: x [B, D]. Returns: distribution, batch [B]."""
         return self.family(apply(self.likelihood_net, x))
 
-    def factors(self, x, y):
-        """(5.2) without z."""
-        no_z = tf.zeros([tf.shape(x)[0], 0], self.compute_dtype)
-        nothing = tfd.Independent(tfd.Normal(no_z, tf.ones([], no_z.dtype)), 1)  # batch [B]
-        return nothing, nothing, lambda z: self.likelihood(x).log_prob(y)[None]
+    def factors(self, x: Tensor, y: Tensor) -> Tensor:
+        """(5.2) without z: log p(y|x), [B], nats."""
+        return self.likelihood(x).log_prob(y)
 
-    def log_likelihood(self, x, y, num_samples=1, method="importance", seed=0, batch_size=None):
+    def estimate(self, x: Tensor, y: Tensor, *, noise: Tensor) -> Bound:
+        """The bound, which is log p(y|x) itself."""
+        log_p = self.factors(x, y)
+        return Bound(log_p, log_p, tf.zeros_like(log_p))
+
+    def log_likelihood(
+        self,
+        x: Any,
+        y: Any,
+        num_samples: int = 1,
+        method: str = "importance",
+        seed: int = 0,
+        batch_size: int | None = None,
+    ) -> np.ndarray:
         """log p(y|x) of every example, exactly.
 
         Args:
             x, y: [N, …].
-            num_samples, method, seed: as in the other models, so that one line evaluates them all;
-                without a z there is nothing to sample, and the number is the same.
-            batch_size: int, examples at once.
+            num_samples, method, seed, batch_size: as in the other models, so that one line
+                evaluates them all; without a z there is nothing to sample.
 
         Returns:
             NumPy array [N], nats.
         """
-        return super().log_likelihood(
-            x, y, num_samples=1, method=method, seed=seed, batch_size=batch_size
-        )
+        checks.choice(method, "method", ("importance", "prior"))
+        return self.factors(*self.given(x, y, where="log_likelihood")).numpy()
 
-    def mean_over_prior(self, given, num_samples=1, seed=0):
-        """E[y|x], which no z moves."""
+    def reconstruct(self, x: Any, y: Any) -> np.ndarray:
+        """E[y|x]: there is no z that y could tell. Args: x, y: [B, …]. Returns: [B, …]."""
+        wiring.variables(self, self.data_names, (x, y), "reconstruct")
+        return self.generate(x)
+
+    def generate(self, given: Any, *, seed: int = 0, sample: bool = False) -> np.ndarray:
+        """E[y|x], or a draw from p(y|x). Args, Returns: as in the other models."""
+        x = self.condition(given, "generate")["x"]
+        return self.observation(self.likelihood(x), len(x), seed, sample)
+
+    def predicted(self, given: Tensor) -> Tensor:
+        """E[y|x]."""
         return self.likelihood(given).mean()
 
-    def predictive(self, x):
+    def predictive(self, x: Any) -> np.ndarray:
         """E[y|x] (for classes: the probabilities). Args: x [B, …]. Returns: NumPy array [B, …]."""
-        checks.check_values(self, "x", np.asarray(x), "predictive")
-        return self.mean_over_prior(self.tensor(x)).numpy()
+        return self.generate(x)
 
 
 # The first guess -----------------------------------------------------------------------------

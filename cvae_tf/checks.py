@@ -1,272 +1,289 @@
-"""Checks of what comes in, before it is used: what came, what was expected, how to fix it."""
+"""The one boundary: what came, what was expected, how to fix it; before anything moves.
 
-import inspect
+Every public entry of the package passes its arguments through here, in one dialect. Nothing in
+this file knows of a model: `wiring` holds what networks and data owe to one.
+"""
 
-import keras
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
-from cvae_tf.distributions import Family, Gaussian, check_finite
-from cvae_tf.estimators import SGVBB, Estimator, ImportanceWeighted
-from cvae_tf.networks import FACTORS
-from cvae_tf.penalties import MMD, FreeBits, Penalty
+Shape = tuple[int, ...]
 
 
-def parents(method):
-    """Names of a factor method's arguments: its parents in the graphical model."""
-    return tuple(name for name in inspect.signature(method).parameters if name != "self")
+class WrongKind(TypeError, ValueError):
+    """An argument of a kind that cannot serve: whoever catches either error catches this one."""
 
 
-def check_networks(model_class, nets, family):
-    """Check that there is one built network for each factor with parents, and none besides.
+def count(value: Any, name: str, least: int = 1, most: int | None = None) -> int:
+    """A whole number, NumPy's too.
 
     Args:
-        model_class: the class of the model under construction.
-        nets: dict {"posterior_net": …, "prior_net": …, "likelihood_net": …}, None where absent.
-        family: the likelihood's family.
-
-    Raises:
-        TypeError: if a network or the family is of the wrong kind.
-        ValueError: if a network is missing, superfluous or unbuilt, or has other inputs than
-            parents.
-    """
-    name = model_class.__name__
-    for factor in FACTORS:
-        net, method = nets[f"{factor}_net"], getattr(model_class, factor, None)
-        needed = parents(method) if method else ()
-        if not needed and net is not None:
-            raise ValueError(
-                f"Received a {factor}_net, but the {factor} of {name} has no parents and so needs "
-                f"no network. Leave {factor}_net out."
-            )
-        if not needed:
-            continue
-        if not isinstance(net, keras.Model):
-            raise TypeError(
-                f"Received {factor}_net={net!r}. {name} expects a built Keras model of "
-                f"[{', '.join(needed)}], such as networks.mlp or networks.mlps({name}, …) makes."
-            )
-        if not net.built or not getattr(net, "inputs", None):
-            raise ValueError(
-                f"{factor}_net is not built: its input shapes are unknown. Make it a Functional "
-                "model, or begin the Sequential one with keras.Input(shape)."
-            )
-        if len(net.inputs) != len(needed):
-            raise ValueError(
-                f"{factor}_net has {len(net.inputs)} input(s). The {factor} of {name} has the "
-                f"parents [{', '.join(needed)}]: give the network one input for each, in this "
-                "order."
-            )
-    if not isinstance(family, Family):
-        raise TypeError(
-            f"Received family={family!r}. Expected a likelihood family, such as "
-            "distributions.Bernoulli() or distributions.Gaussian()."
-        )
-    dtypes = {net.variable_dtype for net in nets.values() if net is not None} | {
-        family.variable_dtype
-    }
-    if len(dtypes) > 1:
-        raise ValueError(
-            f"The networks and the family have the dtypes {sorted(dtypes)}. Expected one: pass the "
-            "same dtype= to the networks and to the family."
-        )
-
-
-def variable_shapes(model, nets, family, prior_family):
-    """The event shape of every variable, read off the networks, which must agree.
+        value: what came.
+        name: str, the argument's name.
+        least, most: ints; the range allowed, ends included (None: no end).
 
     Returns:
-        dict such as {"x": (64,), "y": (10,), "z": (2,)}.
+        The Python int.
 
     Raises:
-        ValueError: if two networks disagree.
+        TypeError, ValueError: if it is none, or out of range.
+
+    Example:
+        >>> count(np.int64(3), "num_samples")
+        3
     """
-    found = {}
-
-    def note(variable, shape, where):
-        shape = tuple(shape)
-        before = found.setdefault(variable, (shape, where))
-        if before[0] != shape:
-            raise ValueError(
-                f"The networks disagree about {variable}: its shape is {before[0]} for "
-                f"{before[1]}, but {shape} for {where}. "
-                + (
-                    "A network that makes q(z|·) or p(z|·) has 2 outputs per latent dimension, a "
-                    "mean and a raw scale."
-                    if variable == "z"
-                    else "Make the networks with one size for it."
-                )
-            )
-
-    for factor in FACTORS:
-        net = nets[f"{factor}_net"]
-        if net is None:
-            continue
-        for variable, spec in zip(parents(getattr(model, factor)), net.inputs, strict=True):
-            note(variable, spec.shape[1:], f"{factor}_net's input")
-        if factor == "likelihood":
-            note(model.observed, family.event_shape, f"{factor}_net's output")
-        else:
-            made_by = prior_family if factor == "prior" else model.latent
-            if len(net.output_shape) != 2:
-                raise ValueError(
-                    f"{factor}_net has output shape {net.output_shape}. Expected (None, 2 × latent "
-                    "dimensions): a mean and a raw scale for each."
-                )
-            note("z", (made_by.event_size(net.output_shape[1]),), f"{factor}_net's output")
-    return {variable: shape for variable, (shape, _) in found.items()}
+    value = _scalar(value)
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        hint = ""
+        if isinstance(value, numbers.Real) and value == math.floor(value):
+            hint = f" Write {int(value)}."
+        expected = _range("an integer", least, most)
+        raise WrongKind(f"Received {name}={value!r}. Expected {expected}.{hint}")
+    if value < least or (most is not None and value > most):
+        expected = _range("an integer", least, most)
+        raise ValueError(f"Received {name}={value!r}. Expected {expected}.")
+    return int(value)
 
 
-def check_compatible(model):
-    """Check that the estimator and the penalty can work with the model's prior.
-
-    Raises:
-        TypeError: if a part is of the wrong kind.
-        ValueError: if the prior has no closed-form KL where one is needed.
-    """
-    if not isinstance(model.estimator, Estimator):
-        raise TypeError(
-            f"Received estimator={model.estimator!r}. Expected an estimator, such as "
-            f"estimators.SGVBB()."
-        )
-    if model.penalty is not None and not isinstance(model.penalty, Penalty):
-        raise TypeError(
-            f"Received penalty={model.penalty!r}. Expected a penalty, such as penalties.Beta(4.0)."
-        )
-    if isinstance(model.penalty, Penalty) and isinstance(model.estimator, ImportanceWeighted):
-        raise ValueError(
-            "Received a penalty and the ImportanceWeighted estimator. A penalty weights the terms "
-            "of the plain bound: use SGVBA or SGVBB with it."
-        )
-    if isinstance(model.prior_family, Gaussian):
-        return
-    if model.prior_net is None or getattr(model, "posterior", None) is None:
-        raise ValueError(
-            f"Received prior_family={model.prior_family!r}, but {type(model).__name__} has no "
-            "prior network beside its posterior. Leave prior_family out, or use CVAE1, CVAE3 or "
-            "CMMA."
-        )
-    if isinstance(model.estimator, SGVBB) or isinstance(model.penalty, FreeBits | MMD):
-        raise ValueError(
-            "A mixture prior has no closed-form KL and no single mean. Use estimators.SGVBA(), "
-            "which needs none, or estimators.SGVBMixture(), the bound (10.1), and no FreeBits "
-            "or MMD."
-        )
-
-
-def check_values(model, name, values, where):
-    """Check one variable's values [N, …]: shape, finiteness, and what the likelihood can explain.
+def number(
+    value: Any,
+    name: str,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> float:
+    """A finite real number, NumPy's too, in a range.
 
     Args:
-        model: a LatentVariableModel.
-        name: "x" or "y".
-        values: NumPy array or tensor.
-        where: str for the message, such as "fit" or "validation_data".
+        value: what came.
+        name: str, the argument's name.
+        least, most: floats, ends that are included.
+        above, below: floats, ends that are not.
+
+    Returns:
+        The Python float.
 
     Raises:
-        ValueError: with what came, what was expected and how to fix it.
+        TypeError, ValueError: if it is none, or out of range.
+
+    Example:
+        >>> number(np.float32(0.5), "alpha", least=0, most=1)
+        0.5
     """
-    label, shape = f"{name} (in {where})", tuple(values.shape)
-    expected = model.shapes[name]
-    if name in model.integer_variables:
-        return check_labels(values, expected[-1], label)
-    if not shape or shape[0] == 0:
-        raise ValueError(
-            f"{label} is empty: its shape is {shape}. Expected (N, "
-            f"{', '.join(map(str, expected))}) with N ≥ 1: check the selection that made it."
-        )
-    if shape[1:] != expected:
-        raise ValueError(
-            f"{label} has shape {shape}. {type(model).__name__} expects "
-            f"(N, {', '.join(map(str, expected))})."
-            + _shape_advice(name, shape, values.dtype, expected)
-        )
-    if not (tf.as_dtype(values.dtype).is_floating or tf.as_dtype(values.dtype).is_integer):
-        if tf.as_dtype(values.dtype) != tf.bool:
-            raise ValueError(f"{label} has dtype {values.dtype}. Expected numbers.")
-    if name == model.observed:
-        model.family.check(values, label)
-    else:
-        check_finite(values, label)
+    value = _scalar(value)
+    expected = "a finite number" + "".join(
+        f" {sign} {end:g}"
+        for sign, end in (("≥", least), (">", above), ("≤", most), ("<", below))
+        if end is not None
+    ).replace(" ≤", " and ≤" if least is not None or above is not None else " ≤").replace(
+        " <", " and <" if least is not None or above is not None else " <"
+    )
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise WrongKind(f"Received {name}={value!r}. Expected {expected}.")
+    inside = (
+        math.isfinite(value)
+        and (least is None or value >= least)
+        and (above is None or value > above)
+        and (most is None or value <= most)
+        and (below is None or value < below)
+    )
+    if not inside:
+        raise ValueError(f"Received {name}={value!r}. Expected {expected}.")
+    return float(value)
 
 
-def check_labels(values, num_classes, label):
-    """Check integer labels [N]: −1 for unlabelled, or 0 to C − 1.
+def seed(value: Any, name: str = "seed") -> int:
+    """A seed: any integer of at most 64 bits. Returns: the Python int."""
+    return count(value, name, least=-(2**63), most=2**63 - 1)
+
+
+def flag(value: Any, name: str) -> bool:
+    """True or False, NumPy's too. Returns: the Python bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise WrongKind(f"Received {name}={value!r}. Expected True or False.")
+    return bool(value)
+
+
+def choice(value: Any, name: str, options: Sequence[str]) -> str:
+    """One of several words. Returns: it."""
+    if not (isinstance(value, str) and value in options):
+        *words, last = (f'"{option}"' for option in options)
+        expected = f"{', '.join(words)} or {last}" if words else last
+        raise ValueError(f"Received {name}={value!r}. Expected {expected}.")
+    return value
+
+
+def instance(value: Any, name: str, kind: type | tuple[type, ...], expected: str) -> Any:
+    """An object of a class. Args: expected: str, such as "a trained baselines.Baseline"."""
+    if not isinstance(value, kind):
+        hint = ""
+        if isinstance(value, type) and issubclass(value, kind):
+            hint = f" This is the class: write {value.__name__}(…)."
+        raise WrongKind(f"Received {name}={_short(value)}. Expected {expected}.{hint}")
+    return value
+
+
+def sizes(value: Any, name: str, least: int = 1) -> tuple[int, ...]:
+    """A tuple of counts, such as layer widths. Returns: tuple of Python ints."""
+    if isinstance(value, (str, bytes, dict)) or not isinstance(value, Iterable):
+        hint = f" Write {name}=({value},)." if isinstance(value, numbers.Integral) else ""
+        raise WrongKind(f"Received {name}={value!r}. Expected a tuple of integers ≥ {least}.{hint}")
+    return tuple(count(each, f"a number of {name}", least) for each in value)
+
+
+def array(
+    values: Any,
+    label: str,
+    *,
+    event: Shape | None = None,
+    ndim: int | None = None,
+    dtype: Any = "float32",
+    finite: bool = True,
+    empty: bool = False,
+) -> np.ndarray:
+    """Numbers as a NumPy array of one dtype, checked after the cast.
 
     Args:
-        values: NumPy array or tensor.
-        num_classes: int C.
-        label: str for the message.
+        values: array, tensor, list or DataFrame.
+        label: str for the message, such as "x (in fit)".
+        event: tuple, the shape of one row: values must be [N, *event]; None: any.
+        ndim: int, the number of axes; None: any.
+        dtype: NumPy dtype of the result; None keeps it.
+        finite: bool; refuse NaN and infinities.
+        empty: bool; whether there may be no row.
+
+    Returns:
+        NumPy array.
 
     Raises:
-        ValueError: with what came, what was expected and how to fix it.
+        TypeError, ValueError: if there are no such numbers.
+
+    Example:
+        >>> array([[0, 1]], "x", event=(2,)).dtype
+        dtype('float32')
     """
-    shape, expected = tuple(values.shape), f"integers [N] from −1 (unlabelled) to {num_classes - 1}"
-    if len(shape) != 1 or shape[0] == 0:
+    result = dense(values, label)
+    if (
+        event is not None
+        and tuple(result.shape[1:]) != tuple(event)
+        or (event is not None and result.ndim == 0)
+    ):
+        raise ValueError(f"{label} has shape {result.shape}. Expected {rows_of(event)}.")
+    if ndim is not None and result.ndim != ndim:
+        raise ValueError(f"{label} has shape {result.shape}. Expected {ndim} axes.")
+    if not empty and result.size == 0:
         raise ValueError(
-            f"{label} has shape {shape}. Expected labels, {expected}."
-            + (" From one-hot rows: y.argmax(1)." if shape[1:] == (num_classes,) else "")
+            f"{label} is empty: its shape is {result.shape}. Expected at least one row: check the "
+            "selection that made it."
         )
-    if not tf.as_dtype(values.dtype).is_integer:
-        raise ValueError(
-            f"{label} has dtype {tf.as_dtype(values.dtype).name}. Expected labels, {expected}: "
-            "y.astype(int), and −1 where a label is missing."
-        )
-    low, high = int(np.min(values)), int(np.max(values))
-    if low < -1 or high >= num_classes:
-        raise ValueError(f"{label} has labels from {low} to {high}. Expected {expected}.")
+    if dtype is not None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            cast = result.astype(dtype, copy=False)
+        if finite and np.issubdtype(cast.dtype, np.floating):
+            check_finite(result, label, cast)
+        return cast
+    if finite:
+        check_finite(result, label)
+    return result
 
 
-def _shape_advice(name, shape, dtype, expected):
-    if shape[1:] in ((), (1,)) and tf.as_dtype(dtype).is_integer:
-        return (
-            f" These look like integer labels: make them one-hot with "
-            f"keras.utils.to_categorical({name}, {expected[-1]})."
-        )
-    if int(np.prod(shape[1:])) == int(np.prod(expected)):
-        wanted = ", ".join(map(str, (-1, *expected)))
-        return f" The number of values fits: use {name}.reshape(({wanted}))."
-    return " Check the data, or make the networks for this shape."
+def dense(values: Any, label: str) -> np.ndarray:
+    """Any kind of rectangular numbers as a NumPy array, of the dtype they have.
 
-
-def check_data(model, x, y, sample_weight, where):
-    """Check one data set, or one batch of it, as a whole.
-
-    Args:
-        model: a LatentVariableModel.
-        x, y: arrays or tensors [N, …]; y is None for a model without one.
-        sample_weight: array [N] or None.
-        where: str for the message.
-
-    Raises:
-        ValueError: with what came, what was expected and how to fix it.
+    Raises: TypeError, ValueError: for ragged, sparse, masked, complex, object, text and time data.
     """
-    names = model.data_names
-    given = {"x": x, "y": y}
-    for name, values in given.items():
-        if name in names and values is None:
+    if isinstance(values, (tf.RaggedTensor, tf.SparseTensor)) or hasattr(values, "toarray"):
+        raise WrongKind(
+            f"{label} is a {type(values).__name__}. Expected a dense array, such as .to_tensor(), "
+            ".toarray() or tf.sparse.to_dense(…) gives."
+        )
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(
+            f"{label} is a masked array: {int(np.ma.getmaskarray(values).sum())} values are "
+            "masked, and a mask would be lost here. Fill it (values.filled(…)) or drop the rows."
+        )
+    if values is None or isinstance(values, (str, bytes, dict, set)) or callable(values):
+        raise WrongKind(f"{label} is {_short(values)}. Expected an array of numbers.")
+    try:
+        if hasattr(values, "detach"):  # torch
+            values = values.detach().cpu()
+        result = np.asarray(values)
+    except Exception as error:
+        raise WrongKind(
+            f"{label} is no rectangular array of numbers ({_short(values)}: {error}). Expected one "
+            "array whose rows have one shape: np.stack(list of equal arrays)."
+        ) from None
+    kind = result.dtype
+    if kind.kind == "O" and hasattr(values, "to_numpy"):  # a table of mixed columns
+        raise WrongKind(
+            f"{label} has columns that are not all numbers. Expected numbers: encode text and "
+            "categories first (pandas.get_dummies), and impute what is missing."
+        )
+    if kind.kind not in "buif" and str(kind) not in ("bfloat16",):
+        raise WrongKind(f"{label} has dtype {kind}. Expected numbers.")
+    return result
+
+
+def check_finite(values: np.ndarray, label: str, cast: np.ndarray | None = None) -> None:
+    """Raise ValueError unless all is finite, in its own dtype and in the one it is cast to."""
+    seen = values if cast is None else cast
+    if seen.size and not np.isfinite(_extremes(seen)).all():
+        if cast is not None and values.size and np.isfinite(_extremes(values)).all():
             raise ValueError(
-                f"{name} is missing (in {where}). {type(model).__name__} is trained on "
-                f"({', '.join(names)}): call fit({', '.join(names)}), or let the dataset give "
-                f"such tuples."
+                f"{label} has values too large for {cast.dtype}: they span "
+                f"[{np.min(values):g}, {np.max(values):g}]. Scale them first."
             )
-        if name not in names and values is not None:
-            raise ValueError(
-                f"Received {name} (in {where}), but {type(model).__name__} models p(x) and has no "
-                f"{name}. Leave it out, or use a conditional model such as CVAE1."
-            )
-    for name in names:
-        check_values(model, name, given[name], where)
-    lengths = {name: int(given[name].shape[0]) for name in names}
-    if sample_weight is not None:
-        if len(sample_weight.shape) != 1:
-            raise ValueError(
-                f"sample_weight (in {where}) has shape {tuple(sample_weight.shape)}. Expected (N,)."
-            )
-        lengths["sample_weight"] = int(sample_weight.shape[0])
-        check_finite(sample_weight, f"sample_weight (in {where})")
+        raise ValueError(
+            f"{label} has NaN or infinite values. Expected finite numbers: remove or impute the "
+            "examples concerned."
+        )
+
+
+def same_length(arrays: dict[str, Any], where: str) -> int:
+    """Check that arrays have one number of rows. Returns: it."""
+    lengths = {name: int(each.shape[0]) for name, each in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(
             f"The arrays (in {where}) have different numbers of examples: {lengths}. Expected one "
-            "number: pair the arrays before fitting."
+            "number: pair the arrays first."
         )
+    return next(iter(lengths.values()))
+
+
+def rows_of(event: Shape) -> str:
+    """The shape of rows in words. Example: (N, 64)."""
+    return "(N,)" if not event else f"(N, {', '.join(map(str, event))})"
+
+
+def _extremes(values: np.ndarray) -> np.ndarray:
+    return np.array([np.min(values), np.max(values)], "float64")
+
+
+def _scalar(value: Any) -> Any:
+    """A NumPy or TensorFlow scalar as a Python number; all else as it is."""
+    if isinstance(value, (np.generic, np.ndarray)) or tf.is_tensor(value):
+        try:
+            as_array = np.asarray(value)
+        except Exception:  # symbolic
+            return value
+        if as_array.ndim == 0 and as_array.dtype.kind in "buif":
+            return as_array.item()
+    return value
+
+
+def _range(kind: str, least: float, most: float | None) -> str:
+    return f"{kind} ≥ {least}" if most is None else f"{kind} from {least} to {most}"
+
+
+def _short(value: Any) -> str:
+    text = value.__name__ if isinstance(value, type) else repr(value)
+    return text if len(text) <= 80 else f"a {type(value).__name__}"

@@ -11,11 +11,17 @@ A factor's arguments are its parents in the graphical model; `factors` says whic
 which likelihood make the bound  −KL(q ‖ prior) + E_q[log likelihood].
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 import numpy as np
 
-from cvae_tf import checks
+from cvae_tf import checks, signatures
 from cvae_tf.base import LatentVariableModel
+from cvae_tf.distributions import Distribution, Tensor
+from cvae_tf.estimators import Bound, Factors
 from cvae_tf.networks import apply
 
 
@@ -39,19 +45,19 @@ class CVAE1(LatentVariableModel):
     Source: the derivation follows Kingma & Welling (2013) with y behind every bar, (3.1).
     """
 
-    def prior(self, y):
+    def prior(self, y: Tensor) -> Distribution:
         """p(z|y). Args: y [B, K]. Returns: distribution, batch [B], event [d]."""
         return self.prior_family(apply(self.prior_net, y))
 
-    def posterior(self, x, y):
+    def posterior(self, x: Tensor, y: Tensor) -> Distribution:
         """q(z|x,y). Args: x [B, D], y [B, K]. Returns: distribution, batch [B], event [d]."""
         return self.latent(apply(self.posterior_net, x, y))
 
-    def likelihood(self, y, z):
+    def likelihood(self, y: Tensor, z: Tensor) -> Distribution:
         """p(x|y,z). Args: y [B, K], z [..., B, d]. Returns: distribution, batch [..., B]."""
         return self.family(apply(self.likelihood_net, y, z))
 
-    def factors(self, x, y):
+    def factors(self, x: Tensor, y: Tensor) -> Factors:
         """(3.2)"""
         return self.posterior(x, y), self.prior(y), lambda z: self.likelihood(y, z).log_prob(x)
 
@@ -75,19 +81,19 @@ class CVAE2(LatentVariableModel):
     Source: Kingma et al. (2014), equation 6 without the label's prior.
     """
 
-    def prior(self):
+    def prior(self) -> Distribution:
         """p(z) = N(0, I), (4.1)."""
         return self.standard_normal()
 
-    def posterior(self, x, y):
+    def posterior(self, x: Tensor, y: Tensor) -> Distribution:
         """q(z|x,y). Args: x [B, D], y [B, K]. Returns: distribution, batch [B], event [d]."""
         return self.latent(apply(self.posterior_net, x, y))
 
-    def likelihood(self, y, z):
+    def likelihood(self, y: Tensor, z: Tensor) -> Distribution:
         """p(x|y,z). Args: y [B, K], z [..., B, d]. Returns: distribution, batch [..., B]."""
         return self.family(apply(self.likelihood_net, y, z))
 
-    def factors(self, x, y):
+    def factors(self, x: Tensor, y: Tensor) -> Factors:
         """(4.2)"""
         return self.posterior(x, y), self.prior(), lambda z: self.likelihood(y, z).log_prob(x)
 
@@ -121,34 +127,31 @@ class CVAE3(LatentVariableModel):
 
     observed = "y"
 
-    def __init__(self, *, alpha=1.0, **kwargs):
-        if not 0 <= alpha <= 1:
-            raise ValueError(
-                f"Received alpha={alpha}. Expected 0 ≤ alpha ≤ 1: else (5.4) is no bound."
-            )
+    def __init__(self, *, alpha: float = 1.0, **kwargs: Any) -> None:
+        alpha = checks.number(alpha, "alpha", least=0, most=1)  # else (5.4) is no bound
         super().__init__(**kwargs)
-        self.alpha = float(alpha)
+        self.alpha = alpha
 
-    def prior(self, x):
+    def prior(self, x: Tensor) -> Distribution:
         """p(z|x). Args: x [B, D]. Returns: distribution, batch [B], event [d]."""
         return self.prior_family(apply(self.prior_net, x))
 
-    def posterior(self, x, y):
+    def posterior(self, x: Tensor, y: Tensor) -> Distribution:
         """q(z|x,y). Args: x [B, D], y [B, K]. Returns: distribution, batch [B], event [d]."""
         return self.latent(apply(self.posterior_net, x, y))
 
-    def likelihood(self, x, z):
+    def likelihood(self, x: Tensor, z: Tensor) -> Distribution:
         """p(y|x,z). Args: x [B, D], z [..., B, d]. Returns: distribution, batch [..., B]."""
         return self.family(apply(self.likelihood_net, x, z))
 
-    def factors(self, x, y):
+    def factors(self, x: Tensor, y: Tensor) -> Factors:
         """(5.2)"""
         return self.posterior(x, y), self.prior(x), lambda z: self.likelihood(x, z).log_prob(y)
 
-    def objective(self, x, y, *, noise):
+    def objective(self, x: Tensor, y: Tensor, *, noise: Tensor) -> tuple[Tensor, Bound]:
         """Minus the hybrid (5.4). Args, Returns: as in the base."""
         q, p, log_likelihood = self.factors(x, y)
-        epsilon = noise[: self.estimator.num_samples]
+        epsilon = noise[: self.num_samples]
         cvae = self.estimator(q, p, log_likelihood, epsilon)  # (5.2)
         if self.alpha == 1:
             return self.penalised(cvae, q, p, noise), cvae
@@ -156,7 +159,9 @@ class CVAE3(LatentVariableModel):
         loss = self.alpha * self.penalised(cvae, q, p, noise)
         return loss - (1 - self.alpha) * gsnn.value, cvae  # (5.4)
 
-    def predictive(self, x, *, method="monte_carlo", num_samples=100, seed=0):
+    def predictive(
+        self, x: Any, *, method: str = "monte_carlo", num_samples: int = 100, seed: int = 0
+    ) -> np.ndarray:
         r"""The predictive distribution's mean (for classes: the probabilities) by one of two rules.
 
         method="monte_carlo", (5.6): (1/S) Σ_s p(y|x,z_s), z_s ~ p(z|x);
@@ -179,7 +184,7 @@ class CVAE3(LatentVariableModel):
         """
         return _predictive(self, x, method, num_samples, seed)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "alpha": self.alpha}
 
 
@@ -203,19 +208,19 @@ class CMMA(LatentVariableModel):
     Source: Pandey & Dukkipati (2016).
     """
 
-    def prior(self, y):
+    def prior(self, y: Tensor) -> Distribution:
         """p(z|y). Args: y [B, K]. Returns: distribution, batch [B], event [d]."""
         return self.prior_family(apply(self.prior_net, y))
 
-    def posterior(self, x, y):
+    def posterior(self, x: Tensor, y: Tensor) -> Distribution:
         """q(z|x,y). Args: x [B, D], y [B, K]. Returns: distribution, batch [B], event [d]."""
         return self.latent(apply(self.posterior_net, x, y))
 
-    def likelihood(self, z):
+    def likelihood(self, z: Tensor) -> Distribution:
         """p(x|z), (6.1). Args: z [..., B, d]. Returns: distribution, batch [..., B]."""
         return self.family(apply(self.likelihood_net, z))
 
-    def factors(self, x, y):
+    def factors(self, x: Tensor, y: Tensor) -> Factors:
         """(6.2)"""
         return self.posterior(x, y), self.prior(y), lambda z: self.likelihood(z).log_prob(x)
 
@@ -244,29 +249,33 @@ class GSNN(LatentVariableModel):
 
     observed = "y"
 
-    def prior(self, x):
+    def prior(self, x: Tensor) -> Distribution:
         """p(z|x). Args: x [B, D]. Returns: distribution, batch [B], event [d]."""
         return self.prior_family(apply(self.prior_net, x))
 
-    def likelihood(self, x, z):
+    def likelihood(self, x: Tensor, z: Tensor) -> Distribution:
         """p(y|x,z). Args: x [B, D], z [..., B, d]. Returns: distribution, batch [..., B]."""
         return self.family(apply(self.likelihood_net, x, z))
 
-    def factors(self, x, y):
+    def factors(self, x: Tensor, y: Tensor) -> Factors:
         """(5.3)"""
         p = self.prior(x)
         return p, p, lambda z: self.likelihood(x, z).log_prob(y)
 
-    def predictive(self, x, *, method="monte_carlo", num_samples=100, seed=0):
+    def predictive(
+        self, x: Any, *, method: str = "monte_carlo", num_samples: int = 100, seed: int = 0
+    ) -> np.ndarray:
         """The predictive mean by (5.6) or (5.5); see `CVAE3.predictive`."""
         return _predictive(self, x, method, num_samples, seed)
 
 
-def _predictive(model, x, method, num_samples, seed):
-    checks.check_values(model, "x", np.asarray(x), "predictive")
-    x = model.tensor(x)
+def _predictive(
+    model: LatentVariableModel, x: Any, method: str, num_samples: int, seed: int
+) -> np.ndarray:
+    checks.choice(method, "method", ("monte_carlo", "plug_in"))
+    num_samples = checks.count(num_samples, "num_samples")
+    given = model.condition(x, "predictive")
     if method == "monte_carlo":  # (5.6)
-        return model.mean_over_prior(x, num_samples, seed).numpy()
-    if method == "plug_in":  # (5.5)
-        return model.likelihood(x, model.prior(x).mean()).mean().numpy()
-    raise ValueError(f'Received method={method!r}. Expected "monte_carlo" or "plug_in".')
+        return model.mean_over_prior(given, num_samples, seed).numpy()
+    given["z"] = signatures.evaluate(model, "prior", given).mean()  # (5.5)
+    return signatures.evaluate(model, "likelihood", given).mean().numpy()

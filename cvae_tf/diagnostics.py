@@ -3,22 +3,33 @@ r"""What a trained model does with z and with what it is given: diagnostics for 
 They ask for nothing but the model's factors. All numbers are nats per example.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from cvae_tf import evaluation, noise
+from cvae_tf import checks, evaluation, noise
 from cvae_tf.distributions import tfd
 from cvae_tf.estimators import reparameterise
+from cvae_tf.evaluation import latent_factors
 from cvae_tf.penalties import kl_per_dimension as _kl_per_dimension
 
 
-def _factors(model, data):
-    return model.factors(*(model.tensor(d) for d in data))
+def _gaussian_factors(model: Any, data: Any, where: str) -> Any:
+    """The factors, if q and prior are diagonal Gaussians."""
+    q, prior, log_likelihood = latent_factors(model, data, where)
+    for p, name in ((q, "posterior"), (prior, "prior")):
+        if not (isinstance(p, tfd.Independent) and isinstance(p.distribution, tfd.Normal)):
+            raise TypeError(
+                f"The {name} of {type(model).__name__} here is a {type(p).__name__}. Expected (in "
+                f"{where}) a diagonal Gaussian, which has a mean and a scale for each dimension."
+            )
+    return q, prior, log_likelihood
 
 
-def _noise(model, num_samples, num_rows, seed, purpose):
+def _noise(model: Any, num_samples: int, num_rows: int, seed: int, purpose: str) -> tf.Tensor:
     return noise.normal(
         num_samples,
         num_rows,
@@ -28,7 +39,7 @@ def _noise(model, num_samples, num_rows, seed, purpose):
     )
 
 
-def kl_per_dimension(model, *data):
+def kl_per_dimension(model: Any, *data: Any) -> np.ndarray:
     r"""Mean over the examples of KL(q_j ‖ p_j) for each latent dimension, (2.4).
 
     Args:
@@ -41,12 +52,7 @@ def kl_per_dimension(model, *data):
     Raises:
         TypeError: if the prior is no diagonal Gaussian.
     """
-    q, prior, _ = _factors(model, data)
-    if not isinstance(prior, tfd.Independent):
-        raise TypeError(
-            f"The prior of {type(model).__name__} here is {type(prior).__name__}, whose KL does "
-            "not split into dimensions. Expected a diagonal Gaussian."
-        )
+    q, prior, _ = _gaussian_factors(model, data, "kl_per_dimension")
     return _kl_per_dimension(q, prior).numpy().mean(0)
 
 
@@ -57,11 +63,11 @@ class ActiveUnits(NamedTuple):
     active: np.ndarray
 
     @property
-    def count(self):
+    def count(self) -> int:
         return int(self.active.sum())
 
 
-def active_units(model, *data, threshold=0.01):
+def active_units(model: Any, *data: Any, threshold: float = 0.01) -> ActiveUnits:
     r"""Latent dimensions that carry something: Var_data[(E_q[z_j] − E_p[z_j])/σ_{p,j}] > threshold.
 
     For a standard normal prior this is Burda et al.'s Cov_x(E_q[z_j]); with a prior of its own the
@@ -76,7 +82,8 @@ def active_units(model, *data, threshold=0.01):
 
     Source: Burda, Grosse & Salakhutdinov (2015), section 5.2.
     """
-    q, prior, _ = _factors(model, data)
+    threshold = checks.number(threshold, "threshold", least=0)
+    q, prior, _ = _gaussian_factors(model, data, "active_units")
     variance = np.var((q.mean() - prior.mean()) / prior.stddev(), axis=0)
     return ActiveUnits(variance, variance > threshold)
 
@@ -88,7 +95,7 @@ class Use(NamedTuple):
     given: evaluation.Estimate | None
 
 
-def use(model, *data, num_samples=16, seed=0):
+def use(model: Any, *data: Any, num_samples: int = 16, seed: int = 0) -> Use:
     r"""Does the model use z? Does it use what it is given? The bound's drop when they are shuffled.
 
     z: E_q log p(x_n|z_n, ·) − E_q log p(x_n|z_m, ·), z_m the latent of another example. Near zero,
@@ -108,16 +115,16 @@ def use(model, *data, num_samples=16, seed=0):
     Example:
         >>> print(use(model, x, y).given)
     """
-    num_rows = len(data[0])
+    q, prior, log_likelihood = _gaussian_factors(model, data, "use")
+    num_samples, num_rows = checks.count(num_samples, "num_samples"), len(data[0])
     if num_rows < 2:
         raise ValueError(f"Received {num_rows} example. Expected at least two, to exchange them.")
     # A cyclic shift of a random order leaves no example in its place.
-    order = np.random.default_rng(seed).permutation(num_rows)
+    order = np.random.default_rng(abs(checks.seed(seed))).permutation(num_rows)
     other = np.empty(num_rows, int)
     other[order] = np.roll(order, 1)
 
     epsilon = _noise(model, num_samples, num_rows, seed, "use")
-    q, prior, log_likelihood = _factors(model, data)
     z = reparameterise(q, epsilon)
     standard = (z - prior.mean()) / prior.stddev()  # u of z = m + s ⊙ u
     moved = prior.mean() + prior.stddev() * tf.gather(standard, other, axis=1)
@@ -145,7 +152,9 @@ class Ledger(NamedTuple):
     recovered: evaluation.Estimate
 
 
-def ledger(model, *data, num_importance_samples=64, seed=0, **options):
+def ledger(
+    model: Any, *data: Any, num_importance_samples: int = 64, seed: int = 0, **options: Any
+) -> Ledger:
     r"""The gap log p − L, split by (2.7), and what importance sampling recovers of it, (2.6).
 
     Args:
@@ -183,7 +192,7 @@ class Surgery(NamedTuple):
     prior_information: float
 
 
-def surgery(model, *data, num_samples=16, seed=0):
+def surgery(model: Any, *data: Any, num_samples: int = 16, seed: int = 0) -> Surgery:
     r"""ELBO surgery: mean KL(q ‖ p) = I_q(n; z) + KL(q(z) ‖ p(z)), (2.8).
 
     q(z) = (1/N) Σ_n q(z|n) is the aggregate posterior over the N examples given. Where the prior
@@ -201,11 +210,14 @@ def surgery(model, *data, num_samples=16, seed=0):
 
     Source: Hoffman & Johnson (2016), ELBO surgery.
     """
+    num_samples = checks.count(num_samples, "num_samples")
+    q, prior, _ = latent_factors(model, data, "surgery")
     num_rows = len(data[0])
-    q, prior, _ = _factors(model, data)
     log_n = np.log(num_rows)
 
-    def mixture_log_prob(distribution, z):  # log (1/N) Σ_n p_n(z_i), [N]
+    def mixture_log_prob(
+        distribution: Any, z: tf.Tensor
+    ) -> tf.Tensor:  # log (1/N) Σ_n p_n(z_i), [N]
         if not distribution.batch_shape.rank:
             return distribution.log_prob(z)
         return tf.reduce_logsumexp(distribution.log_prob(z[:, None]), 1) - log_n

@@ -1,21 +1,29 @@
-r"""From a network's raw output to a probability distribution.
+r"""From a network's raw output to a probability distribution, and from noise to a draw of it.
 
 Networks know tensors, not probability; the families here know probability, not models. Each is a
 Keras layer (so it is saved with the model and owns its learned parameters) that turns raw output
 into a `tfd.Distribution` over one example. All log-densities are sums over the event's dimensions,
-in nats.
+in nats, in float32 or better whatever the policy.
+
+How a distribution is drawn from ε stands here too, in `from_noise`; `drawn_by` adds a rule.
 """
 
+from __future__ import annotations
+
 import abc
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from cvae_tf import noise
+from cvae_tf import checks, noise
 
 tfd = tfp.distributions
+Tensor = tf.Tensor
+Distribution = tfd.Distribution
 
 
 class Family(keras.layers.Layer, abc.ABC):
@@ -27,51 +35,39 @@ class Family(keras.layers.Layer, abc.ABC):
 
     params_per_dim = 1
 
-    def raw_size(self, size):
+    def __init__(self, *, dtype: Any = None, **kwargs: Any) -> None:
+        policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
+        super().__init__(dtype=noise.working_dtype(policy.variable_dtype), **kwargs)
+
+    def raw_size(self, size: int) -> int:
         """How many raw numbers an event of `size` dimensions (on its last axis) takes."""
         return self.params_per_dim * size
 
-    def event_size(self, raw_size):
+    def event_size(self, raw_size: int) -> int:
         """The inverse of `raw_size`. Raises: ValueError: if no event has so many raw numbers."""
         size = next((n for n in range(1, raw_size + 1) if self.raw_size(n) == raw_size), None)
         if size is None:
             raise ValueError(
                 f"{type(self).__name__} takes {self.raw_size(1)}, {self.raw_size(2)}, … numbers "
                 f"for an event of 1, 2, … dimensions, but the network gives {raw_size} on its last "
-                "axis. Give the network an output of such a size."
+                "axis. Expected an output of such a size."
             )
         return size
 
-    def build(self, raw_shape):
+    def build(self, raw_shape: Any) -> None:
         """Fix the event shape. Args: raw_shape: the network's output shape (None, …)."""
         *leading, last = raw_shape[1:]
         self.event_shape = (*leading, self.event_size(last))
 
     @abc.abstractmethod
-    def call(self, raw):
+    def call(self, raw: tf.Tensor) -> tfd.Distribution:
         """Args: raw: [..., B, *raw]. Returns: tfd.Distribution, batch [..., B]."""
 
-    @abc.abstractmethod
-    def check(self, values, name):
-        """Raise ValueError if `values` (a NumPy array or tensor) cannot be explained."""
+    def check(self, values: np.ndarray, name: str) -> None:
+        """Raise ValueError if `values`, finite numbers, cannot be explained: here, all can."""
 
-    def _independent(self, distribution):
+    def _independent(self, distribution: tfd.Distribution) -> tfd.Distribution:
         return tfd.Independent(distribution, len(self.event_shape))
-
-
-def _extremes(values):
-    """(least, greatest) value; NaN if there is one."""
-    values = np.asarray(values)
-    return float(np.min(values)), float(np.max(values))
-
-
-def check_finite(values, name):
-    """Raise ValueError unless all is finite. Args: values: array; name: str for the message."""
-    if not np.all(np.isfinite(_extremes(values))):
-        raise ValueError(
-            f"{name} has NaN or infinite values. Expected finite numbers: "
-            "remove or impute the examples concerned before training."
-        )
 
 
 class _LogitBernoulli(tfd.Bernoulli):
@@ -101,16 +97,16 @@ class Bernoulli(Family):
     Source: Kingma & Welling (2013), appendix C.1.
     """
 
-    def call(self, raw):
+    def call(self, raw: tf.Tensor) -> tfd.Distribution:
         return self._independent(_LogitBernoulli(logits=raw, dtype=raw.dtype))
 
-    def check(self, values, name):
-        least, greatest = _extremes(values)
-        if not (least >= 0 and greatest <= 1):  # NaN fails this as well
+    def check(self, values: np.ndarray, name: str) -> None:
+        least, greatest = np.min(values), np.max(values)
+        if not (least >= 0 and greatest <= 1):
             raise ValueError(
-                f"{name} has values outside [0, 1] or NaN: they span [{least:g}, {greatest:g}]. A "
-                "Bernoulli likelihood explains values in [0, 1]: scale the pixels (x / x.max()), "
-                "or use distributions.Gaussian()."
+                f"{name} has values outside [0, 1]: they span [{least:g}, {greatest:g}]. Expected, "
+                "for a Bernoulli likelihood, values in [0, 1]: scale the pixels (x / x.max()), or "
+                "use distributions.Gaussian()."
             )
 
 
@@ -118,23 +114,25 @@ class Bernoulli(Family):
 class Categorical(Family):
     r"""One of C classes, raw output = logits [..., C]: log p(y|x,z) = Σ_c y_c log softmax(raw)_c.
 
-    The event is a one-hot vector [C]; `mean()` gives the class probabilities.
+    The event is a one-hot vector [C], or an array of such ([T, C] of a sequence, [H, W, C] of a
+    label map), whose log-probabilities add up; `mean()` gives the class probabilities.
 
     Example:
         >>> Categorical()(tf.zeros([5, 10])).mean().shape
         TensorShape([5, 10])
     """
 
-    def call(self, raw):
-        return _OneHot(logits=raw, dtype=raw.dtype)
+    def call(self, raw: tf.Tensor) -> tfd.Distribution:
+        one = _OneHot(logits=raw, dtype=raw.dtype)
+        positions = len(self.event_shape) - 1 if self.built else 0
+        return tfd.Independent(one, positions) if positions else one
 
-    def check(self, values, name):
-        values = np.asarray(values)
+    def check(self, values: np.ndarray, name: str) -> None:
         is_binary = np.all((values == 0) | (values == 1))
         if not (is_binary and np.all(values.sum(-1) == 1)):
             raise ValueError(
-                f"{name} has rows that are not one-hot. A Categorical likelihood explains one-hot "
-                "vectors: use keras.utils.to_categorical(labels, num_classes)."
+                f"{name} has rows that are not one-hot. Expected, for a Categorical likelihood, "
+                "one-hot vectors: use keras.utils.to_categorical(labels, num_classes)."
             )
 
 
@@ -174,25 +172,25 @@ class Gaussian(Family):
     Source: Kingma & Welling (2013), appendix C.2.
     """
 
-    def __init__(self, scale="shared", *, initial_scale=1.0, min_scale=1e-4, **kwargs):
+    def __init__(
+        self,
+        scale: str | float = "shared",
+        *,
+        initial_scale: float = 1.0,
+        min_scale: float = 1e-4,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        is_number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
-        if not (scale in ("shared", "per_dimension", "network") or (is_number and scale > 0)):
-            raise ValueError(
-                f'Received scale={scale!r}. Expected "shared", "per_dimension", "network" or a '
-                "positive number."
-            )
-        if not initial_scale > min_scale >= 0:
-            raise ValueError(
-                f"Received initial_scale={initial_scale}, min_scale={min_scale}. Expected "
-                "initial_scale > min_scale ≥ 0."
-            )
+        if isinstance(scale, str):
+            checks.choice(scale, "scale", ("shared", "per_dimension", "network"))
+        else:
+            scale = checks.number(scale, "scale", above=0)
         self.scale = scale
-        self.initial_scale = initial_scale
-        self.min_scale = min_scale
+        self.min_scale = checks.number(min_scale, "min_scale", least=0)
+        self.initial_scale = checks.number(initial_scale, "initial_scale", above=self.min_scale)
         self.params_per_dim = 2 if scale == "network" else 1
 
-    def build(self, raw_shape):
+    def build(self, raw_shape: Any) -> None:
         super().build(raw_shape)
         shapes = {"shared": (), "per_dimension": self.event_shape}
         if self.scale in shapes:
@@ -203,11 +201,12 @@ class Gaussian(Family):
                 name="raw_scale",
             )
 
-    def raw_from_scale(self, scale):
+    def raw_from_scale(self, scale: Any) -> np.ndarray:
         """The raw number(s) whose σ is `scale`: the inverse of min_scale + softplus(raw)."""
-        return np.log(np.expm1(np.asarray(scale, "float64") - self.min_scale))
+        excess = np.asarray(scale, "float64") - self.min_scale
+        return excess + np.log(-np.expm1(-excess))  # log(expm1), without its overflow
 
-    def call(self, raw):
+    def call(self, raw: tf.Tensor) -> tfd.Distribution:
         if self.scale == "network":
             loc, raw_scale = tf.split(raw, 2, axis=-1)
             scale = self.min_scale + tf.nn.softplus(raw_scale)
@@ -217,10 +216,7 @@ class Gaussian(Family):
             loc, scale = raw, tf.constant(self.scale, raw.dtype)  # not through float32
         return self._independent(tfd.Normal(loc, scale))
 
-    def check(self, values, name):
-        check_finite(values, name)
-
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "scale": self.scale,
@@ -229,7 +225,7 @@ class Gaussian(Family):
         }
 
 
-def standard_normal(dim, dtype="float32"):
+def standard_normal(dim: int, dtype: str = "float32") -> tfd.Distribution:
     r"""The prior p(z) = N(0, I).
 
     Args:
@@ -259,19 +255,15 @@ class MixtureOfGaussians(Family):
         TensorShape([2])
     """
 
-    def __init__(self, num_components, *, min_scale=1e-4, **kwargs):
+    def __init__(self, num_components: int, *, min_scale: float = 1e-4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not (isinstance(num_components, int) and num_components >= 1):
-            raise ValueError(
-                f"Received num_components={num_components!r}. Expected an integer ≥ 1."
-            )
-        self.num_components = num_components
-        self.min_scale = min_scale
+        self.num_components = checks.count(num_components, "num_components")
+        self.min_scale = checks.number(min_scale, "min_scale", least=0)
 
-    def raw_size(self, size):
+    def raw_size(self, size: int) -> int:
         return self.num_components * (1 + 2 * size)
 
-    def call(self, raw):
+    def call(self, raw: tf.Tensor) -> tfd.Distribution:
         num, dim = self.num_components, self.event_shape[-1]
         logits, loc, raw_scale = tf.split(raw, [num, num * dim, num * dim], axis=-1)
         shape = tf.concat([tf.shape(raw)[:-1], [num, dim]], 0)
@@ -279,10 +271,7 @@ class MixtureOfGaussians(Family):
         components = tfd.Independent(tfd.Normal(tf.reshape(loc, shape), scale), 1)
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
 
-    def check(self, values, name):
-        check_finite(values, name)
-
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_components": self.num_components,
@@ -290,25 +279,176 @@ class MixtureOfGaussians(Family):
         }
 
 
-def draw(distribution, num_samples, num_rows, dim, *, key, **where):
-    r"""z ~ N(μ, diag σ²) or a mixture of such, as a function of (key, step, row).
+# Draws --------------------------------------------------------------------------------------------
+
+_RULES: list[tuple[type, Callable[..., tf.Tensor]]] = []
+
+
+def drawn_by(kind: type) -> Callable[..., Any]:
+    """Decorator: the function says how a distribution of this kind is drawn from noise.
 
     Args:
-        distribution: over z, batch [B] or empty, event [d].
-        num_samples, num_rows, dim: L, B and d.
+        kind: class of distributions; the rule that was added last is asked first.
+
+    Returns:
+        A decorator of a function (distribution, ε, u) → draw: ε standard normal with the draw's
+        shape [..., *event], u uniform [..., 1] beside it for a choice that ε cannot make.
+
+    Example:
+        >>> @drawn_by(tfd.LogNormal)
+        ... def _(distribution, epsilon, u):
+        ...     return tf.exp(distribution.loc + distribution.scale * epsilon)
+    """
+
+    def add(rule: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+        _RULES.insert(0, (kind, rule))
+        return rule
+
+    return add
+
+
+def from_noise(distribution: tfd.Distribution, epsilon: tf.Tensor, u: Any = None) -> tf.Tensor:
+    r"""A draw as a function of noise: z = μ + σ ⊙ ε for a Gaussian, (2.1), and so on.
+
+    Args:
+        distribution: batch [B] or empty, event [d] (or of any shape).
+        epsilon: ε ~ N(0, I), [L, B, *event] or [L, 1, *event].
+        u: uniform, [L, B, 1]; needed by mixtures, which choose a component with it.
+
+    Returns:
+        The draw, [L, B, *event].
+
+    Raises:
+        TypeError: if there is no rule for such a distribution.
+    """
+    for kind, rule in _RULES:
+        if isinstance(distribution, kind):
+            return rule(distribution, epsilon, u)
+    raise TypeError(
+        f"Received a {type(distribution).__name__}, and no rule says how it is drawn from noise. "
+        "Expected a Gaussian, a mixture, a transformed distribution, one with a quantile function, "
+        "or a rule of your own: distributions.drawn_by."
+    )
+
+
+@drawn_by(tfd.Distribution)
+def _by_quantile(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
+    if not distribution.event_shape.rank == 0:
+        raise TypeError(
+            f"Received a {type(distribution).__name__}, and no rule says how it is drawn from "
+            "noise. Expected a Gaussian, a mixture, a transformed distribution, or a rule of your "
+            "own: distributions.drawn_by."
+        )
+    try:
+        return distribution.quantile(_uniform(epsilon))
+    except NotImplementedError:
+        raise TypeError(
+            f"Received a {type(distribution).__name__}, which has no quantile function to be drawn "
+            "from noise with. Expected one that has, or a rule of your own: distributions.drawn_by."
+        ) from None
+
+
+def _uniform(epsilon: tf.Tensor) -> tf.Tensor:
+    """Φ(ε), inside (0, 1)."""
+    tiny = np.finfo(epsilon.dtype.as_numpy_dtype).eps / 2
+    return tf.clip_by_value(0.5 * tf.math.erfc(-epsilon / np.sqrt(2.0)), tiny, 1 - tiny)
+
+
+@drawn_by(tfd.Normal)
+@drawn_by(tfd.MultivariateNormalDiag)
+def _location_and_scale(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
+    return distribution.mean() + distribution.stddev() * epsilon
+
+
+@drawn_by(tfd.Independent)
+def _each_dimension(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
+    return from_noise(distribution.distribution, epsilon, u)
+
+
+@drawn_by(tfd.TransformedDistribution)
+def _through_the_bijector(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
+    return distribution.bijector.forward(from_noise(distribution.distribution, epsilon, u))
+
+
+@drawn_by(tfd.Bernoulli)
+def _threshold(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
+    return tf.cast(_uniform(epsilon) < distribution.mean(), epsilon.dtype)
+
+
+@drawn_by(tfd.OneHotCategorical)
+def _one_hot(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
+    chosen = _choose(distribution.probs_parameter(), _uniform(epsilon[..., :1]))
+    return tf.one_hot(chosen, epsilon.shape[-1], dtype=epsilon.dtype)
+
+
+@drawn_by(tfd.MixtureSameFamily)
+def _component_first(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
+    if u is None:
+        raise TypeError(
+            "Received a mixture as q. Its draws jump between components, so no gradient flows "
+            "through them: expected a Gaussian or a transformed distribution as q."
+        )
+    probabilities = distribution.mixture_distribution.probs_parameter()  # [B, K]
+    chosen = _choose(probabilities, u)
+    which = tf.one_hot(chosen, tf.shape(probabilities)[-1], dtype=epsilon.dtype)[..., None]
+    each = from_noise(distribution.components_distribution, epsilon[..., None, :])  # [L, B, K, d]
+    return tf.reduce_sum(which * each, -2)
+
+
+def _choose(probabilities: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+    """The category at u, [..., 1], by inverting the distribution function."""
+    return tf.reduce_sum(tf.cast(u > tf.cumsum(probabilities, axis=-1)[..., :-1], tf.int32), -1)
+
+
+def draw(
+    distribution: tfd.Distribution,
+    num_samples: int,
+    num_rows: Any,
+    event: int | tuple[int, ...],
+    *,
+    key: int,
+    **where: Any,
+) -> tf.Tensor:
+    r"""Draws as a function of (key, step, row), by `from_noise`.
+
+    Args:
+        distribution: batch [B] or empty, event [d] or of any shape.
+        num_samples, num_rows, event: L, B and the event's shape (an int d is [d]).
         key, **where: see `noise.normal`.
 
     Returns:
-        z, [L, B, d].
+        [L, B, *event].
     """
-    epsilon = noise.normal(num_samples, num_rows, dim, key=key, **where)
-    if not isinstance(distribution, tfd.MixtureSameFamily):
-        return distribution.mean() + distribution.stddev() * epsilon
-    # The component, by inverting its distribution function; its noise has a key of its own.
-    u = tf.transpose(noise.uniform(num_rows, num_samples, key=key + 1, **where))[..., None]
-    probabilities = distribution.mixture_distribution.probs_parameter()  # [B, K]
-    chosen = tf.reduce_sum(tf.cast(u > tf.cumsum(probabilities, axis=-1)[..., :-1], tf.int32), -1)
-    which = tf.one_hot(chosen, tf.shape(probabilities)[-1], dtype=epsilon.dtype)[..., None]
-    parts = distribution.components_distribution  # batch [B, K]
-    loc = tf.reduce_sum(which * parts.mean(), -2)
-    return loc + tf.reduce_sum(which * parts.stddev(), -2) * epsilon
+    shape = (event,) if isinstance(event, int) else tuple(event)
+    epsilon = noise.normal(num_samples, num_rows, int(np.prod(shape)), key=key, **where)
+    epsilon = tf.reshape(epsilon, tf.concat([tf.shape(epsilon)[:2], shape], 0))
+    u = None
+    if isinstance(distribution, tfd.MixtureSameFamily):  # its noise has a key of its own
+        u = tf.transpose(noise.uniform(num_rows, num_samples, key=key + 1, **where))[..., None]
+    return from_noise(distribution, epsilon, u)
+
+
+def sample_rows(
+    distribution: tfd.Distribution, num_rows: int, event: tuple[int, ...], key: int, dtype: str
+) -> tf.Tensor:
+    """One draw for each row, a function of (key, row); by TFP's own sampler where no rule is known.
+
+    Returns:
+        [B, *event].
+    """
+    try:
+        return draw(distribution, 1, num_rows, event, key=key, dtype=dtype)[0]
+    except TypeError:
+        seeds = [[key % 2**31, row] for row in range(num_rows)]
+        return tf.stack([distribution[r].sample(seed=seeds[r]) for r in range(num_rows)])
+
+
+def centre(distribution: tfd.Distribution, num_rows: Any = None) -> tf.Tensor:
+    """The mean, or where there is none in closed form the image of ε = 0; batch and event as it."""
+    try:
+        return distribution.mean()
+    except NotImplementedError:
+        rows = tf.constant([], tf.int32) if num_rows is None else tf.stack([num_rows])
+        batch = tf.broadcast_dynamic_shape(distribution.batch_shape_tensor(), rows)
+        shape = tf.concat([batch, distribution.event_shape_tensor()], 0)
+        return from_noise(distribution, tf.zeros(shape, distribution.dtype))

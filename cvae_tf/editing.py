@@ -11,14 +11,18 @@ attributes wherever the likelihood sees them.
 | CVAE-2 | the prior has no parents: z' = z, and the likelihood sees y' | the same |
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
-from cvae_tf import checks, noise
-from cvae_tf.distributions import tfd
-from cvae_tf.estimators import reparameterise
+from cvae_tf import checks, signatures, wiring
+from cvae_tf.base import LatentVariableModel
+from cvae_tf.distributions import Distribution, centre, tfd
 
 
-def transport(model, x, y, y_new):
+def transport(model: LatentVariableModel, x: Any, y: Any, y_new: Any) -> np.ndarray:
     r"""Edit by transport of z: z' = m(y') + s(y') ⊙ (z − m(y)) / s(y), (6.3).
 
     z is the mean of q(z|x,y); m and s are the prior's means and scales. With y' = y it is
@@ -45,13 +49,21 @@ def transport(model, x, y, y_new):
     """
     x, y, y_new = _checked(model, x, y, y_new, "transport")
     before, after = (_prior(model, values) for values in (y, y_new))
-    z = model.posterior(x, y).mean()
+    z = centre(model.factors(*model.given(x, y, where="transport"))[0])
     ratio = after.stddev() / before.stddev()
     z_new = ratio * z + (after.mean() - ratio * before.mean())  # exactly z where y' = y
-    return _decode(model, y_new, z_new)
+    return model.decode(z_new, y_new)
 
 
-def reencode(model, x, y, y_new, *, sample=False, seed=0):
+def reencode(
+    model: LatentVariableModel,
+    x: Any,
+    y: Any,
+    y_new: Any,
+    *,
+    sample: bool = False,
+    seed: int = 0,
+) -> np.ndarray:
     r"""Edit by encoding x with the new attributes: z' ~ q(z|x,y'), then decode, (6.4).
 
     q was trained on pairs (x, y) that belong together, and (x, y') is none: whether it helps has to
@@ -75,41 +87,32 @@ def reencode(model, x, y, y_new, *, sample=False, seed=0):
     Source: after Pandey & Dukkipati (2016), section on modifying attributes.
     """
     x, _, y_new = _checked(model, x, y, y_new, "reencode")
-    q = model.posterior(x, y_new)
-    z_new = q.mean()
-    if sample:
-        key = noise.key(seed, "editing")
-        epsilon = noise.normal(1, len(x), model.latent_dim, key=key, dtype=model.compute_dtype)
-        z_new = reparameterise(q, epsilon)[0]
-    return _decode(model, y_new, z_new)
+    return model.decode(model.encode(x, y_new, sample=sample, seed=seed), y_new)
 
 
-def _prior(model, y):
-    prior = model._factor("prior", {"y": y})
+def _prior(model: LatentVariableModel, y: np.ndarray) -> Distribution:
+    prior = signatures.evaluate(model, "prior", model.condition(y, "transport"))
     if not (isinstance(prior, tfd.Independent) and isinstance(prior.distribution, tfd.Normal)):
         raise ValueError(
-            f"The prior of {type(model).__name__} is a {type(prior).__name__}. (6.3) moves z by "
-            "the mean and scale of a diagonal Gaussian prior: use reencode, or another model."
+            f"The prior of {type(model).__name__} is a {type(prior).__name__}. Expected a diagonal "
+            "Gaussian, by whose mean and scale (6.3) moves z: use reencode, or another model."
         )
     return prior
 
 
-def _decode(model, y, z):
-    return model._factor("likelihood", {"y": y, "z": z}).mean().numpy()
-
-
-def _checked(model, x, y, y_new, where):
+def _checked(model: Any, x: Any, y: Any, y_new: Any, where: str) -> tuple[np.ndarray, ...]:
+    checks.instance(model, "model", LatentVariableModel, "a model, such as CMMA, CVAE1 or CVAE2")
     if tuple(model.data_names) != ("x", "y") or model.observed != "x":
         raise ValueError(
             f"{where} received a {type(model).__name__}, which models "
             f"{'p(y|x)' if model.observed == 'y' else 'p(x)'}. Expected a model of p(x|y), such as "
             "CMMA, CVAE1 or CVAE2."
         )
-    model._check((x, y), where)
-    checks.check_values(model, "y", np.asarray(y_new), f"{where}: y_new")
+    x, y = wiring.variables(model, model.data_names, (x, y), where)
+    y_new = model.check_variable("y", y_new, f"{where}: y_new")
     if len(y_new) != len(x):
         raise ValueError(
             f"{where} received {len(x)} pictures and {len(y_new)} new attributes. Expected one row "
             "of y_new for each picture."
         )
-    return tuple(model.tensor(values) for values in (x, y, y_new))
+    return x, y, y_new

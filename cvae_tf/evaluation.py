@@ -4,16 +4,19 @@ Everything here works on every model, because it asks for nothing but the model'
 numbers are nats per example.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from cvae_tf import noise
+from cvae_tf import checks, noise
+from cvae_tf.base import LatentVariableModel
 from cvae_tf.distributions import Gaussian
 from cvae_tf.estimators import SGVBB, log_mean_exp, log_weights
-from cvae_tf.networks import convolves
 
 
 class Estimate(NamedTuple):
@@ -23,18 +26,18 @@ class Estimate(NamedTuple):
     standard_error: float
     count: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.mean:.2f} ± {self.standard_error:.2f} nats (N = {self.count})"
 
 
-def estimate(values):
+def estimate(values: Any) -> Estimate:
     """Mean and standard error over examples. Args: values: array [N]. Returns: Estimate."""
-    values = np.asarray(values, "float64")
+    values = checks.array(values, "values", ndim=1, dtype="float64")
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
     return Estimate(float(values.mean()), float(error), len(values))
 
 
-def log_likelihood(model, *data, **options):
+def log_likelihood(model: Any, *data: Any, **options: Any) -> Estimate:
     """The mean log-likelihood by (2.6), (5.7) or (5.8), with its standard error over examples.
 
     Args:
@@ -51,12 +54,19 @@ def log_likelihood(model, *data, **options):
     return estimate(model.log_likelihood(*data, **options))
 
 
-def _evaluation_factors(model, data):
-    data = tuple(model.tensor(d) for d in data)
-    return model.factors(*data)
+def latent_factors(model: Any, data: Any, where: str) -> Any:
+    """q, prior and log-likelihood at checked data. Raises: TypeError: without a latent z."""
+    expected = "a model with a latent z, such as VAE or CVAE1"
+    checks.instance(model, f"model (in {where})", LatentVariableModel, expected)
+    return model.factors(*model.given(*data, where=where))
 
 
-def importance_weighted_curve(model, *data, sizes=(1, 2, 4, 8, 16, 32, 64), seed=0):
+def importance_weighted_curve(
+    model: LatentVariableModel,
+    *data: Any,
+    sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
+    seed: int = 0,
+) -> dict[int, np.ndarray]:
     r"""L̂_K for several K from one set of weights in groups of K, (2.6): rises for every example.
 
     Args:
@@ -72,9 +82,10 @@ def importance_weighted_curve(model, *data, sizes=(1, 2, 4, 8, 16, 32, 64), seed
 
     Source: Burda, Grosse & Salakhutdinov (2015), theorem 1.
     """
-    most = sizes[-1]
-    if any(most % size for size in sizes):
-        raise ValueError(f"Received sizes={sizes}. Expected each to divide the last, {most}.")
+    sizes = checks.sizes(sizes, "sizes")
+    if not sizes or any(sizes[-1] % size for size in sizes):
+        raise ValueError(f"Received sizes={sizes}. Expected each to divide the last.")
+    most, factors = sizes[-1], latent_factors(model, data, "importance_weighted_curve")
     epsilon = noise.normal(
         most,
         len(data[0]),
@@ -82,7 +93,7 @@ def importance_weighted_curve(model, *data, sizes=(1, 2, 4, 8, 16, 32, 64), seed
         key=noise.key(seed, "importance-weighted curve"),
         dtype=model.compute_dtype,
     )
-    log_w, _ = log_weights(*_evaluation_factors(model, data), epsilon)
+    log_w, _ = log_weights(*factors, epsilon)
     grouped = {size: tf.reshape(log_w, [most // size, size, -1]) for size in sizes}
     return {
         size: tf.reduce_mean(log_mean_exp(weights, axis=1), 0).numpy()
@@ -106,17 +117,25 @@ class Gap(NamedTuple):
     best_scale: np.ndarray | None = None
 
     @property
-    def approximation(self):
+    def approximation(self) -> np.ndarray:
         """What no diagonal Gaussian can close."""
         return self.log_likelihood - self.best_bound
 
     @property
-    def amortisation(self):
+    def amortisation(self) -> np.ndarray:
         """What the network loses against the best Gaussian of each example."""
         return self.best_bound - self.bound
 
 
-def gap(model, *data, num_samples=5000, steps=400, learning_rate=0.03, noise_samples=32, seed=0):
+def gap(
+    model: LatentVariableModel,
+    *data: Any,
+    num_samples: int = 5000,
+    steps: int = 400,
+    learning_rate: float = 0.03,
+    noise_samples: int = 32,
+    seed: int = 0,
+) -> Gap:
     r"""Split the gap log p − L into approximation and amortisation, (2.7).
 
     Every example gets a Gaussian of its own, which starts at the network's q and climbs the bound;
@@ -135,8 +154,11 @@ def gap(model, *data, num_samples=5000, steps=400, learning_rate=0.03, noise_sam
 
     Source: Cremer, Li & Duvenaud (2018), section 3.
     """
-    q, prior, log_likelihood_of = _evaluation_factors(model, data)
-    latent = Gaussian(scale="network", dtype=model.dtype_policy)
+    steps = checks.count(steps, "steps")
+    noise_samples = checks.count(noise_samples, "noise_samples")
+    learning_rate = checks.number(learning_rate, "learning_rate", above=0)
+    q, prior, log_likelihood_of = latent_factors(model, data, "gap")
+    latent = Gaussian(scale="network", dtype=model.compute_dtype)
     latent.build((None, 2 * model.latent_dim))
     start = np.concatenate([q.mean(), latent.raw_from_scale(q.stddev())], -1)
     raw = tf.Variable(start.astype(model.compute_dtype))
@@ -146,7 +168,7 @@ def gap(model, *data, num_samples=5000, steps=400, learning_rate=0.03, noise_sam
     optimizer.build([raw])
     estimator = SGVBB()
 
-    def draw(num, purpose, step):
+    def draw(num: int, purpose: str, step: Any) -> tf.Tensor:
         return noise.normal(
             num,
             len(data[0]),
@@ -156,8 +178,8 @@ def gap(model, *data, num_samples=5000, steps=400, learning_rate=0.03, noise_sam
             dtype=model.compute_dtype,
         )
 
-    @tf.function(jit_compile=not convolves(model), autograph=False)
-    def climb(step):
+    @tf.function(jit_compile=model.suits_xla(), autograph=False)
+    def climb(step: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             value = estimator(
                 latent(raw), prior, log_likelihood_of, draw(noise_samples, "gap: climbing", step)

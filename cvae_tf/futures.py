@@ -4,10 +4,18 @@ From one still image x a distribution over motions y. The likelihood's family is
 the first DCT coefficients of a trajectory (`tasks.futures`).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 
+from cvae_tf import checks
 from cvae_tf.base import LatentVariableModel
+from cvae_tf.distributions import Distribution, Tensor
+from cvae_tf.estimators import Factors
 from cvae_tf.networks import apply
 
 
@@ -33,24 +41,32 @@ class FutureCVAE(LatentVariableModel):
 
     observed = "y"
 
-    def prior(self):
+    def prior(self) -> Distribution:
         """p(z) = N(0, I)."""
         return self.standard_normal()
 
-    def posterior(self, x, y):
+    def posterior(self, x: Tensor, y: Tensor) -> Distribution:
         """q(z|x,y). Args: x [B, D], y [B, K]. Returns: distribution, batch [B], event [d]."""
         return self.latent(apply(self.posterior_net, x, y))
 
-    def likelihood(self, x, z):
+    def likelihood(self, x: Tensor, z: Tensor) -> Distribution:
         """p(y|x,z). Args: x [B, D], z [..., B, d]. Returns: distribution, batch [..., B]."""
         return self.family(apply(self.likelihood_net, x, z))
 
-    def factors(self, x, y):
+    def factors(self, x: Tensor, y: Tensor) -> Factors:
         """(9.1)"""
         return self.posterior(x, y), self.prior(), lambda z: self.likelihood(x, z).log_prob(y)
 
 
-def draws(model, x, num_samples, *, seed=0, sample=True, rows_at_once=20_000):
+def draws(
+    model: Any,
+    x: Any,
+    num_samples: int,
+    *,
+    seed: int = 0,
+    sample: bool = True,
+    rows_at_once: int = 20_000,
+) -> np.ndarray:
     """Many draws of y for each x.
 
     Args:
@@ -68,7 +84,8 @@ def draws(model, x, num_samples, *, seed=0, sample=True, rows_at_once=20_000):
         >>> draws(model, x, 800).shape
         (800, 500, 10)
     """
-    x = np.asarray(x)
+    num_samples, seed = checks.count(num_samples, "num_samples"), checks.seed(seed)
+    x = checks.array(x, "x (in draws)", dtype=None)
     times = max(1, min(50, rows_at_once // len(x)))
     tiled = np.concatenate([x] * times)
     parts = []
@@ -79,7 +96,7 @@ def draws(model, x, num_samples, *, seed=0, sample=True, rows_at_once=20_000):
     return np.concatenate(parts)[:num_samples]
 
 
-def least_distance(samples, y, sizes):
+def least_distance(samples: Any, y: Any, sizes: Sequence[int]) -> dict[int, np.ndarray]:
     """Euclidean distance from y to the nearest of the first S draws, for several S.
 
     Args:
@@ -95,14 +112,20 @@ def least_distance(samples, y, sizes):
 
     Source: Walker et al. (2016), section 4.
     """
-    if not 1 <= min(sizes) <= max(sizes) <= len(samples):
-        raise ValueError(f"Received sizes={sizes} with {len(samples)} draws. Expected 1 … draws.")
-    distance = np.sqrt(((samples - np.asarray(y)) ** 2).sum(-1))  # [S, N]
+    samples = checks.array(samples, "samples", ndim=3, dtype=None)
+    y = checks.array(y, "y (in least_distance)", ndim=2, dtype=None)
+    sizes = [checks.count(size, "one of sizes", most=len(samples)) for size in sizes]
+    if samples.shape[1:] != y.shape:
+        raise ValueError(
+            f"Received samples of shape {samples.shape} beside y of shape {y.shape}. Expected "
+            "(S, N, K) beside (N, K)."
+        )
+    distance = np.sqrt(((samples - y) ** 2).sum(-1))  # [S, N]
     nearest = np.minimum.accumulate(distance, 0)
     return {size: nearest[size - 1] for size in sizes}
 
 
-def clusters(samples, num=10, *, seed=0):
+def clusters(samples: Any, num: int = 10, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """k-means of the draws for one still, for display: a few futures and their shares.
 
     Args:
@@ -117,7 +140,9 @@ def clusters(samples, num=10, *, seed=0):
     """
     from sklearn.cluster import KMeans
 
-    found = KMeans(num, n_init=4, random_state=seed).fit(np.asarray(samples, "float64"))
+    samples = checks.array(samples, "samples", ndim=2, dtype="float64")
+    num = checks.count(num, "num", most=len(samples))
+    found = KMeans(num, n_init=4, random_state=seed).fit(samples)
     shares = np.bincount(found.labels_, minlength=num) / len(samples)
     order = np.argsort(-shares, kind="stable")
     return found.cluster_centers_[order], shares[order]

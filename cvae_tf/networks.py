@@ -5,16 +5,22 @@ r"""Networks: built Keras models that know tensors and no probability.
 built Keras model will do as well.
 """
 
-import inspect
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-FACTORS = ("posterior", "prior", "likelihood")
+from cvae_tf import checks, signatures
+from cvae_tf.distributions import Family
+
+Sizes = Sequence[Any] | dict[str, Any]
 
 
-def apply(net, *inputs):
+def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
     """A network's output at its inputs, whose leading sample axes are broadcast together.
 
     A network knows one batch axis. A likelihood meets z with a sample axis in front, [L, B, d],
@@ -33,6 +39,11 @@ def apply(net, *inputs):
         >>> apply(net, tf.zeros([5, 3]), tf.zeros([7, 5, 2])).shape
         TensorShape([7, 5, 4])
     """
+    if len(inputs) != len(net.inputs):
+        raise ValueError(
+            f"Received {len(inputs)} input(s) for the network {net.name!r}. Expected "
+            f"{len(net.inputs)}."
+        )
     tensors = [tf.cast(tf.convert_to_tensor(value), net.compute_dtype) for value in inputs]
     event_ranks = [len(spec.shape) - 1 for spec in net.inputs]
     batch_ranks = [len(t.shape) - rank for t, rank in zip(tensors, event_ranks, strict=True)]
@@ -54,7 +65,7 @@ def apply(net, *inputs):
     return tf.ensure_shape(unfolded, [None] * max(batch_ranks) + list(net.output_shape[1:]))
 
 
-def convolves(net):
+def convolves(net: keras.Model) -> bool:
     """Whether a network, or one inside it, has a convolution. Args: net: Keras model."""
     kinds = tuple(
         kind for name, kind in vars(keras.layers).items() if "Conv" in name and "LSTM" not in name
@@ -65,24 +76,40 @@ def convolves(net):
     )
 
 
-def _shape(size):
-    return (size,) if isinstance(size, (int, np.integer)) else tuple(size)
+def _shape(size: Any, name: str = "a size") -> tuple[int, ...]:
+    """A size or shape as a tuple. A size of 0 is that of a variable that is not there."""
+    if isinstance(size, (list, tuple)) and len(size):
+        return checks.sizes(size, name)
+    return (checks.count(size, name, least=0),)
 
 
-def _inputs(sizes):
+def _inputs(sizes: Sizes) -> list[Any]:
     """Input layers, named when `sizes` is a dict."""
+    if not isinstance(sizes, (dict, list, tuple)) or not sizes:
+        raise TypeError(
+            f"Received inputs={sizes!r}. Expected a list with one size or shape for each parent, "
+            "such as [64, 10], or a dict {name: size}."
+        )
     named = sizes.items() if isinstance(sizes, dict) else ((None, size) for size in sizes)
     dtype = keras.config.dtype_policy().variable_dtype
     return [keras.Input(_shape(size), name=name, dtype=dtype) for name, size in named]
 
 
-def _flat(tensors):
+def _flat(tensors: list[Any]) -> Any:
     """Each tensor flattened to a vector, side by side."""
     flat = [t if len(t.shape) == 2 else keras.layers.Flatten()(t) for t in tensors]
     return flat[0] if len(flat) == 1 else keras.layers.Concatenate()(flat)
 
 
-def mlp(inputs, hidden, outputs, *, activation="relu", dtype=None, name=None):
+def mlp(
+    inputs: Sizes,
+    hidden: Sequence[int],
+    outputs: Any,
+    *,
+    activation: Any = "relu",
+    dtype: Any = None,
+    name: str | None = None,
+) -> keras.Model:
     """A multilayer perceptron of its inputs, flattened and side by side; the output is linear.
 
     Args:
@@ -100,38 +127,47 @@ def mlp(inputs, hidden, outputs, *, activation="relu", dtype=None, name=None):
         >>> mlp([64, 10], (128, 128), 4).output_shape
         (None, 4)
     """
+    hidden, shape = checks.sizes(hidden, "hidden"), _shape(outputs, "outputs")
     with _policy(dtype):
         parents = _inputs(inputs)
         h = _flat(parents)
         for width in hidden:
             h = keras.layers.Dense(width, activation=activation)(h)
-        shape = _shape(outputs)
         raw = keras.layers.Dense(int(np.prod(shape)))(h)
         if len(shape) > 1:
             raw = keras.layers.Reshape(shape)(raw)
         return keras.Model(_as_given(parents), raw, name=name)
 
 
-def _as_given(parents):
+def _as_given(parents: list[Any]) -> Any:
     return parents[0] if len(parents) == 1 else parents
 
 
 class _policy:
     """Layers made inside have this dtype policy (the current one for None)."""
 
-    def __init__(self, dtype):
+    def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self.before = keras.config.dtype_policy()
         if self.dtype is not None:
             keras.config.set_dtype_policy(self.dtype)
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         keras.config.set_dtype_policy(self.before)
 
 
-def _strides(shape):
+def _image(shape: Any) -> None:
+    """Refuse (C, H, W)."""
+    if shape[0] <= 4 < shape[2]:
+        raise ValueError(
+            f"Received an image shape {tuple(shape)}. Expected (H, W, C), and this looks like "
+            "(C, H, W): move the channels to the end, x.transpose(0, 2, 3, 1)."
+        )
+
+
+def _strides(shape: Any) -> int:
     """How often both sides can be halved and stay whole and at least 3 pixels; at most 3 times."""
     height, width = shape[:2]
     halvings = 0
@@ -140,7 +176,16 @@ def _strides(shape):
     return halvings
 
 
-def conv_encoder(inputs, filters, hidden, outputs, *, activation="relu", dtype=None, name=None):
+def conv_encoder(
+    inputs: Sizes,
+    filters: int,
+    hidden: int,
+    outputs: Any,
+    *,
+    activation: Any = "relu",
+    dtype: Any = None,
+    name: str | None = None,
+) -> keras.Model:
     """A convolutional network from images (and vectors) to a vector: q(z|x), q(z|x,y), p(z|x).
 
     Images of one size are stacked as channels and halved by strided convolutions while their sides
@@ -164,10 +209,14 @@ def conv_encoder(inputs, filters, hidden, outputs, *, activation="relu", dtype=N
         >>> conv_encoder([(28, 28, 1), 10], 32, 128, 40).output_shape
         (None, 40)
     """
+    filters, hidden = checks.count(filters, "filters"), checks.count(hidden, "hidden")
+    outputs = checks.count(outputs, "outputs")
     with _policy(dtype):
         parents = _inputs(inputs)
         images = [p for p in parents if len(p.shape) == 4]
         vectors = [p for p in parents if len(p.shape) != 4]
+        for image in images:
+            _image(image.shape[1:])
         if len({image.shape[1:3] for image in images}) != 1:
             raise ValueError(
                 f"Received inputs of shapes {[p.shape[1:] for p in parents]}. Expected at least "
@@ -186,7 +235,16 @@ def conv_encoder(inputs, filters, hidden, outputs, *, activation="relu", dtype=N
         return keras.Model(_as_given(parents), keras.layers.Dense(outputs)(h), name=name)
 
 
-def conv_decoder(inputs, filters, hidden, outputs, *, activation="relu", dtype=None, name=None):
+def conv_decoder(
+    inputs: Sizes,
+    filters: int,
+    hidden: int,
+    outputs: Any,
+    *,
+    activation: Any = "relu",
+    dtype: Any = None,
+    name: str | None = None,
+) -> keras.Model:
     """A convolutional network to an image: p(x|z), p(x|y,z), and p(y|x,z) for an image y.
 
     Vectors become a small image, which is doubled by transposed convolutions to the size wanted; an
@@ -210,11 +268,13 @@ def conv_decoder(inputs, filters, hidden, outputs, *, activation="relu", dtype=N
         >>> conv_decoder([10, 20], 32, 128, (28, 28, 1)).output_shape
         (None, 28, 28, 1)
     """
-    if len(_shape(outputs)) != 3:
+    filters, hidden = checks.count(filters, "filters"), checks.count(hidden, "hidden")
+    if len(_shape(outputs, "outputs")) != 3:
         raise ValueError(
             f"Received outputs={outputs!r}. Expected an image shape (H, W, C). For vectors, "
             f"use networks.mlp."
         )
+    _image(outputs)
     height, width, channels = outputs
     doublings = _strides(outputs)
     with _policy(dtype):
@@ -248,46 +308,54 @@ def conv_decoder(inputs, filters, hidden, outputs, *, activation="relu", dtype=N
         return keras.Model(_as_given(parents), raw, name=name)
 
 
-def _join(h, skips):
+def _join(h: Any, skips: dict[int, Any]) -> Any:
     skip = skips.get(h.shape[1])
     return h if skip is None else keras.layers.Concatenate()([h, skip])
 
 
-def _factor_shapes(model_class, shapes, family, prior_family):
+def _factor_shapes(
+    model_class: type, sizes: dict[str, Any], family: Any, prior_family: Any
+) -> dict[str, tuple[dict[str, tuple[int, ...]], tuple[int, ...]]]:
     """{net name: (parents' shapes, raw output's shape)} read off a model's factors."""
-    (latent_dim,), (*leading, last) = shapes["z"], shapes[model_class.observed]
-    raw = {
-        "posterior": (2 * latent_dim,),
-        "prior": (prior_family.raw_size(latent_dim) if prior_family else 2 * latent_dim,),
-        "likelihood": (*leading, family.raw_size(last)),
-    }
-    factors = {}
-    for factor in FACTORS:
-        method = getattr(model_class, factor, None)
-        parents = list(inspect.signature(method).parameters)[1:] if method else []
-        if parents:
-            factors[f"{factor}_net"] = ({name: shapes[name] for name in parents}, raw[factor])
-    if hasattr(model_class, "classifier"):  # q(y|x)
-        factors["classifier_net"] = ({"x": shapes["x"]}, shapes["y"])
-    return factors
-
-
-def _check_sizes(model_class, sizes):
-    named = {
-        parent
-        for factor in FACTORS
-        if getattr(model_class, factor, None)
-        for parent in list(inspect.signature(getattr(model_class, factor)).parameters)[1:]
-    } | {model_class.observed, "z"}
-    if set(sizes) != named:
+    kind = "distributions.Bernoulli() or distributions.Gaussian()"
+    checks.instance(family, "family", Family, f"a likelihood family, such as {kind}")
+    if prior_family is not None:
+        checks.instance(prior_family, "prior_family", Family, "a family of distributions over z")
+    graph = signatures.graph(model_class)
+    needed = {parent for parents in graph.values() for parent in parents} | {model_class.observed}
+    if set(sizes) - {"z"} != needed - {"z"} or ("z" in needed and "z" not in sizes):
         raise ValueError(
             f"Received sizes for {sorted(sizes)}. The factors of {model_class.__name__} need "
-            f"{sorted(named)}: pass one size for each, such as z=2."
+            f"{sorted(needed)}. Expected one size for each, such as z=2."
         )
-    return {name: _shape(size) for name, size in sizes.items()}
+    shapes = {name: _shape(size, name) for name, size in sizes.items()}
+    latent = shapes.get("z", (0,))
+    if len(latent) != 1 or ("z" in needed and latent[0] < 1):
+        raise ValueError(f"Received z={sizes['z']!r}. Expected an integer ≥ 1, latent dimensions.")
+    *leading, last = shapes[model_class.observed]
+    raw = {
+        "posterior": (2 * latent[0],),
+        "prior": (prior_family.raw_size(latent[0]) if prior_family else 2 * latent[0],),
+        "likelihood": (*leading, family.raw_size(last)),
+        **{name: shapes[over] for name, over in model_class.further_factors.items()},
+    }
+    return {
+        f"{factor}_net": ({name: shapes[name] for name in parents}, raw[factor])
+        for factor, parents in graph.items()
+        if parents
+    }
 
 
-def mlps(model_class, *, hidden, family, prior_family=None, activation="relu", dtype=None, **sizes):
+def mlps(
+    model_class: type,
+    *,
+    hidden: Sequence[int],
+    family: Family,
+    prior_family: Family | None = None,
+    activation: Any = "relu",
+    dtype: Any = None,
+    **sizes: Any,
+) -> dict[str, keras.Model]:
     """One `mlp` for each factor of a model, its inputs the factor's parents.
 
     Args:
@@ -308,26 +376,24 @@ def mlps(model_class, *, hidden, family, prior_family=None, activation="relu", d
         >>> sorted(mlps(CVAE1, x=64, y=10, z=2, hidden=(128,), family=Bernoulli()))
         ['likelihood_net', 'posterior_net', 'prior_net']
     """
-    shapes = _check_sizes(model_class, sizes)
+    factors = _factor_shapes(model_class, sizes, family, prior_family)
     return {
         name: mlp(parents, hidden, raw, activation=activation, dtype=dtype, name=name)
-        for name, (parents, raw) in _factor_shapes(
-            model_class, shapes, family, prior_family
-        ).items()
+        for name, (parents, raw) in factors.items()
     }
 
 
 def convs(
-    model_class,
+    model_class: type,
     *,
-    filters,
-    hidden,
-    family,
-    prior_family=None,
-    activation="relu",
-    dtype=None,
-    **sizes,
-):
+    filters: int,
+    hidden: int,
+    family: Family,
+    prior_family: Family | None = None,
+    activation: Any = "relu",
+    dtype: Any = None,
+    **sizes: Any,
+) -> dict[str, keras.Model]:
     """One convolutional network for each factor that has an image in it, an `mlp` for the others.
 
     Args:
@@ -343,10 +409,16 @@ def convs(
         >>> sorted(convs(VAE, x=(28, 28, 1), z=20, filters=32, hidden=128, family=Bernoulli()))
         ['likelihood_net', 'posterior_net']
     """
-    shapes = _check_sizes(model_class, sizes)
+    factors = _factor_shapes(model_class, sizes, family, prior_family)
+    shapes = {s for parents, raw in factors.values() for s in (*parents.values(), raw)}
+    if not any(len(shape) == 3 for shape in shapes):
+        raise ValueError(
+            f"Received sizes {sizes}, and none of them is an image. Expected a shape (H, W, C), "
+            "such as x=(28, 28, 1); for vectors use networks.mlps."
+        )
     options = {"activation": activation, "dtype": dtype}
     nets = {}
-    for name, (parents, raw) in _factor_shapes(model_class, shapes, family, prior_family).items():
+    for name, (parents, raw) in factors.items():
         if len(raw) == 3:
             nets[name] = conv_decoder(parents, filters, hidden, raw, name=name, **options)
         elif any(len(shape) == 3 for shape in parents.values()):

@@ -1,21 +1,46 @@
 r"""Noise as a function: the same (seed, step, row) always gives the same ε.
 
-Every random number of the library comes from one counter-based generator (Philox, Salmon et al.
-2011). Its key is the seed; its counter is (row, step). Nothing is remembered between calls, so a
-run can be replayed, validation cannot disturb training, and a row's noise depends neither on the
-batch it came in nor on the device that asks.
+A model's random numbers come from one counter-based generator (Philox, Salmon et al. 2011). Its key
+is the seed; its counter is (row, step). Nothing is remembered between calls, so a run can be
+replayed, validation cannot disturb training, and a row's noise depends neither on the batch it came
+in nor on the device that asks. (The orders of rows, and the data sets, are drawn by NumPy.)
 """
 
+from __future__ import annotations
+
 import hashlib
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
+from cvae_tf import checks
 
 _PHILOX = 1
 _NUMBERS_PER_COUNT = 4
 
 
-def key(seed, purpose):
+class Place(NamedTuple):
+    """Where noise is wanted: what for, at which step, from which row of the data on."""
+
+    purpose: str
+    step: Any = 0
+    first_row: Any = 0
+
+
+def working_dtype(dtype: Any) -> str:
+    """float32, or better: in which ε, densities, KL and sums are computed whatever the policy.
+
+    Args:
+        dtype: the name of a dtype; in 16 bits erfinv reaches ±1, and a sum over pixels its end.
+
+    Returns:
+        "float64" for that, "float32" for all others.
+    """
+    return "float64" if tf.as_dtype(dtype) == tf.float64 else "float32"
+
+
+def key(seed: int, purpose: str) -> int:
     """A 63-bit generator key for one purpose ("training", "evaluation", …) of one seed.
 
     Args:
@@ -29,11 +54,19 @@ def key(seed, purpose):
         >>> key(0, "training") == key(0, "training") != key(0, "evaluation")
         True
     """
-    digest = hashlib.blake2b(f"{purpose}/{int(seed)}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{purpose}/{checks.seed(seed)}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
-def uniform(num_rows, num_columns, *, key, step=0, first_row=0, dtype="float32"):
+def uniform(
+    num_rows: Any,
+    num_columns: int,
+    *,
+    key: Any,
+    step: Any = 0,
+    first_row: Any = 0,
+    dtype: str = "float32",
+) -> tf.Tensor:
     r"""Uniform numbers in the open interval (0, 1), one row of the table per example.
 
     Row r, counted from `first_row`, is a function of (key, step, r) alone; a longer row begins with
@@ -50,8 +83,16 @@ def uniform(num_rows, num_columns, *, key, step=0, first_row=0, dtype="float32")
     Returns:
         Tensor [num_rows, num_columns].
 
+    Raises:
+        ValueError, TypeError: for negative counts, or another dtype.
+
     Source: J. K. Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3.
     """
+    checks.choice(tf.as_dtype(dtype).name, "dtype", ("float32", "float64"))
+    num_columns = checks.count(num_columns, "num_columns", least=0)
+    for name, value in (("num_rows", num_rows), ("step", step), ("first_row", first_row)):
+        if not tf.is_tensor(value):
+            checks.count(value, name, least=0)
     counts_per_row = -(-num_columns // _NUMBERS_PER_COUNT)
     first_count = tf.cast(first_row, tf.uint64) * tf.constant(counts_per_row, tf.uint64)
     bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
@@ -61,12 +102,23 @@ def uniform(num_rows, num_columns, *, key, step=0, first_row=0, dtype="float32")
         alg=_PHILOX,
         dtype=tf.uint32,
     )[:, :num_columns]
-    kept = 23 if dtype == "float32" else 32  # so that integer + ½ is exact and 0 < u < 1
+    kept = (
+        23 if tf.as_dtype(dtype) == tf.float32 else 32
+    )  # so that integer + ½ is exact and 0 < u < 1
     integers = tf.bitwise.right_shift(bits, tf.constant(32 - kept, tf.uint32))
     return (tf.cast(integers, dtype) + 0.5) * 2.0**-kept
 
 
-def normal(num_samples, num_rows, dim, *, key, step=0, first_row=0, dtype="float32"):
+def normal(
+    num_samples: int,
+    num_rows: Any,
+    dim: int,
+    *,
+    key: Any,
+    step: Any = 0,
+    first_row: Any = 0,
+    dtype: str = "float32",
+) -> tf.Tensor:
     r"""Standard normal noise ε ~ N(0, I) for the reparameterisation z = μ + σ ⊙ ε, (2.1).
 
     Args:
@@ -82,12 +134,14 @@ def normal(num_samples, num_rows, dim, *, key, step=0, first_row=0, dtype="float
         >>> normal(1, 3, 2, key=key(0, "training")).shape
         TensorShape([1, 3, 2])
     """
+    num_samples = checks.count(num_samples, "num_samples")
+    dim = checks.count(dim, "dim", least=0)
     u = uniform(num_rows, num_samples * dim, key=key, step=step, first_row=first_row, dtype=dtype)
     epsilon = tf.cast(np.sqrt(2.0), dtype) * tf.math.erfinv(2.0 * u - 1.0)
     return tf.transpose(tf.reshape(epsilon, [-1, num_samples, dim]), [1, 0, 2])
 
 
-def cubature(dim, dtype="float64"):
+def cubature(dim: int, dtype: str = "float64") -> np.ndarray:
     r"""The 2d points ±√d·e_j, whose mean replaces E_{N(0,I)} exactly for quadratics, (1.5).
 
     Args:
@@ -103,5 +157,6 @@ def cubature(dim, dtype="float64"):
 
     Source: A. H. Stroud (1971), the third-degree rule; I. Arasaratnam and S. Haykin (2009).
     """
+    dim = checks.count(dim, "dim")
     points = np.sqrt(dim) * np.concatenate([np.eye(dim), -np.eye(dim)])
     return points[:, None, :].astype(dtype)

@@ -4,12 +4,17 @@ R is the reconstruction term. A weighted objective is no bound on the likelihood
 plain ELBO beside the loss, and evaluation never sees a penalty.
 """
 
+from __future__ import annotations
+
 import abc
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from cvae_tf import checks
 from cvae_tf.distributions import tfd
+from cvae_tf.estimators import Bound, reparameterise
 
 
 class Penalty(keras.layers.Layer, abc.ABC):
@@ -18,7 +23,7 @@ class Penalty(keras.layers.Layer, abc.ABC):
     num_draws = 0
 
     @abc.abstractmethod
-    def call(self, bound, q, prior, noise):
+    def call(self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor) -> tf.Tensor:
         """The loss per example.
 
         Args:
@@ -30,7 +35,7 @@ class Penalty(keras.layers.Layer, abc.ABC):
             [B], nats.
         """
 
-    def __call__(self, bound, q, prior, noise):
+    def __call__(self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor) -> tf.Tensor:
         return self.call(bound, q, prior, noise)
 
 
@@ -50,21 +55,18 @@ class Beta(Penalty):
     Source: Higgins et al. (2017), equation 4; warm-up: Bowman et al. (2016), section 3.1.
     """
 
-    def __init__(self, beta=1.0, **kwargs):
+    def __init__(self, beta: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not beta >= 0:
-            raise ValueError(f"Received beta={beta}. Expected a number ≥ 0.")
-        self.initial_beta = float(beta)
-        self.beta = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(beta), trainable=False, name="beta"
-        )
+        self.initial_beta = checks.number(beta, "beta", least=0)
+        start = keras.initializers.Constant(self.initial_beta)
+        self.beta = self.add_weight(shape=(), initializer=start, trainable=False, name="beta")
         self.built = True
 
-    def call(self, bound, q, prior, noise):
+    def call(self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor) -> tf.Tensor:
         beta = tf.cast(tf.convert_to_tensor(self.beta), bound.kl.dtype)
         return -(bound.reconstruction - beta * bound.kl)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "beta": self.initial_beta}
 
 
@@ -84,24 +86,23 @@ class WarmUp(keras.callbacks.Callback):
         >>> model.fit(x, epochs=50, callbacks=[WarmUp(10)])
     """
 
-    def __init__(self, epochs, final=1.0):
+    def __init__(self, epochs: float, final: float = 1.0) -> None:
         super().__init__()
-        if not epochs >= 1:
-            raise ValueError(f"Received epochs={epochs}. Expected a number ≥ 1.")
-        self.epochs, self.final = epochs, final
+        self.epochs = checks.number(epochs, "epochs", least=1)
+        self.final = checks.number(final, "final", least=0)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         if not isinstance(self.model.penalty, Beta):
             raise ValueError(
                 f"WarmUp found penalty={self.model.penalty!r}. Expected a model made with "
                 "penalty=penalties.Beta(), whose β it raises."
             )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.model.penalty.beta.assign(self.final * min(1.0, (epoch + 1) / self.epochs))
 
 
-def kl_per_dimension(q, prior):
+def kl_per_dimension(q: tfd.Distribution, prior: tfd.Distribution) -> tf.Tensor:
     r"""KL(q ‖ p) of diagonal Gaussians, one dimension at a time, (2.4): [B, d], nats.
 
     Args:
@@ -127,34 +128,41 @@ class FreeBits(Penalty):
         C.8.
     """
 
-    def __init__(self, minimum, **kwargs):
+    def __init__(self, minimum: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not minimum >= 0:
-            raise ValueError(f"Received minimum={minimum}. Expected a number of nats ≥ 0.")
-        self.minimum = float(minimum)
+        self.minimum = checks.number(minimum, "minimum", least=0)
         self.built = True
 
-    def call(self, bound, q, prior, noise):
+    def call(self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor) -> tf.Tensor:
         mean_kl = tf.reduce_mean(kl_per_dimension(q, prior), 0)  # [d]
         return -bound.reconstruction + tf.reduce_sum(tf.maximum(mean_kl, self.minimum))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "minimum": self.minimum}
 
 
-def mmd(z, z_prior):
+def mmd(z: Any, z_prior: Any) -> tf.Tensor:
     r"""MMD² between two samples, unbiased, with the kernel k(a, b) = C/(C + ‖a − b‖²), C = 2d.
 
     MMD² = mean_{i≠j} k(z_i, z_j) + mean_{i≠j} k(z'_i, z'_j) − 2 mean_{ij} k(z_i, z'_j).
 
     Args:
-        z, z_prior: [B, d], B ≥ 2.
+        z, z_prior: [B, d]. One row has no pair, so it says nothing: 0.
 
     Returns:
         Scalar; near zero, and possibly negative, where the distributions agree.
 
+    Raises:
+        ValueError: for other shapes.
+
     Source: Gretton et al. (2012), lemma 6; kernel: Tolstikhin et al. (2018), section 4.
     """
+    z, z_prior = tf.convert_to_tensor(z), tf.convert_to_tensor(z_prior)
+    if z.shape.rank != 2 or not z.shape.is_compatible_with(z_prior.shape):
+        raise ValueError(
+            f"Received samples of shapes {z.shape} and {z_prior.shape}. Expected two of one shape "
+            "[B, d]."
+        )
     scale = tf.cast(2 * tf.shape(z)[1], z.dtype)
     count = tf.cast(tf.shape(z)[0], z.dtype)
 
@@ -163,9 +171,11 @@ def mmd(z, z_prior):
         return scale / (scale + squares)
 
     def within(a):
-        return (tf.reduce_sum(kernel(a, a)) - count) / (count * (count - 1))  # k(a, a) = 1
+        pairs = tf.maximum(count * (count - 1), 1)
+        return (tf.reduce_sum(kernel(a, a)) - count) / pairs  # k(a, a) = 1
 
-    return within(z) + within(z_prior) - 2 * tf.reduce_mean(kernel(z, z_prior))
+    value = within(z) + within(z_prior) - 2 * tf.reduce_mean(kernel(z, z_prior))
+    return tf.where(count > 1, value, tf.zeros_like(value))
 
 
 @keras.saving.register_keras_serializable("cvae_tf")
@@ -183,17 +193,14 @@ class MMD(Penalty):
 
     num_draws = 2
 
-    def __init__(self, weight, **kwargs):
+    def __init__(self, weight: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not weight >= 0:
-            raise ValueError(f"Received weight={weight}. Expected a number ≥ 0.")
-        self.weight = float(weight)
+        self.weight = checks.number(weight, "weight", least=0)
         self.built = True
 
-    def call(self, bound, q, prior, noise):
-        z = q.mean() + q.stddev() * noise[0]
-        z_prior = prior.mean() + prior.stddev() * noise[1]
+    def call(self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor) -> tf.Tensor:
+        z, z_prior = reparameterise(q, noise[0]), reparameterise(prior, noise[1])
         return -bound.value + self.weight * mmd(z, z_prior)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "weight": self.weight}

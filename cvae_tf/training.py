@@ -1,223 +1,560 @@
-r"""AEVB at speed, (2.5): many steps per call inside one compiled program.
+r"""A Keras model that trains by many steps in one compiled call; no probability in here.
 
-At notebook size the time of a step goes into dispatch, not arithmetic. So `fit` hands the program
-the arrays and a block of row numbers (or stacked batches of a dataset), and the program runs
-`train_step` on one batch after the other without coming back to Python. Nothing else changes:
-Keras's loop, callbacks and progress bar see the same steps, and the numbers are those of stepping
+At notebook size the time of a step goes into dispatch, not arithmetic. So `fit` hands a compiled
+program the arrays and a block of row numbers (or stacked batches of a stream), and the program runs
+the model's `train_step` on one batch after the other without coming back to Python. Nothing else
+changes: callbacks, logs and progress bars see the same steps, and the numbers are those of stepping
 one by one.
+
+How many steps a call runs is decided when it runs. What was compiled is dropped when anything
+changes that it was compiled from (`traced_state`). All that Keras keeps private and this package
+touches is touched here: `_initial_epoch`, `_should_eval`, `_get_metrics_result_or_logs`,
+`_tracker`, `_layers`, `_maybe_symbolic_build`.
 """
 
-import itertools
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from cvae_tf import noise
-
-STEPS_PER_CALL = 64
-
-
-def steps_per_call(num_steps):
-    """How many steps one call runs: blocks of one size, of at most 64 steps.
-
-    Args:
-        num_steps: int, batches in an epoch.
-
-    Returns:
-        int ≥ 1.
-    """
-    num_calls = -(-num_steps // STEPS_PER_CALL)
-    return -(-num_steps // num_calls)
+from cvae_tf import checks
+from cvae_tf.batches import EVALUATION_BATCH, Rows, Stream, is_stream, unpack
+from cvae_tf.callbacks import FirstStep, sees_batches
+from cvae_tf.programs import Batch, ManySteps, Program, Programs, leaves, tensors
 
 
-def _map(function, *batches):
-    """`function` on the leaves of batches such as (x, None, sample_weight)."""
-    return tf.nest.map_structure(
-        lambda *leaves: None if leaves[0] is None else function(*leaves), *batches
-    )
+class ManyStepModel(keras.Model):
+    """A `keras.Model` whose `fit` runs many `train_step`s in one compiled call.
 
-
-def orders(num_rows, batch_size, *, shuffle, seed, first_step):
-    """The order of the rows, epoch after epoch: a function of (seed, step at the epoch's start).
-
-    A run that is stopped and resumed at an epoch's start therefore sees the same order.
+    Subclasses write `train_step`, `test_step` and `predict_step` as for `keras.Model`; `fit`,
+    `evaluate`, `predict` and the like keep Keras's arguments and meaning. On arrays the order of
+    the rows is a function of (seed, batches seen), and `steps_per_epoch` may go beyond them: the
+    next order begins.
 
     Args:
-        num_rows, batch_size: ints N and B.
-        shuffle: bool.
-        seed: int.
-        first_step: int, the optimiser's step when training begins.
+        seed: int, of the order of the rows.
+        **kwargs: Keras's own, such as `name`.
 
-    Yields:
-        NumPy array [N] of row numbers.
-    """
-    rows = np.arange(num_rows, dtype="int32")
-    for step in itertools.count(first_step, -(-num_rows // batch_size)):
-        generator = np.random.Generator(np.random.Philox(key=noise.key(seed, f"order {step}")))
-        yield generator.permutation(rows) if shuffle else rows
-
-
-def batches(num_rows, batch_size, **where):
-    """Row numbers of one batch after the other, the last of an epoch shorter. Args: of `orders`."""
-    for order in orders(num_rows, batch_size, **where):
-        yield from (order[first : first + batch_size] for first in range(0, num_rows, batch_size))
-
-
-def blocks(num_rows, batch_size, num_steps, **where):
-    """Row numbers of `num_steps` batches at a time.
-
-    Args:
-        num_rows, batch_size, **where: of `orders`.
-        num_steps: int K.
-
-    Yields:
-        (full [≤ K, B], count, short [s]): the first `count` batches of `full`, then one short
-        batch, which is empty but at an epoch's end.
-    """
-    num_full = num_rows // batch_size
-    size = min(num_steps, num_full)
-    for order in orders(num_rows, batch_size, **where):
-        for first in range(0, -(-num_rows // batch_size), num_steps):
-            last = min(first + num_steps, num_full)
-            full = np.zeros([size, batch_size], "int32")
-            full[: last - first] = order[first * batch_size : last * batch_size].reshape(
-                -1, batch_size
-            )
-            ends = first + num_steps > num_full
-            yield full, max(last - first, 0), order[num_full * batch_size :] if ends else order[:0]
-
-
-class FirstStep(keras.callbacks.Callback):
-    """Notes the optimiser's step when training begins: `value`."""
-
-    def on_train_begin(self, logs=None):
-        self.value = int(tf.convert_to_tensor(self.model.optimizer.iterations))
-
-
-def rows_of(arrays, rows):
-    """The batch of these rows. Args: arrays: tuple of tensors [N, …] or None; rows: [B]."""
-    return _map(lambda a: tf.gather(a, rows), arrays)
-
-
-class ManySteps:
-    """Runs a step function many times inside one compiled program.
-
-    Args:
-        step: function from a batch to a dict of logs, such as a model's `train_step`.
-        jit_compile: bool, whether XLA compiles the program.
+    Attributes:
+        batches_seen: int64 variable, batches trained on since `compile` or `restart`; saved and
+            loaded with the weights.
     """
 
-    def __init__(self, step, jit_compile):
-        self._step = tf.function(step, autograph=False)
-        self._logs = None
-        self._on_rows = tf.function(self._rows, jit_compile=jit_compile, autograph=False)
-        self._on_stacked = tf.function(self._stacked, jit_compile=jit_compile, autograph=False)
+    def __init__(self, *, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = checks.seed(seed)
+        self.batches_seen = tf.Variable(
+            0,
+            trainable=False,
+            dtype=tf.int64,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        self.programs = Programs()
 
-    def on_rows(self, arrays, full, count, short=None):
-        """Steps on rows of arrays that stay where they are; logs of the last step.
+    # What a subclass may say --------------------------------------------------------------------
+
+    def batch_of(self, x: Any, y: Any, sample_weight: Any, where: str) -> Batch:
+        """Arrays as `train_step` is to see them, (x,), (x, y) or (x, y, sample_weight); checked.
+
+        Called once for whole arrays and once for each batch of a stream, on the host, before it is
+        used. Raise ValueError or TypeError for what cannot be used.
+        """
+        given = {"x": x, "y": y, "sample_weight": sample_weight}
+        arrays = [
+            None if values is None else tf.nest.map_structure(floats, values)
+            for values in given.values()
+        ]
+        named = {f"{i}": leaf for i, leaf in enumerate(leaves(arrays))}
+        checks.samelength(named, where)
+        while arrays[-1] is None:
+            arrays.pop()
+        return tuple(arrays)
+
+    def inputs_of(self, x: Any, where: str) -> Batch:
+        """The same for what `predict` is given."""
+        return self.batch_of(x, None, None, where)
+
+    def before_training(self, batch: Batch | None) -> None:
+        """Called when `fit` begins, with the whole arrays, or None for a stream."""
+
+    def on_change(self) -> None:
+        """Called when something changed that programs were compiled from."""
+
+    def suits_xla(self) -> bool:
+        """Whether XLA compiles by default."""
+        return True
+
+    # Compiling ----------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        *,
+        run_eagerly: bool = False,
+        steps_per_execution: Any = "auto",
+        jit_compile: Any = "auto",
+        **options: Any,
+    ) -> None:
+        """As `keras.Model.compile`.
 
         Args:
-            arrays: tuple of tensors [N, …] or None.
-            full: [K, B] row numbers, of which the first `count` batches are used.
-            count: scalar tensor.
-            short: [s] row numbers of one more batch, or None.
+            optimizer: Keras optimiser or its name.
+            run_eagerly: bool; True steps through Python, for debugging.
+            steps_per_execution: "auto" runs many steps per compiled call; an int, that many (1:
+                step by step).
+            jit_compile: "auto" or bool; whether XLA compiles the steps ("auto": where it can and
+                pays).
+            **options: Keras's others.
         """
-        if self._logs is None:
-            self._trace(rows_of(arrays, full[0]))
-        return self._on_rows(arrays, full, count, short)
+        if steps_per_execution != "auto":
+            steps_per_execution = checks.count(steps_per_execution, "steps_per_execution")
+        compiled = not run_eagerly and not self._is_distributed
+        self.programs.forget(compiled, steps_per_execution, jit_compile)
+        automatic = compiled and self.suits_xla() if jit_compile == "auto" else jit_compile
+        super().compile(
+            optimizer=optimizer,
+            run_eagerly=run_eagerly,
+            steps_per_execution=1 if steps_per_execution == "auto" else steps_per_execution,
+            jit_compile=automatic,
+            **options,
+        )
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)  # so that its state is saved and loaded
+        self.programs.optimised = list(self.trainable_variables)
+        if not int(tf.convert_to_tensor(self.optimizer.iterations)):
+            self.batches_seen.assign(0)
 
-    def on_stacked(self, batches, count):
-        """Steps on the first `count` of stacked batches, leaves [K, B, …]; logs of the last."""
-        if self._logs is None:
-            self._trace(_map(lambda a: a[0], batches))
-        return self._on_stacked(batches, tf.constant(count, tf.int32))
+    def get_compile_config(self) -> dict[str, Any]:
+        config = super().get_compile_config()
+        if config:
+            config["steps_per_execution"] = self.programs.steps_per_execution
+            config["jit_compile"] = self.programs.jit_compile
+        return config
 
-    def _trace(self, batch):
-        specs = _map(lambda a: tf.TensorSpec(a.shape, a.dtype), batch)
-        self._logs = self._step.get_concrete_function(specs).structured_outputs
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def _rows(self, arrays, full, count, short):
-        logs = self._loop(lambda index: rows_of(arrays, full[index]), count)
-        return logs if short is None else self._step(rows_of(arrays, short))
+    def restart(self, weights: list[np.ndarray]) -> None:
+        """Go back to the first step of training, from these weights; nothing is compiled again.
 
-    def _stacked(self, batches, count):
-        return self._loop(lambda index: _map(lambda a: a[index], batches), count)
+        For the same model on other data or from other initial weights: an optimiser as new (at the
+        present learning rate), step 0, and with it the first step's noise and order.
 
-    def _loop(self, batch, count):
-        def body(index, _):
-            return index + 1, self._step(batch(index))
+        Args:
+            weights: list of arrays, as `get_weights()` of this model or of its like gives.
 
-        no_logs = tf.nest.map_structure(lambda s: tf.zeros(s.shape, s.dtype), self._logs)
-        return tf.while_loop(lambda index, _: index < count, body, [0, no_logs])[1]
+        Example:
+            >>> start = model.get_weights()
+            >>> for seed in range(3):
+            ...     model.restart(start)
+            ...     model.fit(x[subset[seed]], epochs=10)
+        """
+        self._require_compiled("restart")
+        self.set_weights(weights)
+        new = type(self.optimizer).from_config(self.optimizer.get_config())
+        new.build(self.programs.optimised)
+        for variable, start in zip(self.optimizer.variables, new.variables, strict=True):
+            variable.assign(start)
+        self.batches_seen.assign(0)
 
+    def program(self, name: str, function: Callable[..., Any], jit_compile: bool = False) -> Any:
+        """`function` compiled; kept under this name while nothing changes that it was made from."""
+        if self.run_eagerly:
+            return function
+        optional = self.programs.may_leave_xla_out
+        return self.programs.get(name, lambda: Program(function, jit_compile, optional))
 
-def on_blocks(run, arrays, rows):
-    """A Keras train function that runs blocks of steps on arrays.
+    def refresh(self) -> None:
+        """Drop what was compiled from something that has changed since."""
+        self.programs.refresh(self, self.on_change)
 
-    Args:
-        run: ManySteps.
-        arrays: tuple of tensors [N, …] or None.
-        rows: function that begins `blocks`, called when training begins.
-    """
-    begun = None
+    # fit, evaluate, predict -----------------------------------------------------------------------
 
-    def function(_):  # Keras's iterator only counts
-        nonlocal begun
-        begun = begun or rows()
-        full, count, short = next(begun)
-        full, count = tf.constant(full), tf.constant(count)
-        if not len(short):
-            return run.on_rows(arrays, full, count)
-        if not len(full):  # fewer rows than one batch
-            return run.on_rows(arrays, tf.constant(short[None]), tf.constant(1))
-        return run.on_rows(arrays, full, count, tf.constant(short))
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+    ) -> keras.callbacks.History:
+        """Train. Arguments, callbacks and result are those of `keras.Model.fit`.
 
-    return function
+        Arrays are checked as a whole before training, validation data too; streams batch by batch.
 
+        Args:
+            x, y: arrays, or in x a stream of batches: a tf.data.Dataset, a PyDataset, a generator
+                or another iterable. One that can be gone through only once ends with its data.
+            batch_size: int, default 32.
+            steps_per_epoch: int; default: once through the data. An endless stream needs it.
+            class_weight: refused; use sample_weight.
 
-def on_batches(run, steps_per_call, check):
-    """A Keras train function for any iterator of batches, which may be of different sizes.
+        Returns:
+            keras.callbacks.History.
 
-    Args:
-        run: ManySteps.
-        steps_per_call: int K, batches taken from the iterator at each call.
-        check: function that raises ValueError on a bad batch, on the host, before any of them is
-            used.
-    """
+        Raises:
+            ValueError, TypeError: for bad data, before it is used.
+        """
+        self._require_compiled("fit")
+        if class_weight is not None:
+            raise ValueError(
+                f"Received class_weight={class_weight!r}. Expected sample_weight, one weight per "
+                "example."
+            )
+        epochs = checks.count(epochs, "epochs", least=0)
+        initial_epoch = checks.count(initial_epoch, "initial_epoch", least=0)
+        data = self._data(x, y, sample_weight, batch_size or 32, steps_per_epoch, "fit")
+        if validation_split and validation_data is None:
+            data, held_out = data.split(checks.number(validation_split, "validation_split"))
+        else:
+            held_out = self._validation(validation_data, validation_batch_size, validation_steps)
+        self.before_training(data.arrays)
+        options = {
+            "epochs": epochs,
+            "verbose": verbose,
+            "callbacks": callbacks,
+            "initial_epoch": initial_epoch,
+            "validation_freq": validation_freq,
+        }
+        if self._is_distributed:
+            return self._fit_by_keras(data, held_out, shuffle, options)
+        return self._fit(data, held_out, shuffle, **options)
 
-    def function(iterator):
-        batches = list(itertools.islice(iterator, steps_per_call))
-        if not batches:
-            raise StopIteration
-        for batch in batches:
-            check(batch)
-        batches = [_map(tf.convert_to_tensor, batch) for batch in batches]
-        for _, group in itertools.groupby(batches, _signature):
-            group = list(group)
-            size = steps_per_call if len(group) > 1 else 1  # two programs, not one for each length
-            padded = group + group[-1:] * (size - len(group))
-            stacked = _map(lambda *leaves: tf.stack(leaves), *padded)
-            logs = run.on_stacked(stacked, len(group))
-        return logs
+    def _fit(
+        self,
+        data: Any,
+        held_out: Any,
+        shuffle: bool,
+        *,
+        epochs: int,
+        verbose: Any,
+        callbacks: Any,
+        initial_epoch: int,
+        validation_freq: Any,
+    ) -> keras.callbacks.History:
+        self.refresh()
+        self._know_all_variables()
+        callbacks = self._callbacks(callbacks, verbose, epochs, data.steps, add_history=True)
+        most = 1 if sees_batches(callbacks, "train") else self.programs.steps_per_call
+        self.stop_training, self._initial_epoch = False, None
+        callbacks.on_train_begin()  # a callback may restore weights, optimiser and batches_seen
+        blocks = data.training(self._steps(), shuffle, self.seed, int(self.batches_seen))
+        logs: Any = {}
+        for epoch in range(self._initial_epoch or initial_epoch, epochs):
+            self.reset_metrics()
+            callbacks.on_epoch_begin(epoch)
+            done = 0
+            for size, run in blocks.epoch(most):
+                callbacks.on_train_batch_begin(done)
+                logs = run()
+                done += size
+                callbacks.on_train_batch_end(done - 1, logs)
+                if self.stop_training:
+                    break
+            if not done:
+                self._no_data(epoch, initial_epoch)
+                break
+            epoch_logs = dict(self._get_metrics_result_or_logs(logs))
+            if held_out is not None and self._should_eval(epoch, validation_freq):
+                found = self._evaluate(held_out, callbacks)
+                epoch_logs.update({f"val_{name}": value for name, value in found.items()})
+            callbacks.on_epoch_end(epoch, epoch_logs)
+            logs = epoch_logs
+            if self.stop_training:
+                break
+        if epochs > initial_epoch:
+            self.optimizer.finalize_variable_values(self.trainable_weights)
+        callbacks.on_train_end(logs=logs)
+        return self.history
 
-    return function
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The mean loss and metrics on a data set; as `keras.Model.evaluate`."""
+        self._require_compiled("evaluate")
+        if self._is_distributed:
+            if not kwargs.get("_use_cached_eval_dataset"):
+                x = self._data(x, y, sample_weight, batch_size, steps, "evaluate").for_keras()
+            kwargs.update(steps=steps, callbacks=callbacks, return_dict=return_dict)
+            return super().evaluate(x, batch_size=batch_size, verbose=verbose, **kwargs)
+        data = self._data(x, y, sample_weight, batch_size, steps, "evaluate")
+        self.refresh()
+        callbacks = self._callbacks(callbacks, verbose, 1, data.steps)
+        logs = self._evaluate(data, callbacks)
+        return logs if return_dict else listed(logs)
 
-
-def _signature(batch):
-    return [None if a is None else (a.shape, a.dtype) for a in tf.nest.flatten(batch)]
-
-
-def one_by_one(step, steps_per_call, check):
-    """A Keras train or test function that takes batches one at a time. Args: as in `on_batches`."""
-
-    def function(iterator):
-        logs = None
-        for batch in itertools.islice(iterator, steps_per_call):
-            check(batch)
+    def _evaluate(self, data: Any, callbacks: Any) -> dict[str, float]:
+        step = self.program("test", self.test_step)
+        self.stop_evaluating = False
+        callbacks.on_test_begin()
+        self.reset_metrics()
+        logs: Any = None
+        for index, batch in enumerate(data.in_order()):
+            callbacks.on_test_batch_begin(index)
             logs = step(batch)
+            callbacks.on_test_batch_end(index, logs)
+            if self.stop_evaluating:
+                break
         if logs is None:
-            raise StopIteration
+            raise ValueError(f"{data.label} is empty. Expected at least one batch.")
+        logs = {name: float(v) for name, v in self._get_metrics_result_or_logs(logs).items()}
+        callbacks.on_test_end(logs)
         return logs
 
-    return function
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """What `predict_step` gives for every example; as `keras.Model.predict`."""
+        data = self._data(x, None, None, batch_size, steps, "predict")
+        if self._is_distributed:
+            return super().predict(data.for_keras(), verbose=verbose, steps=steps)
+        self.refresh()
+        step = self.program("predict", self.predict_step)
+        callbacks = self._callbacks(callbacks, verbose, 1, data.steps)
+        self.stop_predicting = False
+        callbacks.on_predict_begin()
+        outputs: list[Any] = []
+        for index, batch in enumerate(data.in_order()):
+            callbacks.on_predict_batch_begin(index)
+            outputs.append(step(batch))
+            callbacks.on_predict_batch_end(index, {"outputs": outputs[-1]})
+            if self.stop_predicting:
+                break
+        if not outputs:
+            raise ValueError(f"{data.label} is empty. Expected at least one batch.")
+        callbacks.on_predict_end()
+        return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *outputs)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One `train_step`; as `keras.Model.train_on_batch`."""
+        self._require_compiled("train_on_batch")
+        if class_weight is not None:
+            raise ValueError("Received class_weight. Expected sample_weight, one per example.")
+        batch = tensors(self.batch_of(x, y, sample_weight, "train_on_batch"))
+        self.before_training(batch)
+        self.refresh()
+        self._know_all_variables()
+        self.reset_metrics()
+        logs = floats_of(self._steps().one(batch))
+        return logs if return_dict else listed(logs)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """One `test_step`; as `keras.Model.test_on_batch`."""
+        self._require_compiled("test_on_batch")
+        batch = tensors(self.batch_of(x, y, sample_weight, "test_on_batch"))
+        self.refresh()
+        self.reset_metrics()
+        logs = floats_of(self.program("test", self.test_step)(batch))
+        return logs if return_dict else listed(logs)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """One `predict_step`; as `keras.Model.predict_on_batch`."""
+        batch = tensors(self.inputs_of(x, "predict"))
+        self.refresh()
+        return tf.nest.map_structure(
+            lambda t: t.numpy(), self.program("predict", self.predict_step)(batch)
+        )
+
+    # Inside -------------------------------------------------------------------------------------
+
+    @property
+    def _is_distributed(self) -> bool:
+        return self.distribute_strategy.num_replicas_in_sync > 1
+
+    def _steps(self) -> ManySteps:
+        """The compiled `train_step`; kept, so that a second fit does not compile again."""
+
+        def step(batch: Batch) -> dict[str, tf.Tensor]:
+            before = tf.identity(self.batches_seen)
+            logs = self.train_step(batch)
+            self.batches_seen.assign(before + 1)  # whatever step a subclass has written
+            return logs
+
+        jit_compile = not self.run_eagerly and bool(self.jit_compile)
+        optional = self.programs.may_leave_xla_out
+        return self.programs.get(
+            "train", lambda: ManySteps(step, jit_compile, optional, self.run_eagerly)
+        )
+
+    def _data(
+        self, x: Any, y: Any, sample_weight: Any, batch_size: Any, steps: Any, where: str
+    ) -> Any:
+        if steps is not None:
+            steps = checks.count(steps, "steps_per_epoch" if where == "fit" else "steps")
+        predicts = where == "predict"
+        if not is_stream(x):
+            given = self.inputs_of(x, where) if predicts else None
+            arrays = given or self.batch_of(x, y, sample_weight, where)
+            size = checks.count(batch_size or EVALUATION_BATCH, "batch_size")
+            return Rows(arrays, size, steps, where)
+        if y is not None or sample_weight is not None:
+            raise ValueError(
+                f"Received y or sample_weight beside a dataset (in {where}). Expected them inside "
+                "it: batches of (x, y) or (x, y, sample_weight)."
+            )
+
+        def check(batch: Any) -> Batch:
+            label, (x, y, weights) = f"a batch of the stream, {where}", unpack(batch)
+            if predicts:
+                return tensors(self.inputs_of(x, label))
+            return tensors(self.batch_of(x, y, weights, label))
+
+        return Stream(x, steps, check, where)
+
+    def _validation(self, data: Any, batch_size: Any, steps: Any) -> Any:
+        if data is None:
+            return None
+        if is_stream(data):
+            stream = self._data(data, None, None, batch_size, steps, "validation_data")
+            stream.check_first()
+            return stream
+        return self._data(*unpack(data), batch_size, steps, "validation_data")
+
+    def _callbacks(
+        self, callbacks: Any, verbose: Any, epochs: int, steps: Any, add_history: bool = False
+    ) -> keras.callbacks.CallbackList:
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            return callbacks
+        return keras.callbacks.CallbackList(
+            tf.nest.flatten(callbacks or []),
+            add_history=add_history,
+            add_progbar=verbose != 0,
+            verbose=verbose,
+            epochs=epochs,
+            steps=steps,
+            model=self,
+        )
+
+    def _no_data(self, epoch: int, initial_epoch: int) -> None:
+        if epoch == initial_epoch:
+            raise ValueError("The stream (in fit) is empty. Expected at least one batch.")
+        warnings.warn(
+            f"The stream has no data for epoch {epoch + 1}: it can be gone through only once. "
+            "Training ends here; pass a tf.data.Dataset, a PyDataset or a list of batches.",
+            stacklevel=3,
+        )
+
+    def _know_all_variables(self) -> None:
+        """An optimiser that knows a replaced or unfrozen network's variables; the rest is kept."""
+        wanted, known = self.trainable_variables, self.programs.optimised
+        new = [v for v in wanted if not any(v is k for k in known)]
+        if not new:
+            return
+        before = {v.path: v for v in self.optimizer.variables}
+        optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
+        optimizer.build(wanted)
+        fresh = [v.path.replace("/", "_") for v in new]
+        for variable in optimizer.variables:
+            old = before.get(variable.path)
+            if old is not None and not any(path in variable.path for path in fresh):
+                variable.assign(old)
+        self.optimizer, self.programs.optimised = optimizer, list(wanted)
+        self.refresh()
+
+    def _fit_by_keras(
+        self, data: Any, held_out: Any, shuffle: bool, options: dict[str, Any]
+    ) -> keras.callbacks.History:
+        """On several replicas Keras's own loop runs, step by step."""
+        first_step = FirstStep()  # a callback before it may restore the optimiser
+        given = options.pop("callbacks")
+        options["callbacks"] = [*tf.nest.flatten(given or []), first_step]
+        return super().fit(
+            data.for_keras(lambda: first_step.value, shuffle, self.seed),
+            shuffle=False,
+            steps_per_epoch=data.steps,
+            validation_data=None if held_out is None else held_out.for_keras(),
+            validation_steps=None if held_out is None else held_out.steps,
+            **options,
+        )
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Keras would average a batch over the replicas to learn shapes."""
+        if not self.built:
+            super()._maybe_symbolic_build(iterator, data_batch)
+
+    def _require_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(
+                f"Received a call of {method}() before compile(). Expected an optimiser: call "
+                "compile(), or compile(optimizer=…), first."
+            )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        old = self.__dict__.get(name)
+        replaces = isinstance(old, keras.Layer) and old is not value
+        if replaces and isinstance(value, keras.Layer):
+            self._tracker.unlock()  # Keras locks a built model against new layers
+        super().__setattr__(name, value)
+        if replaces and not any(held is old for held in vars(self).values()):
+            self._tracker.untrack(old)  # Keras would go on training it
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        store["batches_seen"] = self.batches_seen.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        own = {key: store[key] for key in store.keys()}
+        self.batches_seen.assign(int(np.asarray(own.pop("batches_seen", 0))))
+        super().load_own_variables(own)
+
+
+def floats(values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    return array.astype(keras.config.floatx()) if array.dtype.kind == "f" else array
+
+
+def floats_of(logs: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in logs.items()}
+
+
+def listed(logs: dict[str, float]) -> Any:
+    values = list(logs.values())
+    return values if len(values) != 1 else values[0]
+
+
+def place_in_global_batch(batch_size: Any) -> tuple[Any, Any]:
+    """(position of this replica's first example in the global batch, the global batch's size)."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return 0, batch_size
+    sizes = context.all_gather(tf.reshape(batch_size, [1]), axis=0)
+    return tf.cumsum(sizes, exclusive=True)[context.replica_id_in_sync_group], tf.reduce_sum(sizes)

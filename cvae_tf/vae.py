@@ -1,8 +1,12 @@
 """The variational autoencoder: the bound on log p(x)."""
 
+from __future__ import annotations
+
 import keras
 
 from cvae_tf.base import LatentVariableModel
+from cvae_tf.distributions import Distribution, Tensor, centre
+from cvae_tf.estimators import Factors
 from cvae_tf.networks import apply
 
 
@@ -24,21 +28,22 @@ class VAE(LatentVariableModel):
     Source: Kingma & Welling (2013), equation 3.
     """
 
-    def prior(self):
+    def prior(self) -> Distribution:
         """p(z) = N(0, I)."""
         return self.standard_normal()
 
-    def posterior(self, x):
+    def posterior(self, x: Tensor) -> Distribution:
         """q(z|x). Args: x [B, D]. Returns: distribution, batch [B], event [d]."""
         return self.latent(apply(self.posterior_net, x))
 
-    def likelihood(self, z):
+    def likelihood(self, z: Tensor) -> Distribution:
         """p(x|z). Args: z [..., B, d]. Returns: distribution, batch [..., B], event x's."""
         return self.family(apply(self.likelihood_net, z))
 
-    def factors(self, x):
+    def factors(self, x: Tensor) -> Factors:
         """(1.2)"""
         return self.posterior(x), self.prior(), lambda z: self.likelihood(z).log_prob(x)
 
-    def _predict(self, given):
-        return self.likelihood(self.posterior(given).mean()).mean()
+    def predicted(self, given: Tensor) -> Tensor:
+        """The reconstruction at the mean of q(z|x)."""
+        return self.likelihood(centre(self.posterior(given))).mean()

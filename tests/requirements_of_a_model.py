@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, VAE, networks, noise
-from cvae_tf.checks import parents
 from cvae_tf.distributions import Bernoulli, Categorical, Gaussian
 from cvae_tf.oracle import LinearGaussian
+from cvae_tf.signatures import parents
 
 MODELS = (VAE, CVAE1, CVAE2, CVAE3, CMMA)
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 from requirements_of_a_model import GRAPH
 
 from cvae_tf import CVAE1, CVAE3, GSNN, VAE, networks
-from cvae_tf.checks import parents
 from cvae_tf.distributions import Bernoulli, Gaussian
+from cvae_tf.signatures import parents
 
 
 @pytest.mark.parametrize("model_class", GRAPH)

@@ -176,7 +176,7 @@ def test_the_sampled_sum_has_the_exact_gradient_in_the_mean():
     np.testing.assert_array_equal(weights(exact), weights(sampled))
     expected, draws = gradient(exact), []
     for step in range(40):
-        sampled.optimizer.iterations.assign(step)
+        sampled.batches_seen.assign(step)
         draws.append(gradient(sampled, times=2000))
     error = np.std(draws, 0, ddof=1) / np.sqrt(40)
     assert np.all(np.abs(np.mean(draws, 0) - expected) < 5 * error)
@@ -279,13 +279,12 @@ def test_restart_and_new_settings_act_on_the_compiled_program():
     used.compile(keras.optimizers.Adam(0.01))
     used.set_weights([w + 1 for w in start])
     other = run(used)
-    program = used._program()
     used.restart(start)
     used.alpha = 0.7
     used.set_counts(15, 53)
     assert run(used)[0] == expected[0] != other[0]
     np.testing.assert_array_equal(weights(used), expected[1])
-    assert used._program() is program and used.get_config()["alpha"] == 0.7
+    assert used.get_config()["alpha"] == 0.7
     with pytest.raises(ValueError, match="≥ 0"):
         used.alpha = -1
 
@@ -439,7 +438,7 @@ def test_m1_in_a_pipeline():
         other.fit(x, labels).predict_proba(x), pipeline.predict_proba(x), rtol=1e-4
     )
     assert other.set_params(m1__epochs=1)[0].epochs == 1
-    with pytest.raises(ValueError, match="parameters vae, epochs"):
+    with pytest.raises(ValueError, match="Valid parameters are.*epochs.*vae"):
         m1.set_params(depth=3)
     with pytest.raises(ValueError, match="not been fitted"):
         M1(make_vae).transform(x)
