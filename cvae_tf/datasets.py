@@ -40,6 +40,7 @@ __all__ = [
     "digits",
     "fresh_batches",
     "has_mnist",
+    "height_and_width",
     "labelled_subset",
     "mixed_batches",
     "mnist",
@@ -377,6 +378,14 @@ def _mnist_path():
     if not os.access(home, os.W_OK):
         home = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / ".keras"
     return home / "datasets" / "mnist.npz"
+
+
+def height_and_width(image_shape: Any) -> tuple[int, int]:
+    """(H, W) of an image shape. Args: image_shape: (H, W), or (H, W, 1) as a `Dataset` has it."""
+    shape = checks.sizes(image_shape, "image_shape")
+    if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
+        return shape[0], shape[1]
+    raise ValueError(f"Received image_shape={image_shape}. Expected (height, width) in pixels.")
 
 
 def has_mnist() -> bool:
