@@ -31,20 +31,9 @@ import tensorflow as tf
 from cvae_tf import checks_new as checks
 
 __all__ = [
-    "BINARY",
-    "CATEGORY",
-    "CONTINUOUS",
-    "Dataset",
-    "Split",
-    "binarise",
-    "digits",
-    "fresh_batches",
-    "has_mnist",
-    "height_and_width",
-    "labelled_subset",
-    "mixed_batches",
-    "mnist",
-]
+    "BINARY", "CATEGORY", "CONTINUOUS", "Dataset", "Split", "binarise", "digits", "fresh_batches",
+    "has_mnist", "height_and_width", "labelled_subset", "mixed_batches", "mnist",
+]  # fmt: skip
 
 BINARY, CONTINUOUS, CATEGORY = "binary", "continuous", "category"
 

@@ -21,19 +21,9 @@ from cvae_tf.photographs import celeba, cmu, from_file
 from cvae_tf.readout import Readout, frechet_distance, score
 
 __all__ = [
-    "ATTRIBUTES",
-    "IDENTITY",
-    "Dataset",
-    "Readout",
-    "Split",
-    "celeba",
-    "cmu",
-    "draw",
-    "drawn",
-    "frechet_distance",
-    "from_file",
-    "score",
-]
+    "ATTRIBUTES", "IDENTITY", "Dataset", "Readout", "Split", "celeba", "cmu", "draw", "drawn",
+    "frechet_distance", "from_file", "score",
+]  # fmt: skip
 
 ATTRIBUTES = {
     "glasses": BINARY,

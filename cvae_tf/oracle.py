@@ -3,7 +3,7 @@ r"""Closed forms for linear-Gaussian models: the numbers a bound has to agree wi
 Where the decoder is linear and every distribution Gaussian, nothing has to be estimated: the
 evidence log p(x|y) (7.1), the true posterior p(z|x,y) (7.2), the bound for any diagonal Gaussian q
 and the gap between them all have a formula. This file writes them down in NumPy and float64, with
-no TensorFlow in it, so that the library can be held against it.
+no TensorFlow in its formulas, so that the library can be held against it.
 
 Symbols: N examples, D = dimension of x, d = dimension of z, m = dimension of y. Densities are in
 nats per example.
@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
+
+from cvae_tf import checks_new as checks
 
 __all__ = ["LinearGaussian", "cmma", "kl_diagonal", "pca_score", "ppca", "residual_pca_score"]
 
@@ -53,7 +56,8 @@ class LinearGaussian:
         S: the prior's *variances* (the diagonal of S), [d], positive; None is 1.
 
     Raises:
-        ValueError: if shapes disagree, or σ or S is not positive.
+        TypeError, ValueError: if shapes disagree, or σ or S is not positive; so too the methods,
+            where rows do not fit the model or each other.
 
     Example:
         >>> model = LinearGaussian.random(5, 2, 3, model="CVAE1", seed=0)
@@ -77,37 +81,34 @@ class LinearGaussian:
     S: np.ndarray | None = None
 
     def __post_init__(self):
-        W = np.asarray(self.W, np.float64)
-        if W.ndim != 2:
-            raise ValueError(
-                f"W has shape {W.shape}; expected [D, d], one column per latent dimension."
-            )
+        W = checks.array(self.W, "W", ndim=2, dtype="float64")
         x_dim, z_dim = W.shape
-        y_dim = next((np.shape(M)[-1] for M in (self.V, self.A) if M is not None), None)
+        y_dim = next((np.shape(M)[-1:] for M in (self.V, self.A) if M is not None), (None,))
         expected = {
-            "b": (x_dim,), "V": (x_dim, y_dim), "A": (z_dim, y_dim), "a": (z_dim,), "S": (z_dim,),
+            "b": (x_dim,), "V": (x_dim, *y_dim), "A": (z_dim, *y_dim), "a": (z_dim,), "S": (z_dim,),
         }  # fmt: skip
         object.__setattr__(self, "W", W)
-        object.__setattr__(self, "sigma", float(self.sigma))
+        object.__setattr__(self, "sigma", checks.number(self.sigma, "sigma", above=0))
         for name, shape in expected.items():
             value = getattr(self, name)
             if value is None and name != "b":
                 continue
-            value = np.asarray(value, np.float64)
+            value = checks.array(value, name, dtype="float64")
             if value.shape != shape:
                 raise ValueError(
-                    f"{name} has shape {value.shape}; expected {shape}, to go with W {W.shape}."
+                    f"{name} has shape {value.shape}. Expected {shape}, to go with W {W.shape}."
                 )
             object.__setattr__(self, name, value)
-        if not self.sigma > 0:
-            raise ValueError(f"sigma is {self.sigma}; expected a positive standard deviation.")
-        if self.S is not None and not np.all(self.S > 0):
+        if self.S is not None and self.S.min() <= 0:
             raise ValueError(
-                "S holds a value that is not positive; expected the prior's variances, all > 0."
+                "S holds a value that is not positive. Expected the prior's variances, all > 0."
             )
 
     @classmethod
-    def random(cls, x_dim, z_dim, y_dim=None, *, model="VAE", sigma_squared_min=0.01, seed):
+    def random(
+        cls, x_dim: int, z_dim: int, y_dim: int | None = None, *, model: str = "VAE",
+        sigma_squared_min: float = 0.01, seed: int,
+    ) -> LinearGaussian:  # fmt: skip
         """Makes a random instance with the zeros that the model's row of section 7 demands.
 
         Args:
@@ -117,33 +118,29 @@ class LinearGaussian:
             model: "VAE", "CVAE1", "CVAE2", "CVAE3" or "CMMA".
             sigma_squared_min: least σ²; drawn log-uniformly from here to 1 (or to ten times it,
                 where that is more).
-            seed: an integer; the same seed gives the same instance.
+            seed: an integer ≥ 0; the same seed gives the same instance.
 
         Returns:
             A `LinearGaussian`.
 
         Raises:
-            ValueError: if the model is unknown, or y_dim is missing or superfluous.
+            TypeError, ValueError: if the model is unknown, y_dim is missing or superfluous, or a
+                number is none of those.
 
         Example:
             >>> LinearGaussian.random(64, 8, 10, model="CMMA", seed=0).V is None
             True
         """
-        if model not in _MODELS:
-            raise ValueError(f"model is {model!r}; expected one of {', '.join(_MODELS)}.")
+        checks.choice(model, "model", _MODELS)
         if (y_dim is None) != (model == "VAE"):
+            cure = "leave y_dim out" if model == "VAE" else "give its dimension"
             raise ValueError(
-                f"model {model!r} came with y_dim={y_dim}; "
-                + (
-                    "a VAE has no y: leave y_dim out."
-                    if model == "VAE"
-                    else "give the dimension of y."
-                )
+                f"Received model={model!r}, y_dim={y_dim}. All but the VAE have a y: {cure}."
             )
-        if not sigma_squared_min > 0:
-            raise ValueError(
-                f"sigma_squared_min is {sigma_squared_min}; expected a positive variance."
-            )
+        x_dim, z_dim = checks.count(x_dim, "x_dim"), checks.count(z_dim, "z_dim")
+        y_dim = None if y_dim is None else checks.count(y_dim, "y_dim")
+        checks.number(sigma_squared_min, "sigma_squared_min", above=0)
+        seed = checks.count(seed, "seed", 0)
         rng = np.random.default_rng(seed)
         if model == "CVAE3":
             x_dim, y_dim = y_dim, x_dim
@@ -161,7 +158,7 @@ class LinearGaussian:
             S = np.exp(rng.uniform(np.log(0.25), np.log(4.0), z_dim))
         return cls(W, b, float(np.sqrt(sigma_squared)), V, A, a, S)
 
-    def prior(self, y=None):
+    def prior(self, y: npt.ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
         r"""p(z|y) = N(Ay + a, S).
 
         Args:
@@ -179,18 +176,18 @@ class LinearGaussian:
             mean = mean + y @ self.A.T
         return mean, np.sqrt(self._variances)
 
-    def log_evidence(self, x, y=None):
+    def log_evidence(self, x: npt.ArrayLike, y: npt.ArrayLike | None = None) -> np.ndarray:
         r"""log p(x|y) = log N(x; W(Ay + a) + Vy + b, WSWᵀ + σ²I), (7.1); with no y it is log p(x),
         (1.4).
 
         Args:
             x: what the model predicts, [N, D].
-            y: what it is given, [N, m]; None for a model without y.
+            y: what it is given, [N, m], or [1, m] for all; None for a model without y.
 
         Returns:
             nats per example, [N].
         """
-        x, y = self._predicted(x), self._given(y)
+        x, y = self._rows(x, y)
         mean, _ = self.prior(y)
         centred = x - mean @ self.W.T - self._offset(y)  # [N, D]
         covariance = (self.W * self._variances) @ self.W.T + self.sigma**2 * np.eye(len(self.b))
@@ -199,24 +196,31 @@ class LinearGaussian:
         squares = np.einsum("nd,dn->n", centred, cho_solve(factor, centred.T))
         return -0.5 * (squares + log_determinant + len(self.b) * _LOG_2PI)
 
-    def posterior(self, x, y=None):
+    def posterior(
+        self, x: npt.ArrayLike, y: npt.ArrayLike | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         r"""p(z|x,y) = N(C(S⁻¹(Ay + a) + Wᵀ(x − Vy − b)/σ²), C), C = (S⁻¹ + WᵀW/σ²)⁻¹, (7.2).
 
         Args:
-            x: what the model predicts, [N, D].
-            y: what it is given, [N, m]; None for a model without y.
+            x, y: as in `log_evidence`.
 
         Returns:
             (mean [N, d], covariance [d, d]); the covariance is the same for every example.
         """
-        x, y = self._predicted(x), self._given(y)
+        x, y = self._rows(x, y)
         mean, _ = self.prior(y)
         evidence = mean / self._variances + (x - self._offset(y)) @ self.W / self.sigma**2  # [N, d]
         factor = cho_factor(self._precision)
         covariance = cho_solve(factor, np.eye(len(self._precision)))
         return cho_solve(factor, evidence.T).T, (covariance + covariance.T) / 2
 
-    def kl_to_posterior(self, mean, scale, x, y=None):
+    def kl_to_posterior(
+        self,
+        mean: npt.ArrayLike,
+        scale: npt.ArrayLike,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike | None = None,
+    ) -> np.ndarray:
         r"""KL(N(mean, diag scale²) ‖ p(z|x,y)): the gap below the evidence, (1.3), (3.1).
 
         KL = ½[tr(C⁻¹ diag scale²) + (mean − μ)ᵀC⁻¹(mean − μ) − d + log det C − Σ log scale²], μ and
@@ -225,12 +229,12 @@ class LinearGaussian:
         Args:
             mean, scale: of the diagonal Gaussian q, [N, d] or broadcastable to it; scales are
                 standard deviations.
-            x, y: as in `posterior`.
+            x, y: as in `log_evidence`.
 
         Returns:
             nats per example, [N].
         """
-        mean, scale = _gaussian(mean, scale)
+        mean, scale = self._q(mean, scale, x)
         centre, _ = self.posterior(x, y)
         precision = self._precision  # C⁻¹
         distance = mean - centre
@@ -242,7 +246,13 @@ class LinearGaussian:
             - np.log(scale**2).sum(-1)
         )
 
-    def bound(self, mean, scale, x, y=None):
+    def bound(
+        self,
+        mean: npt.ArrayLike,
+        scale: npt.ArrayLike,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike | None = None,
+    ) -> np.ndarray:
         r"""The bound L for q = N(mean, diag scale²), each expectation by its formula, (1.2), (3.2).
 
         L = −KL(q ‖ p(z|y)) + E_q[log p(x|y,z)], with
@@ -254,13 +264,13 @@ class LinearGaussian:
         Args:
             mean, scale: of the diagonal Gaussian q, [N, d] or broadcastable to it; scales are
                 standard deviations.
-            x, y: as in `posterior`.
+            x, y: as in `log_evidence`.
 
         Returns:
             nats per example, [N].
         """
-        x, y = self._predicted(x), self._given(y)
-        mean, scale = _gaussian(mean, scale)
+        x, y = self._rows(x, y)
+        mean, scale = self._q(mean, scale, x)
         residual = x - mean @ self.W.T - self._offset(y)  # [N, D]
         squares = (residual**2).sum(-1) + scale**2 @ (self.W**2).sum(0)
         reconstruction = -0.5 * (
@@ -268,28 +278,30 @@ class LinearGaussian:
         )
         return reconstruction - kl_diagonal(mean, scale, *self.prior(y))
 
-    def sample(self, y=None, *, num_samples=None, seed):
+    def sample(
+        self, y: npt.ArrayLike | None = None, *, num_samples: int | None = None, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draws z from the prior and x from the likelihood.
 
         Args:
             y: what is given, [N, m]: one draw for each row. None for a model without y.
             num_samples: the number of draws where there is no y.
-            seed: an integer.
+            seed: an integer ≥ 0.
 
         Returns:
             (x [N, D], z [N, d]).
 
         Raises:
-            ValueError: if both or neither of y and num_samples are given.
+            TypeError, ValueError: if both or neither of y and num_samples are given.
         """
         if (y is None) == (num_samples is None):
             raise ValueError(
-                f"y is {'absent' if y is None else 'given'} and num_samples is {num_samples}; give "
-                "exactly one: y (one draw per row) or, for a model without y, num_samples."
+                f"Received y={y!r} and num_samples={num_samples}. Expected one of them: y (a draw "
+                "per row) or, for a model without y, num_samples."
             )
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(checks.count(seed, "seed", 0))
         mean, scale = self.prior(y)
-        count = num_samples if y is None else len(mean)
+        count = checks.count(num_samples, "num_samples") if y is None else len(mean)
         z = mean + scale * rng.standard_normal((count, len(scale)))
         noise = rng.standard_normal((count, len(self.b)))
         return z @ self.W.T + self._offset(self._given(y)) + self.sigma * noise, z
@@ -305,13 +317,24 @@ class LinearGaussian:
     def _offset(self, y):  # Vy + b, [N, D] or [D]
         return self.b if self.V is None else y @ self.V.T + self.b
 
-    def _predicted(self, x):
-        x = np.asarray(x, np.float64)
-        if x.ndim != 2 or x.shape[1] != len(self.b):
+    def _rows(self, x, y):  # what is predicted and what is given, of one length or with one row
+        x = checks.array(x, "x", event=(len(self.b),), dtype="float64")
+        y = self._given(y)
+        if y is not None and len({len(x), len(y), 1}) > 2:
+            checks.same_length({"x": x, "y": y}, "LinearGaussian")
+        return x, y
+
+    def _q(self, mean, scale, x):  # q's parameters as [N, d] each, or [1, d]
+        mean = checks.array(mean, "q's mean", dtype="float64")
+        scale = checks.array(scale, "q's scale", dtype="float64")
+        d, rows = self.W.shape[1], {len(v) for v in (mean, scale, x) if np.ndim(v) == 2} - {1}
+        fit = all(v.ndim < 3 and v.shape[-1:] in ((), (1,), (d,)) for v in (mean, scale))
+        if not fit or len(rows) > 1 or scale.min() <= 0:
             raise ValueError(
-                f"x has shape {x.shape}; expected [N, {len(self.b)}], what the model predicts."
+                f"q has a mean of shape {mean.shape} and a scale of shape {scale.shape}, at least "
+                f"{scale.min():g}. Expected [N, {d}], as many rows as x, and scales > 0."
             )
-        return x
+        return np.broadcast_arrays(*(np.atleast_2d(v) for v in (mean, scale)), np.ones((1, d)))[:2]
 
     def _given(self, y):
         matrix = self.V if self.V is not None else self.A
@@ -323,15 +346,12 @@ class LinearGaussian:
             )
         if y is None:
             return None
-        y = np.asarray(y, np.float64)
-        if y.ndim != 2 or y.shape[1] != matrix.shape[1]:
-            raise ValueError(
-                f"y has shape {y.shape}; expected [N, {matrix.shape[1]}], what the model is given."
-            )
-        return y
+        return checks.array(y, "y", event=matrix.shape[1:], dtype="float64")
 
 
-def kl_diagonal(mean_q, scale_q, mean_p, scale_p):
+def kl_diagonal(
+    mean_q: npt.ArrayLike, scale_q: npt.ArrayLike, mean_p: npt.ArrayLike, scale_p: npt.ArrayLike
+) -> np.ndarray:
     r"""KL(N(μ, diag σ²) ‖ N(m, diag s²)) between diagonal Gaussians, (2.4).
 
     KL = ½ Σ_j [σ_j²/s_j² + (μ_j−m_j)²/s_j² − 1 + log s_j² − log σ_j²].
@@ -343,18 +363,33 @@ def kl_diagonal(mean_q, scale_q, mean_p, scale_p):
     Returns:
         nats per example, [...], summed over the latent dimensions.
 
+    Raises:
+        TypeError, ValueError: if a scale is not positive, or the shapes do not go together.
+
     Example:
         >>> float(kl_diagonal(np.array([1.0, 0.0]), 1.0, 0.0, 1.0))
         0.5
     """
-    mean_q, scale_q, mean_p, scale_p = np.broadcast_arrays(
-        *(np.asarray(value, np.float64) for value in (mean_q, scale_q, mean_p, scale_p))
-    )
+    names = ("mean_q", "scale_q", "mean_p", "scale_p")
+    given = [
+        checks.array(value, name, dtype="float64")
+        for name, value in zip(names, (mean_q, scale_q, mean_p, scale_p), strict=True)
+    ]
+    for name, value in zip(names[1::2], given[1::2], strict=True):
+        if value.min() <= 0:
+            raise ValueError(
+                f"{name} holds {value.min():g}. Expected standard deviations, all > 0."
+            )
+    try:
+        mean_q, scale_q, mean_p, scale_p = np.broadcast_arrays(*given, np.ones(1))[:4]
+    except ValueError:
+        shapes = [value.shape for value in given]
+        raise ValueError(f"{names} have the shapes {shapes}. Expected [..., d].") from None
     ratio = (scale_q / scale_p) ** 2
     return 0.5 * (ratio + ((mean_q - mean_p) / scale_p) ** 2 - 1 - np.log(ratio)).sum(-1)
 
 
-def ppca(x, k, y=None):
+def ppca(x: npt.ArrayLike, k: int, y: npt.ArrayLike | None = None) -> LinearGaussian:
     r"""Fits the linear-Gaussian model by maximum likelihood, in closed form.
 
     With λ₁ ≥ … ≥ λ_D the eigenvalues and U the eigenvectors of the sample covariance of x (division
@@ -373,8 +408,8 @@ def ppca(x, k, y=None):
         reaches on x.
 
     Raises:
-        ValueError: if k is out of range, or k dimensions already explain x exactly (σ² = 0 has no
-            density).
+        TypeError, ValueError: if k is out of range, or k dimensions already explain x exactly
+            (σ² = 0 has no density).
 
     Example:
         >>> x = np.random.default_rng(0).standard_normal((100, 5))
@@ -383,22 +418,23 @@ def ppca(x, k, y=None):
 
     Source: Tipping & Bishop (1999), equations (1.4), (7.1).
     """
-    x = np.asarray(x, np.float64)
-    if x.ndim != 2 or not 1 <= k < x.shape[1]:
-        raise ValueError(f"x has shape {x.shape} and k is {k}; expected [N, D] and 1 <= k < D.")
+    x = checks.array(x, "x", ndim=2, dtype="float64")
+    k = checks.count(k, "k", 1, x.shape[1] - 1)
+    if y is not None:
+        x, y = _pair(x, y)
     V, b = (None, x.mean(0)) if y is None else _least_squares(x, y)
-    residuals = x - b if y is None else x - np.asarray(y, np.float64) @ V.T - b
+    residuals = x - b if y is None else x - y @ V.T - b
     eigenvalues, vectors = np.linalg.eigh(residuals.T @ residuals / len(x))  # ascending
     sigma_squared = eigenvalues[:-k].mean()
     if sigma_squared <= 1e-12 * eigenvalues[-1]:
         raise ValueError(
-            f"{k} dimensions explain x exactly, so sigma would be 0; take fewer dimensions."
+            f"Received k={k}. So many explain x exactly, sigma would be 0: take fewer dimensions."
         )
     W = vectors[:, : -k - 1 : -1] * np.sqrt(eigenvalues[: -k - 1 : -1] - sigma_squared)
     return LinearGaussian(W, b, np.sqrt(sigma_squared), V=V)
 
 
-def cmma(x, k, y, *, steps=1000):
+def cmma(x: npt.ArrayLike, k: int, y: npt.ArrayLike, *, steps: int = 1000) -> LinearGaussian:
     r"""Fits the linear CMMA, V = 0, by expectation maximisation: y acts through k latents alone.
 
     Each step takes E[z|x,y] and C from (7.2), regresses x on z and z on y, and turns z so that its
@@ -415,6 +451,9 @@ def cmma(x, k, y, *, steps=1000):
         A `LinearGaussian` with V = None: a maximum of the mean `log_evidence`, of which nobody has
         shown that there is only one.
 
+    Raises:
+        TypeError, ValueError: as `ppca`.
+
     Example:
         >>> rng = np.random.default_rng(0)
         >>> x, y = rng.standard_normal((100, 5)), rng.standard_normal((100, 3))
@@ -423,8 +462,9 @@ def cmma(x, k, y, *, steps=1000):
 
     Source: Dempster, Laird & Rubin (1977) with the densities of (7.1), (7.2).
     """
-    start = ppca(x, k)
-    x, y = np.asarray(x, np.float64) - start.b, np.asarray(y, np.float64)
+    x, y = _pair(x, y)
+    start, steps = ppca(x, k), checks.count(steps, "steps")
+    x = x - start.b
     D = x.shape[1]
     t = np.column_stack([x, y, np.ones(len(x))])
     moments = t.T @ t / len(t)  # of t = (x, y, 1), [D + m + 1, D + m + 1]
@@ -442,7 +482,7 @@ def cmma(x, k, y, *, steps=1000):
     return LinearGaussian(W, start.b, np.sqrt(variance), A=M[:, :-1], a=M[:, -1])
 
 
-def pca_score(x, k):
+def pca_score(x: npt.ArrayLike, k: int) -> float:
     """Mean log p(x) of scikit-learn's PCA with k components, (1.4): the limit of a linear VAE.
 
     Args:
@@ -452,14 +492,18 @@ def pca_score(x, k):
     Returns:
         nats per example, a float. scikit-learn divides its variances by N − 1, which costs about
         1e-5 nats.
+
+    Raises:
+        TypeError, ValueError: if k is out of range, or x is no such array.
     """
     from sklearn.decomposition import PCA
 
-    x = np.asarray(x, np.float64)
+    x = checks.array(x, "x", ndim=2, dtype="float64")
+    k = checks.count(k, "k", 1, min(x.shape))
     return float(PCA(k, svd_solver="covariance_eigh").fit(x).score(x))
 
 
-def residual_pca_score(x, y, k):
+def residual_pca_score(x: npt.ArrayLike, y: npt.ArrayLike, k: int) -> float:
     """PCA score of the residuals of least squares of x on y, (7.1): the limit of a linear CVAE-2.
 
     Args:
@@ -469,32 +513,24 @@ def residual_pca_score(x, y, k):
 
     Returns:
         nats per example, a float.
+
+    Raises:
+        TypeError, ValueError: as `pca_score`.
     """
-    x = np.asarray(x, np.float64)
+    x, y = _pair(x, y)
     V, b = _least_squares(x, y)
-    return pca_score(x - np.asarray(y, np.float64) @ V.T - b, k)
+    return pca_score(x - y @ V.T - b, k)
 
 
-def _least_squares(
-    x, y
-):  # x ≈ Vy + b; the shortest solution where y and the constant overlap (one-hot labels)
-    y = np.asarray(y, np.float64)
-    if y.ndim != 2 or len(y) != len(x):
-        raise ValueError(
-            f"y has shape {y.shape}; expected [{len(x)}, m], one row for each of x {x.shape}."
-        )
-    coefficients = np.linalg.lstsq(np.column_stack([y, np.ones(len(y))]), x, rcond=None)[
-        0
-    ]  # [m + 1, D]
+def _pair(x, y):
+    x = checks.array(x, "x", ndim=2, dtype="float64")
+    y = checks.array(y, "y", ndim=2, dtype="float64")
+    checks.same_length({"x": x, "y": y}, "oracle")
+    return x, y
+
+
+def _least_squares(x, y):
+    """x ≈ Vy + b; the shortest solution where y and the constant overlap (one-hot labels)."""
+    t = np.column_stack([y, np.ones(len(y))])
+    coefficients = np.linalg.lstsq(t, x, rcond=None)[0]  # [m + 1, D]
     return coefficients[:-1].T, coefficients[-1]
-
-
-def _gaussian(mean, scale):  # q's parameters as [N, d] each
-    mean, scale = np.broadcast_arrays(np.asarray(mean, np.float64), np.asarray(scale, np.float64))
-    if mean.ndim == 1:
-        mean, scale = mean[None], scale[None]
-    if not np.all(scale > 0):
-        raise ValueError(
-            "scale holds a value that is not positive; expected standard deviations, all > 0."
-        )
-    return mean, scale

@@ -21,21 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cvae_tf import checks_new as checks
+from cvae_tf import look
 from cvae_tf.datasets import height_and_width
 from cvae_tf.graphs import GraphEdges, directed_graph, graph_edges, graphical_model
-from cvae_tf.look import (
-    CLASSES,
-    COLOURS,
-    INK,
-    MARKERS,
-    SPARE,
-    colour,
-    figure,
-    label,
-    legible,
-    new_figure,
-    style,
-)  # fmt: skip
+from cvae_tf.look import COLOURS, colour, label, legible, new_figure, style
 from cvae_tf.signatures import FACTORS, factor, parents
 
 if TYPE_CHECKING:
@@ -43,24 +32,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "COLOURS",
-    "GraphEdges",
-    "bound_curves",
-    "colour",
-    "density_with_gaussians",
-    "directed_graph",
-    "explore",
-    "graph_edges",
-    "graphical_model",
-    "image_grid",
-    "label_style_sweep",
-    "latent_manifold",
-    "latent_scatter",
-    "line_chart",
-    "sampled_futures",
-    "show",
-    "style",
-]
+    "COLOURS", "GraphEdges", "bound_curves", "colour", "density_with_gaussians", "directed_graph",
+    "explore", "graph_edges", "graphical_model", "image_grid", "label_style_sweep",
+    "latent_manifold", "latent_scatter", "line_chart", "sampled_futures", "show", "style",
+]  # fmt: skip
 
 Gaussian = tuple[Sequence[float], Sequence[float]]  # mean [2], standard deviation [2]
 
@@ -203,7 +178,7 @@ def image_grid(
     with style():
         size = 0.9 if max(rows, columns) <= 12 else 10.5 / max(rows, columns)
         room = (0.4 + (0.9 if row_labels is not None else 0.0), 0.3 + (0.6 if title else 0.0))
-        fig, ax = figure(ax, (columns * size * across / down + room[0], rows * size + room[1]))
+        fig, ax = look.figure(ax, (columns * size * across / down + room[0], rows * size + room[1]))
         ax.imshow(canvas, vmin=paper, vmax=ink, cmap=cmap)
         _frames(ax, rows, columns, down, across, gap, head, len(cells))
         if captions is not None:
@@ -272,16 +247,16 @@ def latent_scatter(
         from matplotlib.patches import Circle, Ellipse
         from matplotlib.patheffects import withStroke
 
-        fig, ax = figure(ax, (8.0, 7.2))
+        fig, ax = look.figure(ax, (8.0, 7.2))
         radius = math.sqrt(-2 * math.log(0.05))  # a 2-d normal leaves this circle with p = 0.05
         for each, (mean, scale) in priors.items():
-            shade = CLASSES[int(each) % len(CLASSES)]
+            shade = look.CLASSES[int(each) % len(look.CLASSES)]
             ax.add_patch(
                 Ellipse(mean, *(2 * radius * scale), fill=False, lw=2.2, ec=shade, zorder=3)
             )
         if prior:
             ax.add_patch(
-                Circle((0, 0), radius, fill=False, ls=(0, (4, 3)), lw=1.5, ec=INK, zorder=3)
+                Circle((0, 0), radius, fill=False, ls=(0, (4, 3)), lw=1.5, ec=look.INK, zorder=3)
             )
             ax.annotate(
                 "95 % of the prior", (0.71 * radius, 0.71 * radius), xytext=(4, 4),
@@ -292,12 +267,12 @@ def latent_scatter(
             ax.scatter(*z.T, s=18, color=COLOURS["VAE"], alpha=0.6, linewidths=0)
         else:
             order = np.random.default_rng(0).permutation(len(z))  # no class lies over another
-            shades = np.array([CLASSES[int(c) % len(CLASSES)] for c in labels])
+            shades = np.array([look.CLASSES[int(c) % len(look.CLASSES)] for c in labels])
             ax.scatter(*z[order].T, s=18, c=shades[order], alpha=0.6, linewidths=0)
             for name, c in zip(names, classes, strict=True):
                 ax.text(
                     *np.median(z[labels == c], axis=0), str(name),
-                    color=legible(CLASSES[int(c) % len(CLASSES)]), zorder=5,
+                    color=legible(look.CLASSES[int(c) % len(look.CLASSES)]), zorder=5,
                     fontsize=24, fontweight="bold", ha="center", va="center",
                     path_effects=[withStroke(linewidth=5, foreground="white")],
                 )  # fmt: skip
@@ -450,13 +425,13 @@ def bound_curves(
     limits = _limits(limits)
     checks.flag(validation, "validation")
     with style():
-        fig, ax = figure(ax, (9.5, 5.6))
+        fig, ax = look.figure(ax, (9.5, 5.6))
         ax.grid(axis="y")
         ends, dashed = [], False
         for name, (training, held_out) in curves.items():
             shade = colour(name)
             epochs = np.arange(1, len(training) + 1)
-            mark = dict(marker=MARKERS.get(name, "o"), markevery=[len(epochs) - 1])
+            mark = dict(marker=look.MARKERS.get(name, "o"), markevery=[len(epochs) - 1])
             ax.plot(epochs, training, color=shade, **mark)
             ends.append((training[np.isfinite(training)][-1], name, shade))
             if validation and held_out is not None:
@@ -472,8 +447,8 @@ def bound_curves(
         ax.xaxis.get_major_locator().set_params(integer=True)
         _endlabel(ax, ends)
         if dashed:
-            ax.plot([], [], color=INK, label="training")
-            ax.plot([], [], color=INK, ls=(0, (3, 1.5)), lw=2, label="validation")
+            ax.plot([], [], color=look.INK, label="training")
+            ax.plot([], [], color=look.INK, ls=(0, (3, 1.5)), lw=2, label="validation")
             ax.legend(loc="lower right")
         label(ax, "epoch", ylabel, title)
     return fig
@@ -517,19 +492,19 @@ def line_chart(
     limits = _limits(limits)
     dashes = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
     with style():
-        fig, ax = figure(ax, (9.5, 5.6))
+        fig, ax = look.figure(ax, (9.5, 5.6))
         ax.set(xscale=xscale, yscale=yscale)
         ax.grid(axis="y")
         for number, (name, values) in enumerate(series.items()):
-            look = dict(
-                color=COLOURS.get(name, SPARE[number % len(SPARE)]), label=name,
+            looks = dict(
+                color=COLOURS.get(name, look.SPARE[number % len(look.SPARE)]), label=name,
                 ls=dashes[number % len(dashes)], marker="os^D"[number % 4],
                 markevery=max(1, len(x) // 12),
             )  # fmt: skip
             if name in errors:
-                ax.errorbar(x, values, yerr=errors[name], capsize=4, **look)
+                ax.errorbar(x, values, yerr=errors[name], capsize=4, **looks)
             else:
-                ax.plot(x, values, **look)
+                ax.plot(x, values, **looks)
         for text, value in limits.items():
             ax.axhline(value, color=COLOURS["baseline"], lw=2, ls=(0, (1, 1.2)), label=text)
         for axis, scale in ((ax.xaxis, xscale), (ax.yaxis, yscale)):
@@ -595,7 +570,7 @@ def density_with_gaussians(
     with style():
         from matplotlib.patches import Ellipse
 
-        fig, ax = figure(ax, (6.4, 6.0))
+        fig, ax = look.figure(ax, (6.4, 6.0))
         ax.imshow(
             density, origin="lower", extent=(first[0], first[-1], second[0], second[-1]),
             cmap="Greys", interpolation="bilinear",
@@ -604,7 +579,7 @@ def density_with_gaussians(
             ax.add_patch(
                 Ellipse(
                     mean, *(4 * scale), fill=False, lw=2.5, label=name,
-                    ec=("#D55E00", "#0072B2", *SPARE)[number % 6],
+                    ec=("#D55E00", "#0072B2", *look.SPARE)[number % 6],
                     ls=(0, (3, 1.5)) if not number else "-",
                 )
             )  # fmt: skip
@@ -693,14 +668,14 @@ def sampled_futures(
                 )  # fmt: skip
             if truth is not None:
                 path = starts[i] + tasks.trajectories(truth[i])
-                ax.plot(*path.T, color=INK, lw=2.0, ls=(0, (2, 1.3)), zorder=5)
-                ax.plot(*path[-1], marker="o", color=INK, ms=7, zorder=5)
+                ax.plot(*path.T, color=look.INK, lw=2.0, ls=(0, (2, 1.3)), zorder=5)
+                ax.plot(*path[-1], marker="o", color=look.INK, ms=7, zorder=5)
             if titles is not None:
                 ax.set_title(titles[i])
         handles = [Line2D([], [], color=shade, lw=5, label="sampled futures (width: share)")]
         if truth is not None:
             handles.append(
-                Line2D([], [], color=INK, lw=2, ls=(0, (2, 1.3)), marker="o", ms=7,
+                Line2D([], [], color=look.INK, lw=2, ls=(0, (2, 1.3)), marker="o", ms=7,
                        label="what happened")
             )  # fmt: skip
         fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))

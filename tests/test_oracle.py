@@ -158,20 +158,73 @@ def test_the_linear_cmma_is_a_maximum_between_its_neighbours():
         assert abs(sides[1] - sides[0]) < 1e-8, name  # 2·1e-4 times a slope of zero
 
 
-def test_bad_input_is_refused():
-    vae = LinearGaussian.random(4, 2, seed=0)
-    cvae = LinearGaussian.random(4, 2, 3, model="CVAE2", seed=0)
-    with pytest.raises(ValueError, match="leave y out"):
-        vae.log_evidence(np.zeros((1, 4)), np.zeros((1, 3)))
-    with pytest.raises(ValueError, match="y is missing"):
-        cvae.posterior(np.zeros((1, 4)))
-    with pytest.raises(ValueError, match=r"\[N, 4\]"):
-        vae.log_evidence(np.zeros((1, 5)))
-    with pytest.raises(ValueError, match="leave y_dim out"):
-        LinearGaussian.random(4, 2, 3, seed=0)
-    with pytest.raises(ValueError, match="CVAE1"):
-        LinearGaussian.random(4, 2, 3, model="CVAE9", seed=0)
-    with pytest.raises(ValueError, match="variances"):
-        LinearGaussian(np.ones((4, 2)), np.zeros(4), 1.0, S=[1.0, 0.0])
-    with pytest.raises(ValueError, match="fewer dimensions"):
-        oracle.ppca(np.outer(np.arange(9.0), np.ones(4)), 2)
+VAE_, CVAE = (
+    LinearGaussian.random(4, 2, y_dim, model=model, seed=0)
+    for y_dim, model in ((None, "VAE"), (3, "CVAE2"))
+)
+X4, Y3, Q = np.zeros((5, 4)), np.zeros((5, 3)), (np.zeros(2), np.ones(2))
+REFUSED = {
+    "a y too many": (lambda: VAE_.log_evidence(X4, Y3), "leave y out"),
+    "no y": (lambda: CVAE.posterior(X4), "y is missing"),
+    "x of another width": (lambda: VAE_.log_evidence(np.zeros((1, 5))), r"Expected \(N, 4\)"),
+    "one x alone": (lambda: VAE_.log_evidence(X4[0]), r"Expected \(N, 4\)"),
+    "NaN in x": (lambda: VAE_.posterior(X4 * np.nan), "x has NaN"),
+    "words for x": (lambda: VAE_.posterior("x"), "x is 'x'"),
+    "a masked x": (lambda: VAE_.posterior(np.ma.masked_equal(X4, 0)), "masked"),
+    "y of another width": (lambda: CVAE.prior(np.zeros((5, 4))), r"Expected \(N, 3\)"),
+    "y of other rows": (lambda: CVAE.log_evidence(X4, Y3[:2]), "different numbers"),
+    "q of other rows": (lambda: VAE_.bound(np.zeros((2, 2)), 1.0, X4), "as many rows as x"),
+    "q of another width": (lambda: VAE_.bound(np.zeros(3), 1.0, X4), r"Expected \[N, 2\]"),
+    "q without width": (lambda: VAE_.kl_to_posterior(Q[0], 0 * Q[1], X4), "scales > 0"),
+    "NaN in q": (lambda: VAE_.bound(Q[0] * np.nan, Q[1], X4), "q's mean has NaN"),
+    "a y_dim too many": (lambda: LinearGaussian.random(4, 2, 3, seed=0), "leave y_dim out"),
+    "no y_dim": (lambda: LinearGaussian.random(4, 2, model="CMMA", seed=0), "give its dimension"),
+    "an unknown model": (lambda: LinearGaussian.random(4, 2, 3, model="CVAE9", seed=0), "CVAE1"),
+    "no x_dim": (lambda: LinearGaussian.random(0, 2, seed=0), "x_dim=0"),
+    "half a z": (lambda: LinearGaussian.random(4, 2.5, seed=0), "z_dim=2.5"),
+    "no seed": (lambda: LinearGaussian.random(4, 2, seed=None), "seed=None"),
+    "no least variance": (
+        lambda: LinearGaussian.random(4, 2, sigma_squared_min=0, seed=0), "sigma_squared_min=0"
+    ),
+    "a flat W": (lambda: LinearGaussian(np.ones(4), np.zeros(4), 1.0), "2 axes"),
+    "NaN in W": (lambda: LinearGaussian([[np.nan]], [0.0], 1.0), "W has NaN"),
+    "a scalar V": (lambda: LinearGaussian([[1.0]], [0.0], 1.0, V=2.0), "V has shape"),
+    "no b": (lambda: LinearGaussian([[1.0]], None, 1.0), "b is None"),
+    "NaN for sigma": (lambda: LinearGaussian([[1.0]], [0.0], np.nan), "sigma=nan"),
+    "words for sigma": (lambda: LinearGaussian([[1.0]], [0.0], "1"), "sigma='1'"),
+    "S = 0": (lambda: LinearGaussian(np.ones((1, 2)), [0.0], 1.0, S=[1.0, 0.0]), "variances"),
+    "no draws": (lambda: VAE_.sample(num_samples=0, seed=0), "num_samples=0"),
+    "a float of draws": (lambda: VAE_.sample(num_samples=3.0, seed=0), "Write 3"),
+    "neither y nor a number": (lambda: VAE_.sample(seed=0), "num_samples=None"),
+    "a scale below 0": (lambda: oracle.kl_diagonal(0.0, -1.0, 0.0, 1.0), "scale_q holds -1"),
+    "a scale of 0": (lambda: oracle.kl_diagonal(0.0, 1.0, 0.0, 0.0), "scale_p holds 0"),
+    "shapes apart": (lambda: oracle.kl_diagonal(Q[0], 1, np.zeros(3), 1), r"\(3,\)"),
+    "NaN in the KL": (lambda: oracle.kl_diagonal(np.nan, 1, 0, 1), "mean_q has NaN"),
+    "k = D": (lambda: oracle.ppca(X4, 4), "k=4.*from 1 to 3"),
+    "a float for k": (lambda: oracle.ppca(X4, 2.0), "k=2.0"),
+    "a flat line": (lambda: oracle.ppca(np.outer(np.arange(9.0), np.ones(4)), 2), "fewer dim"),
+    "y of other rows than x": (lambda: oracle.ppca(X4, 2, Y3[:3]), "different numbers"),
+    "integers for y": (lambda: oracle.cmma(X4, 2, np.arange(5)), "y has shape.*2 axes"),
+    "no steps": (lambda: oracle.cmma(X4 + np.eye(5, 4), 1, Y3, steps=0), "steps=0"),
+    "more components than rows": (lambda: oracle.pca_score(X4[:2], 3), "k=3.*from 1 to 2"),
+    "no components": (lambda: oracle.residual_pca_score(X4, Y3, 0), "k=0"),
+    "NaN to regress": (lambda: oracle.residual_pca_score(X4, Y3 * np.nan, 1), "y has NaN"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_refused(case):
+    call, message = REFUSED[case]
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def test_one_row_stands_for_all():
+    """One y for many x, one x for many q: the same as written out."""
+    linear, x, y = instance("CVAE1", sizes=(4, 2, 3))
+    rows = np.repeat(y[:1], N, 0)
+    np.testing.assert_allclose(linear.log_evidence(x, y[:1]), linear.log_evidence(x, rows))
+    mean = np.random.default_rng(0).standard_normal((N, 2))
+    one, all_rows = (x[:1], y[:1]), (np.repeat(x[:1], N, 0), rows)
+    np.testing.assert_allclose(linear.bound(mean, 0.5, *one), linear.bound(mean, 0.5, *all_rows))
+    assert oracle.kl_diagonal(1.0, 1.0, 0.0, 1.0) == 0.5
