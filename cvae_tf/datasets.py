@@ -286,11 +286,13 @@ def _dataset(name, grey, labels, image_shape, splits, binarisation, image, seed)
         x.reshape(-1, *image_shape) if image else x, np.eye(10, dtype=np.float32)[labels], labels
     )
     names, kinds = tuple(f"digit={c}" for c in range(10)), (CATEGORY,) * 10
-    parts = map(everything.take, splits)
-    return Dataset(*parts, everything, name, image_shape, names, kinds, binarisation)
+    train, validation, test = map(everything.take, splits)
+    return Dataset(
+        train, validation, test, everything, name, image_shape, names, kinds, binarisation
+    )
 
 
-def _grey(x):  # checked grey values, float32
+def _grey(x: Any) -> np.ndarray:  # checked grey values, float32
     x = checks.array(x, "x")
     if x.ndim < 2:
         raise ValueError(f"x has shape {x.shape}. Expected rows [N, D] or images [N, H, W, 1].")
@@ -303,12 +305,12 @@ def _grey(x):  # checked grey values, float32
     return x
 
 
-def _as_fit_casts(values, label):
+def _as_fit_casts(values: Any, label: str) -> np.ndarray:
     values = np.atleast_1d(checks.dense(values, label))
     return checks.array(values, label, dtype="float32" if values.dtype == np.float64 else None)
 
 
-def _labels(labels, least):  # int32 [N]
+def _labels(labels: Any, least: int) -> np.ndarray:  # int32 [N]
     labels = checks.dense(labels, "labels")
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or not labels.size:
         raise ValueError(

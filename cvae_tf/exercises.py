@@ -95,7 +95,7 @@ def _slip(yours, slips, atol):
     return ""
 
 
-def _numbers(values, label, finite=True):
+def _numbers(values: Any, label: str, finite: bool = True) -> np.ndarray:
     return checks.array(values, label, dtype="float64", finite=finite)
 
 

@@ -92,9 +92,16 @@ def drawn(num: int = 6000, *, size: int = 32, image: bool = True, seed: int = 0)
     everything = Split(x if image else x.reshape(num, -1), y, y, identity)
     first, last = 2 * num // 3, 2 * num // 3 + num // 6
     rows = slice(0, first), slice(first, last), slice(last, num)
-    parts = map(everything.take, rows)
+    train, validation, test = map(everything.take, rows)
     return Dataset(
-        *parts, everything, "drawn faces", (size, size, 1), tuple(ATTRIBUTES), tuple(kinds.tolist())
+        train,
+        validation,
+        test,
+        everything,
+        "drawn faces",
+        (size, size, 1),
+        tuple(ATTRIBUTES),
+        tuple(kinds.tolist()),
     )
 
 

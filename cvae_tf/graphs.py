@@ -122,7 +122,7 @@ def graphical_model(
             for spare in axes[len(models) :]:
                 spare.axis("off")
         else:
-            fig, axes = figure(ax, (0, 0))[0], [ax]
+            fig, axes = figure(ax, (0, 0))[0], np.array([ax])
         for one, arrows, axis in zip(models, edges, axes, strict=False):
             label = name or (one.__name__ if inspect.isclass(one) else type(one).__name__)
             heading = title if title and len(models) == 1 else label

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,7 +37,7 @@ CLASSES = (  # ten classes; the digit is written beside its points as well
 MARKERS = dict(zip(COLOURS, "os^DvPX*h", strict=True))
 INK = "#222222"
 
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "figure.dpi": 100,
     "savefig.dpi": 110,
     "figure.facecolor": "white",

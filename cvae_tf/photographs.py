@@ -88,8 +88,10 @@ def from_file(
     kinds = tuple(kind for columns, _, kind in encoded for _ in range(columns.shape[1]))
     groups = np.arange(len(x)) if group is None else table[:, names.index(group)]
     everything = Split(x if image else x.reshape(len(x), -1), y, table)
-    parts = map(everything.take, _split(groups, shares, seed, group))
-    return Dataset(*parts, everything, Path(path).stem, x.shape[1:], column_names, kinds)
+    train, validation, test = map(everything.take, _split(groups, shares, seed, group))
+    return Dataset(
+        train, validation, test, everything, Path(path).stem, x.shape[1:], column_names, kinds
+    )
 
 
 def cmu(**options: Any) -> Dataset:
@@ -183,8 +185,8 @@ def celeba(
         ) from error
     names = parts[0][1]
     shape = (size, size, 1 if grey else 3)
-    splits = [part for part, _ in parts]
-    return Dataset(*splits, None, "celeba", shape, names, (BINARY,) * len(names))
+    train, validation, test = (part for part, _ in parts)
+    return Dataset(train, validation, test, None, "celeba", shape, names, (BINARY,) * len(names))
 
 
 def _find(path):

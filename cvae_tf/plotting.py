@@ -37,7 +37,7 @@ __all__ = [
     "latent_manifold", "latent_scatter", "line_chart", "sampled_futures", "show", "style",
 ]  # fmt: skip
 
-Gaussian = tuple[Sequence[float], Sequence[float]]  # mean [2], standard deviation [2]
+Gaussian = tuple[npt.ArrayLike, npt.ArrayLike]  # mean [2], standard deviation [2]
 
 
 def show(fig: Figure, alt: str) -> None:
@@ -101,7 +101,8 @@ def explore(
         ...     return image_grid(np.full((1, 64), z1))
         >>> explore(draw, alt="One grey image.", z1=(0.0, 1.0, 0.5))  # doctest: +SKIP
     """
-    checks.instance(draw, "draw", Callable, "a function of the sliders' values")
+    if not callable(draw):
+        raise TypeError(f"Received draw={draw!r}. Expected a function of the sliders' values.")
     for name, values in sliders.items():
         least, greatest, first = _several(values, f"slider {name}", 3)
         if not least <= first <= greatest:
@@ -234,7 +235,7 @@ def latent_scatter(
         raise ValueError(
             f"z has shape {z.shape}. Expected [N, 2]: choose two columns, z[:, [0, 1]]."
         )
-    priors = {each: _gaussian(pair, f"priors[{each}]") for each, pair in (priors or {}).items()}
+    ellipses = {each: _gaussian(pair, f"priors[{each}]") for each, pair in (priors or {}).items()}
     if labels is not None:
         labels = checks.array(labels, "labels", event=(), dtype=None)
         checks.same_length({"z": z, "labels": labels}, "latent_scatter")
@@ -249,7 +250,7 @@ def latent_scatter(
 
         fig, ax = look.figure(ax, (8.0, 7.2))
         radius = math.sqrt(-2 * math.log(0.05))  # a 2-d normal leaves this circle with p = 0.05
-        for each, (mean, scale) in priors.items():
+        for each, (mean, scale) in ellipses.items():
             shade = look.CLASSES[int(each) % len(look.CLASSES)]
             ax.add_patch(
                 Ellipse(mean, *(2 * radius * scale), fill=False, lw=2.2, ec=shade, zorder=3)
@@ -313,8 +314,8 @@ def latent_manifold(
     Source: Kingma & Welling (2014), appendix A.
     """
     _check_model(model)
-    size, dimensions = checks.count(size, "size"), checks.sizes(dimensions, "dimensions", 0)
-    if len(dimensions) != 2 or len({*dimensions, -1}) < 3 or max(dimensions) >= model.latent_dim:
+    size, pair = checks.count(size, "size"), checks.sizes(dimensions, "dimensions", 0)
+    if len(pair) != 2 or len(set(pair)) < 2 or max(pair) >= model.latent_dim:
         raise ValueError(
             f"Received dimensions={dimensions}. Expected two different ones of the model's "
             f"{model.latent_dim}, from 0."
@@ -564,7 +565,7 @@ def density_with_gaussians(
             f"[{len(second)}, {len(first)}], one row for each value of second, ≥ 0 and not all 0."
         )
     checks.instance(gaussians, "gaussians", Mapping, "{name: (mean, standard deviation)}")
-    gaussians = {name: _gaussian(pair, f"gaussians[{name!r}]") for name, pair in gaussians.items()}
+    ellipses = {name: _gaussian(pair, f"gaussians[{name!r}]") for name, pair in gaussians.items()}
     margin, legend = checks.number(margin, "margin", above=0), checks.flag(legend, "legend")
     mass = density / density.sum()
     with style():
@@ -575,7 +576,7 @@ def density_with_gaussians(
             density, origin="lower", extent=(first[0], first[-1], second[0], second[-1]),
             cmap="Greys", interpolation="bilinear",
         )  # fmt: skip
-        for number, (name, (mean, scale)) in enumerate(gaussians.items()):
+        for number, (name, (mean, scale)) in enumerate(ellipses.items()):
             ax.add_patch(
                 Ellipse(
                     mean, *(4 * scale), fill=False, lw=2.5, label=name,
@@ -585,7 +586,7 @@ def density_with_gaussians(
             )  # fmt: skip
         centre = (mass.sum(0) @ first, mass.sum(1) @ second)
         spread = (mass.sum(0) @ (first - centre[0]) ** 2, mass.sum(1) @ (second - centre[1]) ** 2)
-        reach = [abs(m - centre) + 2.2 * s for m, s in gaussians.values()]
+        reach = [abs(m - centre) + 2.2 * s for m, s in ellipses.values()]
         half = max(margin * math.sqrt(max(spread)), np.max(reach, initial=0.0))
         ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
         if legend:
@@ -719,7 +720,7 @@ def _check_model(model):
         )
 
 
-def _texts(values, name, num):  # a list of so many, or None
+def _texts(values: Any, name: str, num: int) -> Any:  # a list of so many, or None
     if values is None:
         return None
     values = list(values) if np.iterable(values) else [values]
@@ -728,13 +729,13 @@ def _texts(values, name, num):  # a list of so many, or None
     return values
 
 
-def _several(values, name, num):  # a few numbers, as they are
+def _several(values: Any, name: str, num: int) -> Any:  # a few numbers, as they are
     if checks.array(values, name, ndim=1, dtype=None).shape != (num,):
         raise ValueError(f"Received {name}={values!r}. Expected {num} numbers.")
     return values
 
 
-def _gaussian(pair, name):
+def _gaussian(pair: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     mean, scale = checks.array(pair, name, dtype="float64", event=(2,))[:2]
     if len(pair) != 2 or scale.min() <= 0:
         raise ValueError(
@@ -750,7 +751,7 @@ def _limits(limits):
     }
 
 
-def _along(x, values, name):  # values [n] for x [n]; NaN leaves a gap
+def _along(x: Any, values: Any, name: str) -> np.ndarray:  # values [n] for x [n]; NaN leaves a gap
     values = checks.array(values, name, event=(), dtype="float64", finite=False)
     checks.same_length({"x": x, name: values}, "line_chart")
     return values

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -244,7 +244,9 @@ def trajectories(coefficients: npt.ArrayLike, frames: int = FRAMES) -> np.ndarra
     return idct(spectrum * np.sqrt(frames), axis=-2, norm="ortho")
 
 
-def _motions(y, label, num=None):  # coefficients, [..., 10], or [..., N, 10] for N scenes
+def _motions(
+    y: Any, label: str, num: int | None = None
+) -> np.ndarray:  # coefficients, [..., 10], or [..., N, 10] for N scenes
     y = checks.array(y, label, dtype="float64")
     expected = (2 * COEFFICIENTS,) if num is None else (num, 2 * COEFFICIENTS)
     if y.shape[-len(expected) :] != expected:
@@ -365,18 +367,18 @@ def futures(
             f"Received image_shape={image_shape} and reach={reach}. Expected at least "
             f"{2 * (reach + jitter) + 2:g} pixels each way: take a larger picture or shorter arms."
         )
-    ways = np.array(checks.sizes(ways, "ways"), int)
-    if not len(ways) or ways.max() > 4:
-        raise ValueError(f"Received ways={ways.tolist()}. Expected numbers of arms from 1 to 4.")
+    arm_counts = np.array(checks.sizes(ways, "ways"), int)
+    if not len(arm_counts) or arm_counts.max() > 4:
+        raise ValueError(f"Received ways={ways}. Expected numbers of arms from 1 to 4.")
     rng = np.random.default_rng(seed)
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     compass = np.stack([np.cos(angles), np.sin(angles)], -1)  # [8, 2]
-    crossings = {n: _crossings(n) for n in set(ways.tolist())}
+    crossings = {n: _crossings(n) for n in set(arm_counts.tolist())}
 
-    num_ways = ways[rng.integers(0, len(ways), num)]
+    num_ways = arm_counts[rng.integers(0, len(arm_counts), num)]
     start = (np.array([width, height]) - 1) / 2 + rng.uniform(-jitter, jitter, (num, 2))
     pick = rng.random(num)
-    most = max(3, ways.max())
+    most = max(3, arm_counts.max())
     arms = np.zeros((num, most), int)
     for i in range(num):
         kinds = crossings[num_ways[i]]
