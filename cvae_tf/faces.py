@@ -40,19 +40,9 @@ ATTRIBUTES = {
 """The drawn faces' attributes, in the order of y's columns, and their kinds."""
 
 IDENTITY = (
-    "face width",
-    "face height",
-    "position across",
-    "position down",
-    "eye distance",
-    "eye size",
-    "nose",
-    "mouth width",
-    "skin",
-    "hair tone",
-    "background",
-    "shirt",
-)
+    "face width", "face height", "position across", "position down", "eye distance", "eye size",
+    "nose", "mouth width", "skin", "hair tone", "background", "shirt",
+)  # fmt: skip
 """What varies besides, uniformly in [−1, 1]: one column of `Split.identity` for each."""
 
 _FACES_PER_CHUNK = 64  # 64 faces of 32×32 pixels in float32 stay in the processor's cache

@@ -352,7 +352,7 @@ class LinearGaussian:
                 if matrix is None
                 else "y is missing: this model is conditional, give what it conditions on, [N, m]."
             )
-        if y is None:
+        if matrix is None:
             return None
         return checks.array(y, "y", event=matrix.shape[1:], dtype="float64")
 

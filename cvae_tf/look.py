@@ -78,7 +78,7 @@ def style() -> Iterator[None]:
     """
     import matplotlib
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type, unused-ignore]
         yield
 
 
@@ -129,13 +129,13 @@ def label(ax: Axes, xlabel: str | None, ylabel: str | None, title: str | None) -
 def new_figure(size: tuple[float, float]) -> Figure:
     """An empty figure. Args: size: inches across and down."""
     from matplotlib.figure import Figure  # without pyplot: nothing is shown twice or stays open
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    fig = Figure(figsize=size, layout="constrained", dpi=_STYLE["figure.dpi"])
-    fig.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # inches
-    return fig
+    pads = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)  # inches
+    return Figure(figsize=size, layout=pads, dpi=_STYLE["figure.dpi"])
 
 
-def figure(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+def figure(ax: Axes | None, size: tuple[float, float]) -> tuple[Any, Any]:
     """The axes given and their figure, or new ones of a size in inches."""
     if ax is None:
         fig = new_figure(size)

@@ -157,4 +157,4 @@ def _least_squares(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """(V, b, residuals) of x ≈ Vy + b; the shortest solution where one-hot y overlap with b."""
     t = np.column_stack([y, np.ones(len(y))])
     coefficients = np.linalg.lstsq(t, x, rcond=None)[0]  # [m + 1, D]
-    return coefficients[:-1].T, coefficients[-1], x - y @ coefficients[:-1].T - coefficients[-1]
+    return coefficients[:-1].T, coefficients[-1], x - t @ coefficients

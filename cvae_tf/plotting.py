@@ -242,7 +242,7 @@ def latent_scatter(
         if labels.dtype.kind not in "iu":
             raise TypeError(f"labels has dtype {labels.dtype}. Expected integers, [N].")
         classes = np.unique(labels)
-        names = _texts(names, "names", len(classes)) or [str(c) for c in classes]
+        names_of = _texts(names, "names", len(classes)) or classes
     checks.flag(prior, "prior")
     with style():
         from matplotlib.patches import Circle, Ellipse
@@ -253,7 +253,14 @@ def latent_scatter(
         for each, (mean, scale) in ellipses.items():
             shade = look.CLASSES[int(each) % len(look.CLASSES)]
             ax.add_patch(
-                Ellipse(mean, *(2 * radius * scale), fill=False, lw=2.2, ec=shade, zorder=3)
+                Ellipse(
+                    (mean[0], mean[1]),
+                    *(2 * radius * scale),
+                    fill=False,
+                    lw=2.2,
+                    ec=shade,
+                    zorder=3,
+                )
             )
         if prior:
             ax.add_patch(
@@ -265,14 +272,15 @@ def latent_scatter(
                 annotation_clip=False,
             )  # fmt: skip
         if labels is None:
-            ax.scatter(*z.T, s=18, color=COLOURS["VAE"], alpha=0.6, linewidths=0)
+            ax.scatter(z[:, 0], z[:, 1], s=18, color=COLOURS["VAE"], alpha=0.6, linewidths=0)
         else:
             order = np.random.default_rng(0).permutation(len(z))  # no class lies over another
             shades = np.array([look.CLASSES[int(c) % len(look.CLASSES)] for c in labels])
-            ax.scatter(*z[order].T, s=18, c=shades[order], alpha=0.6, linewidths=0)
-            for name, c in zip(names, classes, strict=True):
+            ax.scatter(z[order, 0], z[order, 1], s=18, c=shades[order], alpha=0.6, linewidths=0)
+            for name, c in zip(names_of, classes, strict=True):
+                middle = np.median(z[labels == c], axis=0)
                 ax.text(
-                    *np.median(z[labels == c], axis=0), str(name),
+                    float(middle[0]), float(middle[1]), str(name),
                     color=legible(look.CLASSES[int(c) % len(look.CLASSES)]), zorder=5,
                     fontsize=24, fontweight="bold", ha="center", va="center",
                     path_effects=[withStroke(linewidth=5, foreground="white")],
@@ -432,7 +440,9 @@ def bound_curves(
         for name, (training, held_out) in curves.items():
             shade = colour(name)
             epochs = np.arange(1, len(training) + 1)
-            mark = dict(marker=look.MARKERS.get(name, "o"), markevery=[len(epochs) - 1])
+            mark: dict[str, Any] = dict(
+                marker=look.MARKERS.get(name, "o"), markevery=[len(epochs) - 1]
+            )
             ax.plot(epochs, training, color=shade, **mark)
             ends.append((training[np.isfinite(training)][-1], name, shade))
             if validation and held_out is not None:
@@ -445,7 +455,7 @@ def bound_curves(
         ax.set_ylim(*(_range(shown, limits) if ylim is None else _several(ylim, "ylim", 2)))
         length = max(len(c) for c in shown)
         ax.set_xlim(1 if length > 1 else 0.5, length + (0.02 * length if length > 1 else 0.5))
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.locator_params(axis="x", integer=True)
         _endlabel(ax, ends)
         if dashed:
             ax.plot([], [], color=look.INK, label="training")
@@ -497,7 +507,7 @@ def line_chart(
         ax.set(xscale=xscale, yscale=yscale)
         ax.grid(axis="y")
         for number, (name, values) in enumerate(series.items()):
-            looks = dict(
+            looks: dict[str, Any] = dict(
                 color=COLOURS.get(name, look.SPARE[number % len(look.SPARE)]), label=name,
                 ls=dashes[number % len(dashes)], marker="os^D"[number % 4],
                 markevery=max(1, len(x) // 12),
@@ -579,7 +589,7 @@ def density_with_gaussians(
         for number, (name, (mean, scale)) in enumerate(ellipses.items()):
             ax.add_patch(
                 Ellipse(
-                    mean, *(4 * scale), fill=False, lw=2.5, label=name,
+                    (mean[0], mean[1]), *(4 * scale), fill=False, lw=2.5, label=name,
                     ec=("#D55E00", "#0072B2", *look.SPARE)[number % 6],
                     ls=(0, (3, 1.5)) if not number else "-",
                 )
@@ -636,11 +646,10 @@ def sampled_futures(
     cells, columns = _cells(stills, columns, image_shape)
     columns, event = min(columns, len(cells)), (2 * tasks.COEFFICIENTS,)
     samples = checks.array(samples, "samples", event=(len(cells), *event), dtype="float64")
-    rows_of = {"stills": cells, "starts": checks.array(starts, "starts", event=(2,))}
+    beside = {"stills": cells, "starts": checks.array(starts, "starts", event=(2,))}
     if truth is not None:
-        rows_of["truth"] = truth = checks.array(truth, "truth", event=event)
-    checks.same_length(rows_of, "sampled_futures")
-    starts = rows_of["starts"]
+        beside["truth"] = checks.array(truth, "truth", event=event)
+    checks.same_length(beside, "sampled_futures")
     num_clusters = checks.count(num_clusters, "num_clusters", 1, len(samples))
     titles = _texts(titles, "titles", len(cells))
     shade = COLOURS["CVAE3"] if shade is None else shade
@@ -661,14 +670,14 @@ def sampled_futures(
             ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
             centres, shares = futures.clusters(samples[:, i], num_clusters)
             for centre, share in reversed(list(zip(centres, shares, strict=True))):
-                path = starts[i] + tasks.trajectories(centre)
+                path = beside["starts"][i] + tasks.trajectories(centre)
                 ax.plot(
                     *path.T, color=shade, lw=0.6 + 24 * share, solid_capstyle="round",
                     path_effects=[withStroke(linewidth=1.8 + 24 * share, foreground="white"),
                                   Normal()],
                 )  # fmt: skip
             if truth is not None:
-                path = starts[i] + tasks.trajectories(truth[i])
+                path = beside["starts"][i] + tasks.trajectories(beside["truth"][i])
                 ax.plot(*path.T, color=look.INK, lw=2.0, ls=(0, (2, 1.3)), zorder=5)
                 ax.plot(*path[-1], marker="o", color=look.INK, ms=7, zorder=5)
             if titles is not None:
