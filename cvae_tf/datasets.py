@@ -10,7 +10,7 @@ every figure by nats, so the choice is always written down:
 | a stream, `fresh_batches` | drawn anew at every use | training as Burda et al. (2015) did |
 
 Labels come twice: `y`, one-hot, for the conditional models, and `labels`, integers, for everything
-else.
+else. `Split` and `Dataset` hold the faces of `faces` and `photographs` too.
 """
 
 from __future__ import annotations
@@ -19,39 +19,58 @@ import itertools
 import os
 import socket
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
+from cvae_tf import checks
+
 __all__ = [
-    "Dataset",
-    "Split",
-    "binarise",
-    "digits",
-    "fresh_batches",
-    "has_mnist",
-    "labelled_subset",
-    "mixed_batches",
-    "mnist",
-]
+    "BINARY", "CATEGORY", "CONTINUOUS", "Dataset", "Split", "binarise", "digits", "fresh_batches",
+    "has_mnist", "height_and_width", "labelled_subset", "mixed_batches", "mnist",
+]  # fmt: skip
+
+BINARY, CONTINUOUS, CATEGORY = "binary", "continuous", "category"
 
 _CHUNK = 4096  # rows drawn at a time, so that memory stays small
 
 
-class Split(NamedTuple):
-    """Rows of a data set.
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows of a data set. It unpacks, and is indexed, as (x, y, labels).
 
     Attributes:
-        x: pixels, float32 in [0, 1], [N, D], or [N, H, W, 1] when asked for images.
-        y: labels one-hot, float32 [N, C].
-        labels: labels as integers, int32 [N].
+        x: pixels, float32 in [0, 1]: rows [N, D], or images [N, H, W, C] when asked for them.
+        y: what the models are given, float32 [N, A]: one-hot labels, or a face's attributes.
+        labels: int32 [N] for digits; for faces the attributes as the file has them, [N, A'].
+        identity: float32 [N, 12] for drawn faces, columns as in `faces.IDENTITY`; else None.
+
+    Example:
+        >>> x, y, labels = digits().test
     """
 
     x: np.ndarray
     y: np.ndarray
     labels: np.ndarray
+    identity: np.ndarray | None = None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter((self.x, self.y, self.labels))
+
+    def __getitem__(self, index: Any) -> Any:
+        return (self.x, self.y, self.labels)[index]
+
+    def take(self, rows: slice | npt.ArrayLike) -> Split:
+        """Some of the rows. Args: rows: indices, booleans [N] or a slice. Returns: Split."""
+        if not isinstance(rows, slice):
+            rows = checks.array(rows, "rows", ndim=1, dtype=None)
+        identity = None if self.identity is None else self.identity[rows]
+        return Split(self.x[rows], self.y[rows], self.labels[rows], identity)
 
 
 class Dataset(NamedTuple):
@@ -59,22 +78,27 @@ class Dataset(NamedTuple):
 
     Attributes:
         train, validation, test: each a `Split`.
-        all: every row, in the order of the file.
-        name: "digits" or "mnist".
-        image_shape: height and width of an image in pixels, (H, W).
-        binarisation: None (grey values) or "fixed".
+        all: every row, in the order it was drawn or stored in; None for CelebA.
+        name: such as "digits" or "drawn faces".
+        image_shape: (H, W, C).
+        attribute_names: one for each column of y, such as "digit=3", "smile" or "pose=left".
+        kinds: BINARY (0/1), CONTINUOUS ([−1, 1]) or CATEGORY (one column of a one-hot group), for
+            each column of y.
+        binarisation: None (grey values or colours) or "fixed".
     """
 
     train: Split
     validation: Split
     test: Split
-    all: Split
+    all: Split | None
     name: str
-    image_shape: tuple[int, int]
-    binarisation: str | None
+    image_shape: tuple[int, int, int]
+    attribute_names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    binarisation: str | None = None
 
 
-def digits(binarise=None, image=False, seed=0):
+def digits(binarise: str | None = None, image: bool = False, seed: int = 0) -> Dataset:
     """Loads the 1,797 handwritten digits of 8×8 pixels that come with the course.
 
     1,197 images train, 300 validate and 300 test, each digit in equal proportion (scikit-learn's
@@ -84,13 +108,13 @@ def digits(binarise=None, image=False, seed=0):
     Args:
         binarise: None for grey values in [0, 1]; "fixed" for one draw of Bernoulli(grey value).
         image: False for rows [N, 64], True for images [N, 8, 8, 1].
-        seed: an integer; decides the split and the draw.
+        seed: an integer ≥ 0; decides the split and the draw.
 
     Returns:
         A `Dataset`.
 
     Raises:
-        ValueError: if `binarise` is neither None nor "fixed".
+        TypeError, ValueError: if an argument is none of those.
         FileNotFoundError: if the bundled file is not there.
 
     Example:
@@ -103,6 +127,7 @@ def digits(binarise=None, image=False, seed=0):
     """
     from sklearn.model_selection import train_test_split
 
+    _check_options(binarise, image, seed)
     with np.load(_bundled("digits.npz")) as file:
         grey, labels = file["pixels"] / np.float32(16), file["labels"]
     rows = np.arange(len(labels))
@@ -110,12 +135,11 @@ def digits(binarise=None, image=False, seed=0):
     train, validation = train_test_split(
         train, test_size=300, stratify=labels[train], random_state=seed
     )
-    return _dataset(
-        "digits", grey, labels, (8, 8), (train, validation, test), binarise, image, seed
-    )
+    splits = (train, validation, test)
+    return _dataset("digits", grey, labels, (8, 8, 1), splits, binarise, image, seed)
 
 
-def mnist(binarise=None, image=False, seed=0):
+def mnist(binarise: str | None = None, image: bool = False, seed: int = 0) -> Dataset:
     """Loads MNIST, 70,000 handwritten digits of 28×28 pixels, through Keras's own loader.
 
     The split is the usual one: of Keras's 60,000 training images the first 50,000 train and the
@@ -125,13 +149,13 @@ def mnist(binarise=None, image=False, seed=0):
     Args:
         binarise: None for grey values in [0, 1]; "fixed" for one draw of Bernoulli(grey value).
         image: False for rows [N, 784], True for images [N, 28, 28, 1].
-        seed: an integer; decides the draw.
+        seed: an integer ≥ 0; decides the draw.
 
     Returns:
         A `Dataset`.
 
     Raises:
-        ValueError: if `binarise` is neither None nor "fixed".
+        TypeError, ValueError: if an argument is none of those.
         FileNotFoundError: if the file is absent, or not the right one, and cannot be downloaded.
 
     Example:
@@ -141,33 +165,33 @@ def mnist(binarise=None, image=False, seed=0):
 
     Source: Y. LeCun and C. Cortes; the split of Burda et al. (2015) and Kingma et al. (2014).
     """
-    _check_binarise(binarise)  # before the download
+    _check_options(binarise, image, seed)  # before the download
     (x, labels), (x_test, labels_test) = _load_mnist()
     grey = np.concatenate([x, x_test]).reshape(-1, 784) / np.float32(255)
     labels = np.concatenate([labels, labels_test])
     splits = (slice(0, 50_000), slice(50_000, 60_000), slice(60_000, 70_000))
-    return _dataset("mnist", grey, labels, (28, 28), splits, binarise, image, seed)
+    return _dataset("mnist", grey, labels, (28, 28, 1), splits, binarise, image, seed)
 
 
-def binarise(x, seed):
+def binarise(x: npt.ArrayLike, seed: int) -> np.ndarray:
     """Draws binary pixels once: each is 1 with the probability that its grey value states.
 
     Args:
         x: grey values in [0, 1], [N, ...].
-        seed: an integer; the same seed gives the same draw.
+        seed: an integer ≥ 0; the same seed gives the same draw.
 
     Returns:
         Zeros and ones, float32, of the shape of x.
 
     Raises:
-        ValueError: if x is empty or holds a value outside [0, 1].
+        TypeError, ValueError: if x is empty or holds a value outside [0, 1].
 
     Example:
         >>> binarise(np.array([[0.0, 1.0]]), seed=0).tolist()
         [[0.0, 1.0]]
     """
     x = _grey(x)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(checks.count(seed, "seed", 0))
     drawn = np.empty(x.shape, np.float32)
     for start in range(0, len(x), _CHUNK):
         chunk = x[start : start + _CHUNK]
@@ -175,7 +199,15 @@ def binarise(x, seed):
     return drawn
 
 
-def fresh_batches(x, y=None, *, batch_size, seed=0, shuffle=True, first_epoch=0):
+def fresh_batches(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike | None = None,
+    *,
+    batch_size: int,
+    seed: int = 0,
+    shuffle: bool = True,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
     """Streams batches whose binary pixels are drawn anew at every use, for `model.fit`.
 
     The draw and the order are a function of (seed, epoch). A pass over the stream is an epoch: the
@@ -187,7 +219,7 @@ def fresh_batches(x, y=None, *, batch_size, seed=0, shuffle=True, first_epoch=0)
         x: grey values in [0, 1], [N, ...].
         y: what goes with them, one row for each, or None.
         batch_size: rows in a batch; the last batch is shorter where N does not divide.
-        seed: an integer.
+        seed: an integer ≥ 0.
         shuffle: whether every epoch has its own order; False keeps the order of the rows.
         first_epoch: the number of the first pass.
 
@@ -196,8 +228,8 @@ def fresh_batches(x, y=None, *, batch_size, seed=0, shuffle=True, first_epoch=0)
         x is float32 [B, ...].
 
     Raises:
-        ValueError: if x is empty or outside [0, 1], y has another length, or batch_size is not
-            positive.
+        TypeError, ValueError: if x is empty or outside [0, 1], y has another length, or a number
+            is none.
 
     Example:
         >>> grey = digits().train
@@ -207,29 +239,17 @@ def fresh_batches(x, y=None, *, batch_size, seed=0, shuffle=True, first_epoch=0)
 
     Source: Burda, Grosse & Salakhutdinov (2015), Importance weighted autoencoders, section 5.
     """
-    x = _grey(x)
-    if y is not None and len(y) != len(x):
-        raise ValueError(f"y has {len(y)} rows and x has {len(x)}; give one y for each x.")
-    if int(batch_size) != batch_size or batch_size < 1:
-        raise ValueError(
-            f"batch_size is {batch_size!r}; expected a whole number of rows, 1 or more."
-        )
-    if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in (seed, first_epoch)):
-        raise ValueError(
-            f"seed is {seed!r} and first_epoch is {first_epoch!r}; expected whole numbers, "
-            "0 or more."
-        )
-    batch_size = int(batch_size)
-    columns = [x]
-    if y is not None:
-        y = np.asarray(y)
-        columns.append(y.astype(np.float32) if y.dtype == np.float64 else y)  # as fit does
+    columns = [_grey(x)] if y is None else [_grey(x), _as_fit_casts(y, "y")]
+    num = checks.same_length(dict(zip("xy", columns, strict=False)), "fresh_batches")
+    batch_size = checks.count(batch_size, "batch_size")
+    seed, shuffle = checks.count(seed, "seed", 0), checks.flag(shuffle, "shuffle")
+    first_epoch = checks.count(first_epoch, "first_epoch", 0)
     epochs = itertools.count(first_epoch)  # all the state there is
 
     def draw_epoch():
         rng = np.random.default_rng([seed, next(epochs)])
-        rows = rng.permutation(len(x)) if shuffle else np.arange(len(x))
-        for start in range(0, len(x), batch_size):
+        rows = rng.permutation(num) if shuffle else np.arange(num)
+        for start in range(0, num, batch_size):
             grey, *rest = (column[rows[start : start + batch_size]] for column in columns)
             yield (rng.random(grey.shape, np.float32) < grey).astype(np.float32), *rest
 
@@ -237,51 +257,72 @@ def fresh_batches(x, y=None, *, batch_size, seed=0, shuffle=True, first_epoch=0)
         draw_epoch,
         output_signature=tuple(tf.TensorSpec([None, *c.shape[1:]], c.dtype) for c in columns),
     )
-    stream = stream.apply(tf.data.experimental.assert_cardinality(-(-len(x) // batch_size)))
+    return _counted(stream, -(-num // batch_size))
+
+
+def _counted(stream, num_batches):
+    stream = stream.apply(tf.data.experimental.assert_cardinality(num_batches))
     options = tf.data.Options()  # tuning so plain a pipeline anew at every pass doubles its cost
     options.experimental_optimization.apply_default_optimizations = False
     options.autotune.enabled = False
     return stream.prefetch(2).with_options(options)
 
 
-def _check_binarise(binarise):
-    if binarise == "fresh":
+def _check_options(binarise, image, seed):
+    if not (binarise is None or isinstance(binarise, str) and binarise == "fixed"):
         raise ValueError(
-            'binarise="fresh" came; pixels that change at every use are a stream, not an array. '
-            "Load the grey values with binarise=None and pass "
-            "fresh_batches(data.train.x, data.train.y, batch_size=...) to fit."
+            f'Received binarise={binarise!r}. Expected None (grey values) or "fixed" (one draw of '
+            "zeros and ones). Pixels that change at every use are a stream: pass "
+            "fresh_batches(data.train.x, data.train.y, batch_size=…) to fit."
         )
-    if binarise is not None and binarise != "fixed":
-        raise ValueError(
-            f"binarise is {binarise!r}; expected None (grey values in [0, 1]) or "
-            '"fixed" (one draw of zeros and ones).'
-        )
+    checks.flag(image, "image")
+    checks.count(seed, "seed", 0, 2**32 - 1)  # scikit-learn's range
 
 
 def _dataset(name, grey, labels, image_shape, splits, binarisation, image, seed):
-    _check_binarise(binarisation)
     x = grey if binarisation is None else binarise(grey, seed)
-    if image:
-        x = x.reshape(-1, *image_shape, 1)
     labels = labels.astype(np.int32)
-    everything = Split(x, np.eye(10, dtype=np.float32)[labels], labels)
-    parts = (Split(*(column[rows] for column in everything)) for rows in splits)
-    return Dataset(*parts, everything, name, image_shape, binarisation)
+    everything = Split(
+        x.reshape(-1, *image_shape) if image else x, np.eye(10, dtype=np.float32)[labels], labels
+    )
+    names, kinds = tuple(f"digit={c}" for c in range(10)), (CATEGORY,) * 10
+    train, validation, test = map(everything.take, splits)
+    return Dataset(
+        train, validation, test, everything, name, image_shape, names, kinds, binarisation
+    )
 
 
-def _grey(x):  # checked grey values, float32
-    x = np.asarray(x, np.float32)
-    if x.ndim < 2 or x.size == 0:
-        raise ValueError(
-            f"x has shape {x.shape}; expected at least one row, [N, D] or [N, H, W, 1]."
-        )
+def _grey(x: Any) -> np.ndarray:  # checked grey values, float32
+    x = checks.array(x, "x")
+    if x.ndim < 2:
+        raise ValueError(f"x has shape {x.shape}. Expected rows [N, D] or images [N, H, W, 1].")
     low, high = x.min(), x.max()
-    if not (low >= 0 and high <= 1):  # NaN fails too
+    if low < 0 or high > 1:
         raise ValueError(
-            f"x holds values from {low} to {high}; expected grey values in [0, 1], "
+            f"x holds values from {low} to {high}. Expected grey values in [0, 1], "
             "the probabilities of a pixel being 1: divide by the greatest value a pixel can have."
         )
     return x
+
+
+def _as_fit_casts(values: Any, label: str) -> np.ndarray:
+    values = np.atleast_1d(checks.dense(values, label))
+    return checks.array(values, label, dtype="float32" if values.dtype == np.float64 else None)
+
+
+def _labels(labels: Any, least: int) -> np.ndarray:  # int32 [N]
+    labels = checks.dense(labels, "labels")
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not labels.size:
+        raise ValueError(
+            f"labels has shape {labels.shape} and dtype {labels.dtype}. Expected integers ≥ "
+            f"{least}, [N] (from one-hot rows: y.argmax(1))."
+        )
+    if labels.min() < least or labels.max() > np.iinfo(np.int32).max:
+        raise ValueError(
+            f"labels holds values from {labels.min()} to {labels.max()}. Expected integers from "
+            f"{least} to 2³¹ − 1: number the classes from 0 (np.unique(…, return_inverse=True))."
+        )
+    return labels.astype(np.int32)
 
 
 def _bundled(filename):
@@ -330,7 +371,15 @@ def _mnist_path():
     return home / "datasets" / "mnist.npz"
 
 
-def has_mnist():
+def height_and_width(image_shape: Any) -> tuple[int, int]:
+    """(H, W) of an image shape. Args: image_shape: (H, W), or (H, W, 1) as a `Dataset` has it."""
+    shape = checks.sizes(image_shape, "image_shape")
+    if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
+        return shape[0], shape[1]
+    raise ValueError(f"Received image_shape={image_shape}. Expected (height, width) in pixels.")
+
+
+def has_mnist() -> bool:
     """Whether the file of `mnist` is on this machine, so that nothing would be downloaded.
 
     Returns:
@@ -342,19 +391,20 @@ def has_mnist():
     return _mnist_path().is_file()
 
 
-def labelled_subset(labels, per_class, seed=0):
+def labelled_subset(labels: npt.ArrayLike, per_class: int, seed: int = 0) -> np.ndarray:
     """Hides all labels but a few of each class, drawn at random.
 
     Args:
         labels: integers ≥ 0, [N].
         per_class: how many labels of each class stay.
-        seed: an integer; decides which.
+        seed: an integer ≥ 0; decides which.
 
     Returns:
         int32 [N]: the label of `per_class` rows of every class, −1 elsewhere.
 
     Raises:
-        ValueError: if labels are not integers ≥ 0, or a class has fewer than `per_class` rows.
+        TypeError, ValueError: if labels are not integers ≥ 0, or a class has fewer than `per_class`
+            rows.
 
     Example:
         >>> labelled_subset(np.array([0, 0, 1, 1]), per_class=2).tolist()
@@ -362,28 +412,25 @@ def labelled_subset(labels, per_class, seed=0):
 
     Source: Kingma, Mohamed, Rezende & Welling (2014), section 4.1: class-balanced labels.
     """
-    labels = np.asarray(labels)
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or np.any(labels < 0):
-        raise ValueError(
-            f"labels has shape {labels.shape} and dtype {labels.dtype}; expected integers ≥ 0, [N] "
-            "(from one-hot rows: y.argmax(1))."
-        )
+    labels = _labels(labels, 0)
     classes, counts = np.unique(labels, return_counts=True)
-    smallest = min(counts, default=0)
-    if int(per_class) != per_class or not 1 <= per_class <= smallest:
-        raise ValueError(
-            f"per_class is {per_class!r}; expected a whole number from 1 to {smallest}, the size "
-            "of the smallest class."
-        )
-    rng = np.random.default_rng(seed)
-    kept = np.full(len(labels), -1, np.int32)
+    per_class = checks.count(per_class, "per_class", 1, int(counts.min()))
+    rng = np.random.default_rng(checks.count(seed, "seed", 0))
+    kept = np.full_like(labels, -1)
     for c in classes:
-        rows = rng.permutation(np.flatnonzero(labels == c))[: int(per_class)]
-        kept[rows] = c
+        kept[rng.permutation(np.flatnonzero(labels == c))[:per_class]] = c
     return kept
 
 
-def mixed_batches(x, labels, *, batch_size, labelled_per_batch, seed=0, first_epoch=0):
+def mixed_batches(
+    x: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    batch_size: int,
+    labelled_per_batch: int,
+    seed: int = 0,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
     """Streams minibatches with a stated number of labelled rows in each, for `M2.fit`.
 
     An epoch is one pass over the unlabelled rows; the last batch is filled up with the epoch's
@@ -396,14 +443,15 @@ def mixed_batches(x, labels, *, batch_size, labelled_per_batch, seed=0, first_ep
         labels: integers, [N]; −1 for unlabelled.
         batch_size: rows in a batch, M_l + M_u.
         labelled_per_batch: the labelled ones among them, M_l.
-        seed: an integer.
+        seed: an integer ≥ 0.
         first_epoch: the number of the first pass.
 
     Returns:
         A `tf.data.Dataset` of known cardinality. Elements are (x [B, ...], labels int32 [B]).
 
     Raises:
-        ValueError: if lengths differ, a batch would not hold both kinds, or one kind is missing.
+        TypeError, ValueError: if lengths differ, a batch would not hold both kinds, or one kind is
+            missing.
 
     Example:
         >>> train = digits().train
@@ -412,28 +460,20 @@ def mixed_batches(x, labels, *, batch_size, labelled_per_batch, seed=0, first_ep
         >>> int(stream.cardinality())
         15
     """
-    x, labels = np.asarray(x), np.asarray(labels)
-    if labels.shape != x.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"labels has shape {labels.shape} and dtype {labels.dtype}, and x has shape {x.shape}; "
-            "expected one integer for each x, −1 for unlabelled."
-        )
+    x, labels = _as_fit_casts(x, "x"), _labels(labels, -1)
+    checks.same_length({"x": x, "labels": labels}, "mixed_batches")
+    batch_size = checks.count(batch_size, "batch_size", 2)  # of either kind one at least
+    labelled_per_batch = checks.count(labelled_per_batch, "labelled_per_batch", 1, batch_size - 1)
+    seed = checks.count(seed, "seed", 0)
+    epochs = itertools.count(checks.count(first_epoch, "first_epoch", 0))
     labelled, unlabelled = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
     if not (len(labelled) and len(unlabelled)):
         raise ValueError(
             f"There are {len(labelled)} labelled and {len(unlabelled)} unlabelled rows; expected "
             "some of both. Where all are of one kind, pass the arrays to fit."
         )
-    if not 0 < labelled_per_batch < batch_size:
-        raise ValueError(
-            f"labelled_per_batch is {labelled_per_batch} and batch_size is {batch_size}; expected "
-            "0 < labelled_per_batch < batch_size, so that a batch holds both kinds."
-        )
     unlabelled_per_batch = batch_size - labelled_per_batch
     num_batches = -(-len(unlabelled) // unlabelled_per_batch)
-    x = x.astype(np.float32) if x.dtype == np.float64 else x  # as fit does
-    labels = labels.astype(np.int32)
-    epochs = itertools.count(first_epoch)
 
     def rounds(rng, rows, size):
         count = -(-size // len(rows))
@@ -455,8 +495,4 @@ def mixed_batches(x, labels, *, batch_size, labelled_per_batch, seed=0, first_ep
             tf.TensorSpec([None, batch_size], tf.int32),
         ),
     )
-    stream = stream.unbatch().apply(tf.data.experimental.assert_cardinality(num_batches))
-    options = tf.data.Options()
-    options.experimental_optimization.apply_default_optimizations = False
-    options.autotune.enabled = False
-    return stream.prefetch(2).with_options(options)
+    return _counted(stream.unbatch(), num_batches)

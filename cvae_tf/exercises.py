@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
+
+from cvae_tf import checks
 
 __all__ = ["compare", "require"]
 
 
-def compare(name, yours, true, *, atol=1e-6, unit="", slips=None):
+def compare(
+    name: str, yours: Any, true: npt.ArrayLike, *, atol: float = 1e-6, unit: str = "",
+    slips: Mapping[str, npt.ArrayLike] | None = None,
+) -> None:  # fmt: skip
     """Compares an answer with the true value and says in a sentence what is wrong.
 
     Args:
@@ -21,20 +30,23 @@ def compare(name, yours, true, *, atol=1e-6, unit="", slips=None):
 
     Raises:
         AssertionError: if the answer is missing, not a number, of another shape or off.
+        TypeError, ValueError: if the check itself is none: a true value that is not finite, say.
 
     Example:
         >>> compare("the KL", 1.5, 1.5, unit="nats")
         the KL: yours 1.5, true 1.5 nats. Right.
     """
+    true, atol = _numbers(true, "true"), checks.number(atol, "atol", least=0)
+    checks.instance(slips or {}, "slips", Mapping, "{sentence: value}")
+    slips = {text: _numbers(value, f"slips[{text!r}]") for text, value in (slips or {}).items()}
     if yours is None:
         raise AssertionError(f"{name}: there is no value. Does your function end in a return?")
     try:
-        yours = np.asarray(yours, "float64")
-    except (TypeError, ValueError):
+        yours = _numbers(yours, "yours", finite=False)
+    except (TypeError, ValueError) as error:
         raise AssertionError(
-            f"{name}: yours is a {type(yours).__name__}; expected numbers."
+            f"{name}: yours is a {type(yours).__name__}; expected numbers. {error}"
         ) from None
-    true = np.asarray(true, "float64")
     unit = f" {unit}" if unit else ""
     hint = _slip(yours, slips, atol)
     if yours.shape != true.shape:
@@ -55,29 +67,36 @@ def compare(name, yours, true, *, atol=1e-6, unit="", slips=None):
     print(f"{name}: yours {_first(yours)}, true {_first(true)}{unit}. Right.")
 
 
-def require(condition, otherwise):
+def require(condition: npt.ArrayLike, otherwise: str) -> None:
     """Passes if the condition holds; else says what is wrong.
 
     Args:
-        condition: a truth.
+        condition: True or False, or an array of them that all have to be True.
         otherwise: the sentence for the student.
 
     Raises:
         AssertionError: with that sentence.
+        TypeError, ValueError: if the condition is no truth, such as a number or a generator.
 
     Example:
         >>> require(1 + 1 == 2, "Sums are off.")
     """
-    if not np.all(condition):
+    condition = checks.array(condition, "condition", dtype=None)
+    if condition.dtype != bool:
+        raise TypeError(f"condition has dtype {condition.dtype}. Expected True or False.")
+    if not condition.all():
         raise AssertionError(otherwise)
 
 
 def _slip(yours, slips, atol):
-    for sentence, value in (slips or {}).items():
-        value = np.asarray(value, "float64")
+    for sentence, value in slips.items():
         if value.shape == yours.shape and np.allclose(value, yours, rtol=1e-6, atol=atol):
             return sentence
     return ""
+
+
+def _numbers(values: Any, label: str, finite: bool = True) -> np.ndarray:
+    return checks.array(values, label, dtype="float64", finite=finite)
 
 
 def _first(values, where=None):  # the first value, or the first where something is the matter

@@ -6,33 +6,24 @@ draws, and scores what a model makes. A draw is a function of its attributes y a
 (face width, hair tone, position, …) that no attribute tells, so even an edited face has a right
 answer: the same identity drawn with other attributes (`draw`).
 
-`from_file` reads photographs with attributes from an array file, `celeba` through TensorFlow
-Datasets. Light is 1, dark is 0 (`plotting.image_grid(..., cmap="gray")`).
+Photographs with attributes are read by `photographs`, whose functions, like those of `readout`, go
+by their names here too. Light is 1, dark is 0 (`plotting.image_grid(..., cmap="gray")`).
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import NamedTuple
-
 import numpy as np
+import numpy.typing as npt
+
+from cvae_tf import checks
+from cvae_tf.datasets import BINARY, CONTINUOUS, Dataset, Split
+from cvae_tf.photographs import celeba, cmu, from_file
+from cvae_tf.readout import Readout, frechet_distance, score
 
 __all__ = [
-    "ATTRIBUTES",
-    "IDENTITY",
-    "Dataset",
-    "Readout",
-    "Split",
-    "celeba",
-    "cmu",
-    "draw",
-    "drawn",
-    "frechet_distance",
-    "from_file",
-]
-
-BINARY, CONTINUOUS, CATEGORY = "binary", "continuous", "category"
+    "ATTRIBUTES", "IDENTITY", "Dataset", "Readout", "Split", "celeba", "cmu", "draw", "drawn",
+    "frechet_distance", "from_file", "score",
+]  # fmt: skip
 
 ATTRIBUTES = {
     "glasses": BINARY,
@@ -49,67 +40,15 @@ ATTRIBUTES = {
 """The drawn faces' attributes, in the order of y's columns, and their kinds."""
 
 IDENTITY = (
-    "face width",
-    "face height",
-    "position across",
-    "position down",
-    "eye distance",
-    "eye size",
-    "nose",
-    "mouth width",
-    "skin",
-    "hair tone",
-    "background",
-    "shirt",
-)
+    "face width", "face height", "position across", "position down", "eye distance", "eye size",
+    "nose", "mouth width", "skin", "hair tone", "background", "shirt",
+)  # fmt: skip
 """What varies besides, uniformly in [−1, 1]: one column of `Split.identity` for each."""
 
 _FACES_PER_CHUNK = 64  # 64 faces of 32×32 pixels in float32 stay in the processor's cache
 
 
-class Split(NamedTuple):
-    """Rows of a set of faces.
-
-    Attributes:
-        x: pixels, float32 in [0, 1], [N, H, W, C], or [N, H·W·C] when asked for flat ones.
-        y: attributes for the models, float32 [N, A], one column for each of `attribute_names`.
-        labels: the attributes as the file has them, [N, number of attributes]; for drawn faces y.
-        identity: float32 [N, len(IDENTITY)] for drawn faces, else None.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    labels: np.ndarray
-    identity: np.ndarray | None = None
-
-
-class Dataset(NamedTuple):
-    """Faces in three disjoint splits.
-
-    Attributes:
-        train, validation, test: each a `Split`.
-        all: every row, in the order it was drawn or stored in.
-        name: such as "drawn faces".
-        image_shape: (H, W, C).
-        attribute_names: tuple of str, one for each column of y, such as "smile" or "pose=left".
-        kinds: tuple, "binary" (0/1), "continuous" ([−1, 1]) or "category" (one column of a
-            one-hot group), for each column of y.
-    """
-
-    train: Split
-    validation: Split
-    test: Split
-    all: Split
-    name: str
-    image_shape: tuple[int, int, int]
-    attribute_names: tuple[str, ...]
-    kinds: tuple[str, ...]
-
-
-# Drawing ------------------------------------------------------------------------------------------
-
-
-def drawn(num=6000, *, size=32, image=True, seed=0):
+def drawn(num: int = 6000, *, size: int = 32, image: bool = True, seed: int = 0) -> Dataset:
     """Draws `num` faces with independent attributes; two thirds train, a sixth each for the rest.
 
     Binary attributes are fair coins, continuous ones and the identity uniform in [−1, 1], all
@@ -119,21 +58,21 @@ def drawn(num=6000, *, size=32, image=True, seed=0):
         num: int ≥ 6, number of faces.
         size: int ≥ 16, height and width in pixels; 32 or 48 halve well.
         image: True for x [N, size, size, 1], False for rows [N, size²].
-        seed: int.
+        seed: int ≥ 0.
 
     Returns:
         A `Dataset` with len(ATTRIBUTES) columns in y.
 
     Raises:
-        ValueError: if num or size is too small.
+        TypeError, ValueError: if an argument is none of those.
 
     Example:
         >>> data = drawn(600)
         >>> data.train.x.shape, data.train.y.shape
         ((400, 32, 32, 1), (400, 10))
     """
-    if num < 6:
-        raise ValueError(f"Received num={num}. Expected at least 6 faces: each split needs one.")
+    num, size = checks.count(num, "num", 6), checks.count(size, "size", 16)
+    image, seed = checks.flag(image, "image"), checks.count(seed, "seed", 0)
     kinds = np.array(list(ATTRIBUTES.values()))
     u = np.random.default_rng(seed).random((num, len(ATTRIBUTES) + len(IDENTITY)))
     y, identity = np.split(2 * u - 1, [len(ATTRIBUTES)], axis=1)
@@ -143,13 +82,20 @@ def drawn(num=6000, *, size=32, image=True, seed=0):
     everything = Split(x if image else x.reshape(num, -1), y, y, identity)
     first, last = 2 * num // 3, 2 * num // 3 + num // 6
     rows = slice(0, first), slice(first, last), slice(last, num)
-    parts = (Split(*(column[r] for column in everything)) for r in rows)
+    train, validation, test = map(everything.take, rows)
     return Dataset(
-        *parts, everything, "drawn faces", (size, size, 1), tuple(ATTRIBUTES), tuple(kinds.tolist())
+        train,
+        validation,
+        test,
+        everything,
+        "drawn faces",
+        (size, size, 1),
+        tuple(ATTRIBUTES),
+        tuple(kinds.tolist()),
     )
 
 
-def draw(y, identity=None, *, size=32):
+def draw(y: npt.ArrayLike, identity: npt.ArrayLike | None = None, *, size: int = 32) -> np.ndarray:
     """Draws the faces with given attributes and identities.
 
     Args:
@@ -161,27 +107,21 @@ def draw(y, identity=None, *, size=32):
         float32 [N, size, size, 1] in [0, 1].
 
     Raises:
-        ValueError: if a shape is another.
+        TypeError, ValueError: if a shape is another.
 
     Example:
         >>> draw(np.zeros((1, 10)), size=48).shape
         (1, 48, 48, 1)
     """
-    y = np.asarray(y, np.float32)
+    size = checks.count(size, "size", 16)
+    y = checks.array(y, f"y ({', '.join(ATTRIBUTES)})", event=(len(ATTRIBUTES),))
     identity = np.zeros(len(IDENTITY)) if identity is None else identity
-    identity = np.asarray(identity, np.float32)
-    if y.ndim != 2 or y.shape[1] != len(ATTRIBUTES):
-        raise ValueError(
-            f"y has shape {y.shape}. Expected (N, {len(ATTRIBUTES)}), one column for each of "
-            f"{', '.join(ATTRIBUTES)}."
-        )
-    if identity.shape not in ((len(IDENTITY),), (len(y), len(IDENTITY))):
+    identity = np.atleast_2d(checks.array(identity, "identity"))
+    if identity.shape not in ((1, len(IDENTITY)), (len(y), len(IDENTITY))):
         raise ValueError(
             f"identity has shape {identity.shape}. Expected ({len(y)}, {len(IDENTITY)}), one "
             f"column for each of {', '.join(IDENTITY)}."
         )
-    if size < 16:
-        raise ValueError(f"Received size={size}. Expected at least 16 pixels.")
     identity = np.broadcast_to(identity, (len(y), len(IDENTITY)))
     x = np.empty((len(y), size, size, 1), np.float32)
     for first in range(0, len(y), _FACES_PER_CHUNK):
@@ -325,400 +265,3 @@ def _portraits(y, identity, size):
     wing = np.abs(c.x - cx)
     c.paint(np.maximum(np.abs(c.y - tie_y) - 0.02 - 0.55 * wing, wing - 0.22), ink, bow_tie)
     return np.clip(c.picture, 0, 1)
-
-
-# Photographs --------------------------------------------------------------------------------------
-
-
-def from_file(path, *, attributes=None, group=None, image=True, shares=(0.7, 0.15, 0.15), seed=0):
-    """Loads photographs and their attributes from an array file.
-
-    The file is a NumPy .npz without pickles: `x` [N, H, W] or [N, H, W, C], uint8 or floats in
-    [0, 1]; `attributes` [N, A], numbers; `attribute_names` [A]; and, for an attribute whose numbers
-    are codes, `<name>_names` with the codes' names. An attribute with names becomes a one-hot group
-    of columns ("category"), or one 0/1 column where there are two names or the values are 0 and 1
-    ("binary"); any other is scaled so that its least and greatest values are −1 and 1
-    ("continuous").
-
-    Args:
-        path: of the file; a relative one is also looked for in the folder that the environment
-            variable CVAE_TF_DATA names.
-        attributes: names of those that become columns of y, in this order; None: all (but the
-            group).
-        group: name of an attribute, such as "person"; rows of one group stay in one split, so that
-            the test is on people never seen. None: rows are split one by one.
-        image: True for x [N, H, W, C], False for rows.
-        shares: of training, validation and test; of the groups where there is a group.
-        seed: int; decides the split.
-
-    Returns:
-        A `Dataset`; `labels` holds the file's attributes, all of them.
-
-    Raises:
-        FileNotFoundError: if the file is absent.
-        ValueError: if the file is not of this form, or an attribute is unknown.
-
-    Example:
-        >>> data = from_file("cmu_faces_60x64_uint8.npz", group="person")  # doctest: +SKIP
-        >>> data.image_shape, data.attribute_names[:2]  # doctest: +SKIP
-        ((60, 64, 1), ('pose=forward', 'pose=left'))
-    """
-    arrays = _arrays(_find(path))
-    x, table, names, code_names = _checked(arrays, path)
-    for name in [*(attributes or ()), *([group] if group is not None else ())]:
-        if name not in names:
-            raise ValueError(
-                f"{path} has no attribute {name!r}. Expected one of {', '.join(names)}."
-            )
-    wanted = [name for name in names if name != group] if attributes is None else attributes
-    if not wanted:
-        raise ValueError("No attribute is left for y. Name at least one in attributes=.")
-    encoded = [_encode(name, table[:, names.index(name)], code_names.get(name)) for name in wanted]
-    y = np.concatenate([columns for columns, _, _ in encoded], axis=1)
-    column_names = tuple(n for _, names_of, _ in encoded for n in names_of)
-    kinds = tuple(kind for columns, _, kind in encoded for _ in range(columns.shape[1]))
-    groups = np.arange(len(x)) if group is None else table[:, names.index(group)]
-    everything = Split(x if image else x.reshape(len(x), -1), y, table)
-    parts = (
-        Split(*(None if column is None else column[rows] for column in everything))
-        for rows in _split(groups, shares, seed, group)
-    )
-    return Dataset(*parts, everything, Path(path).stem, x.shape[1:], column_names, kinds)
-
-
-def cmu(**options):
-    """Loads the CMU Face Images, 624 photographs of 20 people, where the reader has put them.
-
-    They are free for educational use and not redistributed here; the folder that CVAE_TF_DATA names
-    must hold them as `cmu_faces_60x64_uint8.npz`, in the form of `from_file`: x [624, 60, 64] and
-    the attributes person (20), pose (4), expression (4), eyes (2).
-
-    Args:
-        **options: those of `from_file`; by default group="person".
-
-    Returns:
-        A `Dataset`.
-
-    Raises:
-        FileNotFoundError: if they are not there.
-
-    Source: T. Mitchell (1997), Machine Learning; UCI KDD archive.
-    """
-    return from_file("cmu_faces_60x64_uint8.npz", **{"group": "person", **options})
-
-
-def celeba(size=64, *, grey=False, image=True, num=None, data_dir=None, download=False):
-    """Loads CelebA, 202,599 photographs with 40 binary attributes, through TensorFlow Datasets.
-
-    The central 178×178 pixels are averaged down to size×size and rounded to whole grey levels; the
-    splits are CelebA's own. With 64×64 colours the whole takes 14 GB of memory: see `num`.
-
-    Args:
-        size: int, pixels.
-        grey: True for one channel (luminance), False for three.
-        image: True for x [N, size, size, C], False for rows.
-        num: int, at most so many photographs from each split; None: all.
-        data_dir: TensorFlow Datasets' folder; None: its default.
-        download: whether it may download and prepare the set (1.4 GB).
-
-    Returns:
-        A `Dataset` whose `all` is None.
-
-    Raises:
-        ImportError: if tensorflow-datasets is not installed.
-        FileNotFoundError: if CelebA has not been prepared and may not be, or cannot be, downloaded.
-
-    Example:
-        >>> data = celeba(num=5000)  # doctest: +SKIP
-
-    Source: Z. Liu et al. (2015), Deep learning face attributes in the wild.
-    """
-    try:
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise ImportError(
-            "CelebA is loaded through TensorFlow Datasets, which is not installed: "
-            "pip install tensorflow-datasets. faces.drawn() needs nothing more."
-        ) from error
-    import tensorflow as tf
-
-    def shrink(example):
-        photograph = tf.image.resize_with_crop_or_pad(example["image"], 178, 178)
-        photograph = tf.image.resize(photograph, (size, size), method="area")
-        photograph = tf.image.rgb_to_grayscale(photograph) if grey else photograph
-        return tf.cast(tf.round(photograph), tf.uint8), example["attributes"]
-
-    def split(name):
-        stream = tfds.load("celeb_a", split=name, data_dir=data_dir, download=download)
-        stream = stream.map(shrink, num_parallel_calls=tf.data.AUTOTUNE)
-        rows = list((stream if num is None else stream.take(num)).as_numpy_iterator())
-        x = np.stack([photograph for photograph, _ in rows]) / np.float32(255)
-        y = np.array([[row[name] for name in sorted(row)] for _, row in rows], np.float32)
-        return Split(x if image else x.reshape(len(x), -1), y, y), tuple(sorted(rows[0][1]))
-
-    try:
-        parts = [split(name) for name in ("train", "validation", "test")]
-    except (AssertionError, OSError, tfds.download.DownloadError) as error:
-        raise FileNotFoundError(
-            f"CelebA is not among TensorFlow Datasets' prepared sets (data_dir={data_dir}). "
-            f"Prepare it once with download=True (1.4 GB). The loader said: {error}"
-        ) from error
-    names = parts[0][1]
-    shape = (size, size, 1 if grey else 3)
-    splits = [part for part, _ in parts]
-    return Dataset(*splits, None, "celeba", shape, names, (BINARY,) * len(names))
-
-
-def _find(path):
-    folder = os.environ.get("CVAE_TF_DATA")
-    places = [Path(path)]
-    if folder and not Path(path).is_absolute():
-        places.append(Path(folder) / path)
-    for place in places:
-        if place.is_file():
-            return place
-    hint = "" if folder else ", or set the environment variable CVAE_TF_DATA to the folder it is in"
-    raise FileNotFoundError(
-        f"{path} was looked for at {', '.join(map(str, places))} and is not there. Give the path "
-        f"of the array file{hint}."
-    )
-
-
-def _arrays(path):
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise ValueError("it holds a single array")
-            return {name: file[name] for name in file.files}
-    except Exception as error:  # not a zip file, a pickle inside, a single array
-        raise ValueError(
-            f"{path} cannot be read as an .npz file without pickles ({error}). Write it with "
-            "np.savez_compressed(path, x=…, attributes=…, attribute_names=…), all plain arrays."
-        ) from error
-
-
-def _checked(arrays, path):
-    """(x float32 [N, H, W, C], attributes [N, A], names, {name: names of the codes})"""
-    missing = [name for name in ("x", "attributes", "attribute_names") if name not in arrays]
-    if missing:
-        raise ValueError(
-            f"{path} has the arrays {', '.join(sorted(arrays)) or 'none'}. Expected x, attributes "
-            f"and attribute_names: {', '.join(missing)} is missing."
-        )
-    x, table, names = arrays["x"], arrays["attributes"], arrays["attribute_names"]
-    if x.ndim not in (3, 4) or len(x) < 3:
-        raise ValueError(
-            f"x in {path} has shape {x.shape}. Expected [N, H, W] or [N, H, W, C], N ≥ 3."
-        )
-    if table.ndim != 2 or len(table) != len(x) or table.shape[1:] != names.shape:
-        raise ValueError(
-            f"In {path} x has shape {x.shape}, attributes {table.shape} and attribute_names "
-            f"{names.shape}. Expected one row of attributes for each image and one name for each "
-            "column."
-        )
-    if x.dtype == np.uint8:
-        x = x / np.float32(255)
-    elif not (np.issubdtype(x.dtype, np.floating) and x.min() >= 0 and x.max() <= 1):
-        raise ValueError(
-            f"x in {path} has dtype {x.dtype}. Expected uint8, or floats in [0, 1]: divide by the "
-            "greatest value a pixel can have."
-        )
-    if table.dtype.kind not in "biuf" or not np.isfinite(table).all():
-        raise ValueError(
-            f"attributes in {path} has dtype {table.dtype}, or holds NaN. Expected finite numbers; "
-            "give the names of codes in <attribute>_names."
-        )
-    names = [str(name) for name in names]
-    code_names = {
-        n: [str(c) for c in arrays[f"{n}_names"]] for n in names if f"{n}_names" in arrays
-    }
-    for name, codes in code_names.items():
-        column = table[:, names.index(name)]
-        if column.min() < 0 or column.max() >= len(codes) or (column != column.astype(int)).any():
-            raise ValueError(
-                f"The attribute {name} in {path} has values from {column.min()} to {column.max()}, "
-                f"but {name}_names has {len(codes)} names. Expected codes 0 to {len(codes) - 1}."
-            )
-    x = x.astype(np.float32)
-    return x.reshape(*x.shape[:3], -1), table, names, code_names
-
-
-def _encode(name, values, codes):
-    """(columns [N, k], their names, their kind) of one attribute."""
-    if codes is not None and len(codes) != 2:
-        one_hot = np.eye(len(codes), dtype=np.float32)[values.astype(int)]
-        return one_hot, [f"{name}={code}" for code in codes], CATEGORY
-    column = values.astype(np.float32)[:, None]
-    if codes is not None or np.isin(values, (0, 1)).all():
-        return column, [name if codes is None else f"{name}={codes[1]}"], BINARY
-    low, high = column.min(), column.max()
-    return (
-        (2 * column - low - high) / max(high - low, np.finfo(np.float32).tiny),
-        [name],
-        CONTINUOUS,
-    )
-
-
-def _split(groups, shares, seed, group):
-    """Three arrays of row numbers; rows of one group stay together."""
-    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
-        raise ValueError(f"Received shares={shares}. Expected three positive numbers of sum 1.")
-    distinct, member = np.unique(groups, return_inverse=True)
-    if len(distinct) < 3:
-        raise ValueError(f"{group} has {len(distinct)} different values. Expected 3 or more.")
-    order = np.random.default_rng(seed).permutation(len(distinct))
-    held_out = [max(1, round(share * len(distinct))) for share in shares[1:]]
-    cuts = np.cumsum([len(distinct) - sum(held_out), held_out[0]])
-    return [np.flatnonzero(np.isin(member, part)) for part in np.split(order, cuts)]
-
-
-# Measuring ----------------------------------------------------------------------------------------
-
-
-class Readout:
-    """Reads attributes off pictures: a small convolutional network that has seen only real ones.
-
-    It is trained on `data.train` alone, by a seed of its own. How well it reads real pictures it
-    has not seen, `score(data.test.x, data.test.y)`, is the ceiling for pictures a model makes, and
-    belongs beside every figure that it gives.
-
-    Args:
-        data: a `Dataset` of images or rows.
-        epochs: int.
-        seed: int.
-
-    Example:
-        >>> readout = Readout(drawn(6000))
-        >>> readout.score(data.test.x, data.test.y)["glasses"]
-        1.0
-    """
-
-    def __init__(self, data, *, epochs=20, seed=0):
-        import keras
-        import tensorflow as tf
-
-        self.image_shape = data.image_shape
-        self.attribute_names, self.kinds = data.attribute_names, data.kinds
-        self.groups = _groups(self.attribute_names, self.kinds)
-        seeds = iter(range(100 * seed, 100 * seed + 100))
-
-        def start():
-            return keras.initializers.GlorotUniform(seed=next(seeds))
-
-        h = pixels = keras.Input(self.image_shape)
-        for filters in (32, 64, 64):
-            h = keras.layers.Conv2D(
-                filters, 3, 2, padding="same", activation="relu", kernel_initializer=start()
-            )(h)
-        h = keras.layers.Flatten()(h)
-        h = keras.layers.Dense(64, activation="relu", kernel_initializer=start())(h)
-        raw = keras.layers.Dense(len(self.kinds), kernel_initializer=start())(h)
-        self.network = keras.Model(pixels, [raw, h])
-        reader = keras.Model(pixels, raw)
-
-        x, y = self._images(data.train.x), data.train.y
-        batches = tf.data.Dataset.from_tensor_slices((x, y)).cache()
-        batches = batches.shuffle(len(x), seed=seed).batch(64, drop_remainder=len(x) >= 64)
-        rate = keras.optimizers.schedules.CosineDecay(2e-3, epochs * len(batches))
-        reader.compile(keras.optimizers.Adam(rate), loss=self._loss, jit_compile=False)
-        reader.fit(batches.prefetch(2), epochs=epochs, shuffle=False, verbose=0)
-
-    def _images(self, x):
-        return np.asarray(x, np.float32).reshape(-1, *self.image_shape)
-
-    def _outputs(self, x):
-        """(raw [N, A], features [N, 64]), a thousand pictures at a time."""
-        x = self._images(x)
-        parts = [self.network(x[i : i + 1000], training=False) for i in range(0, len(x), 1000)]
-        return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
-
-    def _loss(self, y, raw):
-        """Σ over attributes: cross entropy of the discrete, twice squared error of the others."""
-        import tensorflow as tf
-
-        total = 0.0
-        for kind, columns in self.groups.values():
-            target, output = y[:, columns], raw[:, columns]
-            if kind == CATEGORY:
-                total += tf.nn.softmax_cross_entropy_with_logits(target, output)
-            elif kind == BINARY:
-                total += tf.nn.sigmoid_cross_entropy_with_logits(target, output)[:, 0]
-            else:
-                total += 2 * tf.square(target - output)[:, 0]
-        return total
-
-    def predict(self, x):
-        """What it reads. Args: x: [N, …]. Returns: [N, A]: probabilities, or continuous values."""
-        raw = self._outputs(x)[0].astype("float64")
-        for kind, columns in self.groups.values():
-            if kind == BINARY:
-                raw[:, columns] = 1 / (1 + np.exp(-np.clip(raw[:, columns], -50, 50)))
-            elif kind == CATEGORY:
-                odds = np.exp(raw[:, columns] - raw[:, columns].max(1, keepdims=True))
-                raw[:, columns] = odds / odds.sum(1, keepdims=True)
-        return raw
-
-    def features(self, x):
-        """The numbers it reads from, [N, 64], for `frechet_distance`. Args: x: [N, …]."""
-        return self._outputs(x)[1]
-
-    def score(self, x, y):
-        """How far pictures have the attributes y.
-
-        Args:
-            x: pictures [N, …].
-            y: the attributes they should have, [N, A].
-
-        Returns:
-            dict from attribute to accuracy (binary, category) or R² = 1 − Σ(read − y)² / Σ(y − ȳ)²
-            (continuous; at most 1, and 0 for what says nothing about y).
-        """
-        return score(self.predict(x), y, self.groups)
-
-
-def score(read, y, groups):
-    """`Readout.score` from what was read, [N, A]."""
-    read, y = np.asarray(read), np.asarray(y, "float64")
-    scores = {}
-    for name, (kind, columns) in groups.items():
-        guess, truth = read[:, columns], y[:, columns]
-        if kind == CATEGORY:
-            scores[name] = float((guess.argmax(1) == truth.argmax(1)).mean())
-        elif kind == BINARY:
-            scores[name] = float(((guess > 0.5) == (truth > 0.5)).mean())
-        else:
-            scores[name] = float(
-                1 - ((guess - truth) ** 2).sum() / ((truth - truth.mean()) ** 2).sum()
-            )
-    return scores
-
-
-def _groups(names, kinds):
-    """{attribute: (kind, slice of its columns)}; a one-hot group's columns are side by side."""
-    groups = {}
-    for column, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-        name = name.split("=")[0] if kind == CATEGORY else name
-        first = groups[name][1].start if name in groups else column
-        groups[name] = (kind, slice(first, column + 1))
-    return groups
-
-
-def frechet_distance(a, b):
-    r"""The squared Fréchet distance of two sets of features, taken as Gaussians.
-
-    |μ_a − μ_b|² + tr(C_a + C_b − 2 (C_a C_b)^½)
-
-    Args:
-        a, b: features [N, d], such as `Readout.features` gives; compare sets of one size.
-
-    Returns:
-        float ≥ 0, up to rounding.
-
-    Source: M. Heusel et al. (2017), GANs trained by a two time-scale update rule, section 3.
-    """
-    a, b = np.asarray(a, "float64"), np.asarray(b, "float64")
-    cov_a, cov_b = (np.atleast_2d(np.cov(f, rowvar=False)) for f in (a, b))
-    roots = np.sqrt(np.clip(np.linalg.eigvals(cov_a @ cov_b).real, 0, None))
-    return float(
-        ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * roots.sum()
-    )

@@ -1,360 +1,21 @@
-r"""Closed forms for linear-Gaussian models: the numbers a bound has to agree with.
+r"""The oracle: `LinearGaussian`, and its maximum-likelihood fits, against which models are held.
 
-Where the decoder is linear and every distribution Gaussian, nothing has to be estimated: the
-evidence log p(x|y) (7.1), the true posterior p(z|x,y) (7.2), the bound for any diagonal Gaussian q
-and the gap between them all have a formula. This file writes them down in NumPy and float64, with
-no TensorFlow in it, so that the library can be held against it.
-
-Symbols: N examples, D = dimension of x, d = dimension of z, m = dimension of y. Densities are in
-nats per example.
+`ppca` fits the VAE's row of section 7 and, with y, CVAE-2's; `cmma` the CMMA's. The scores are
+scikit-learn's, for a second opinion. Densities are in nats per example.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+import numpy.typing as npt
+
+from cvae_tf import checks
+from cvae_tf.linear_gaussian import LinearGaussian, kl_diagonal
 
 __all__ = ["LinearGaussian", "cmma", "kl_diagonal", "pca_score", "ppca", "residual_pca_score"]
 
-_LOG_2PI = np.log(2.0 * np.pi)
-_MODELS = ("VAE", "CVAE1", "CVAE2", "CVAE3", "CMMA")
 
-
-@dataclass(frozen=True, eq=False)
-class LinearGaussian:
-    r"""A latent-variable model whose every density is known.
-
-    z|y ~ N(Ay + a, S) with S diagonal, x|y,z ~ N(Wz + Vy + b, σ²I).
-
-    The rows of section 7 are zeros in it:
-
-    | model        | zero or fixed         | call                               |
-    |--------------|-----------------------|------------------------------------|
-    | VAE          | V, A, a = 0, S = I    | `log_evidence(x)`                  |
-    | CVAE1        | nothing               | `log_evidence(x, y)`               |
-    | CVAE2        | A, a = 0, S = I       | `log_evidence(x, y)`               |
-    | CVAE3        | nothing; x, y swapped | `log_evidence(y, x)`               |
-    | CVAE4 (CMMA) | V = 0                 | `log_evidence(x, y)`               |
-
-    CVAE-3 predicts y from x. The first argument of every method is *what the model predicts*, the
-    second *what it is given*; so for CVAE-3 the caller passes the article's y first and its x
-    second, W and V map into the space of y, and A maps from the space of x.
-
-    Args:
-        W: the loadings, [D, d].
-        b: the offset of x, [D].
-        sigma: σ > 0, the standard deviation of the noise on x, in units of x.
-        V: the direct effect of y on x, [D, m]; None is 0.
-        A: the effect of y on z, [d, m]; None is 0.
-        a: the offset of z, [d]; None is 0.
-        S: the prior's *variances* (the diagonal of S), [d], positive; None is 1.
-
-    Raises:
-        ValueError: if shapes disagree, or σ or S is not positive.
-
-    Example:
-        >>> model = LinearGaussian.random(5, 2, 3, model="CVAE1", seed=0)
-        >>> x, z = model.sample(np.eye(3), seed=1)
-        >>> mean, covariance = model.posterior(x, np.eye(3))
-        >>> scale = np.sqrt(np.diag(covariance))
-        >>> gap = model.log_evidence(x, np.eye(3)) - model.bound(mean, scale, x, np.eye(3))
-        >>> bool(np.allclose(gap, model.kl_to_posterior(mean, scale, x, np.eye(3))))
-        True
-
-    Source: Tipping & Bishop (1999), Probabilistic principal component analysis; equations (1.4),
-    (7.1), (7.2).
-    """
-
-    W: np.ndarray
-    b: np.ndarray
-    sigma: float
-    V: np.ndarray | None = None
-    A: np.ndarray | None = None
-    a: np.ndarray | None = None
-    S: np.ndarray | None = None
-
-    def __post_init__(self):
-        W = np.asarray(self.W, np.float64)
-        if W.ndim != 2:
-            raise ValueError(
-                f"W has shape {W.shape}; expected [D, d], one column per latent dimension."
-            )
-        x_dim, z_dim = W.shape
-        y_dim = next((np.shape(M)[-1] for M in (self.V, self.A) if M is not None), None)
-        expected = {
-            "b": (x_dim,), "V": (x_dim, y_dim), "A": (z_dim, y_dim), "a": (z_dim,), "S": (z_dim,),
-        }  # fmt: skip
-        object.__setattr__(self, "W", W)
-        object.__setattr__(self, "sigma", float(self.sigma))
-        for name, shape in expected.items():
-            value = getattr(self, name)
-            if value is None and name != "b":
-                continue
-            value = np.asarray(value, np.float64)
-            if value.shape != shape:
-                raise ValueError(
-                    f"{name} has shape {value.shape}; expected {shape}, to go with W {W.shape}."
-                )
-            object.__setattr__(self, name, value)
-        if not self.sigma > 0:
-            raise ValueError(f"sigma is {self.sigma}; expected a positive standard deviation.")
-        if self.S is not None and not np.all(self.S > 0):
-            raise ValueError(
-                "S holds a value that is not positive; expected the prior's variances, all > 0."
-            )
-
-    @classmethod
-    def random(cls, x_dim, z_dim, y_dim=None, *, model="VAE", sigma_squared_min=0.01, seed):
-        """Makes a random instance with the zeros that the model's row of section 7 demands.
-
-        Args:
-            x_dim, z_dim, y_dim: dimensions of the article's x, z and y; y_dim is None for the VAE
-                and only there. For "CVAE3" the instance predicts y, so its W is [y_dim, z_dim] and
-                its V [y_dim, x_dim].
-            model: "VAE", "CVAE1", "CVAE2", "CVAE3" or "CMMA".
-            sigma_squared_min: least σ²; drawn log-uniformly from here to 1 (or to ten times it,
-                where that is more).
-            seed: an integer; the same seed gives the same instance.
-
-        Returns:
-            A `LinearGaussian`.
-
-        Raises:
-            ValueError: if the model is unknown, or y_dim is missing or superfluous.
-
-        Example:
-            >>> LinearGaussian.random(64, 8, 10, model="CMMA", seed=0).V is None
-            True
-        """
-        if model not in _MODELS:
-            raise ValueError(f"model is {model!r}; expected one of {', '.join(_MODELS)}.")
-        if (y_dim is None) != (model == "VAE"):
-            raise ValueError(
-                f"model {model!r} came with y_dim={y_dim}; "
-                + (
-                    "a VAE has no y: leave y_dim out."
-                    if model == "VAE"
-                    else "give the dimension of y."
-                )
-            )
-        if not sigma_squared_min > 0:
-            raise ValueError(
-                f"sigma_squared_min is {sigma_squared_min}; expected a positive variance."
-            )
-        rng = np.random.default_rng(seed)
-        if model == "CVAE3":
-            x_dim, y_dim = y_dim, x_dim
-        sigma_squared = np.exp(
-            rng.uniform(*np.log([sigma_squared_min, max(1.0, 10 * sigma_squared_min)]))
-        )
-        W = rng.standard_normal((x_dim, z_dim)) / np.sqrt(z_dim)
-        b = rng.standard_normal(x_dim)
-        V = A = a = S = None
-        if model in ("CVAE1", "CVAE2", "CVAE3"):
-            V = rng.standard_normal((x_dim, y_dim)) / np.sqrt(y_dim)
-        if model in ("CVAE1", "CVAE3", "CMMA"):
-            A = rng.standard_normal((z_dim, y_dim)) / np.sqrt(y_dim)
-            a = rng.standard_normal(z_dim)
-            S = np.exp(rng.uniform(np.log(0.25), np.log(4.0), z_dim))
-        return cls(W, b, float(np.sqrt(sigma_squared)), V, A, a, S)
-
-    def prior(self, y=None):
-        r"""p(z|y) = N(Ay + a, S).
-
-        Args:
-            y: what is given, [N, m]; None for a model without y.
-
-        Returns:
-            (mean [N, d], scale [d]), the scale being the square root of S; the mean is [1, d] where
-            there is no y.
-        """
-        y = self._given(y)
-        mean = np.zeros((1, self.W.shape[1])) if self.a is None else self.a[None]  # [1, d]
-        if y is not None:
-            mean = np.broadcast_to(mean, (len(y), mean.shape[1]))
-        if self.A is not None:
-            mean = mean + y @ self.A.T
-        return mean, np.sqrt(self._variances)
-
-    def log_evidence(self, x, y=None):
-        r"""log p(x|y) = log N(x; W(Ay + a) + Vy + b, WSWᵀ + σ²I), (7.1); with no y it is log p(x),
-        (1.4).
-
-        Args:
-            x: what the model predicts, [N, D].
-            y: what it is given, [N, m]; None for a model without y.
-
-        Returns:
-            nats per example, [N].
-        """
-        x, y = self._predicted(x), self._given(y)
-        mean, _ = self.prior(y)
-        centred = x - mean @ self.W.T - self._offset(y)  # [N, D]
-        covariance = (self.W * self._variances) @ self.W.T + self.sigma**2 * np.eye(len(self.b))
-        factor = cho_factor(covariance, lower=True)
-        log_determinant = 2 * np.log(np.diag(factor[0])).sum()
-        squares = np.einsum("nd,dn->n", centred, cho_solve(factor, centred.T))
-        return -0.5 * (squares + log_determinant + len(self.b) * _LOG_2PI)
-
-    def posterior(self, x, y=None):
-        r"""p(z|x,y) = N(C(S⁻¹(Ay + a) + Wᵀ(x − Vy − b)/σ²), C), C = (S⁻¹ + WᵀW/σ²)⁻¹, (7.2).
-
-        Args:
-            x: what the model predicts, [N, D].
-            y: what it is given, [N, m]; None for a model without y.
-
-        Returns:
-            (mean [N, d], covariance [d, d]); the covariance is the same for every example.
-        """
-        x, y = self._predicted(x), self._given(y)
-        mean, _ = self.prior(y)
-        evidence = mean / self._variances + (x - self._offset(y)) @ self.W / self.sigma**2  # [N, d]
-        factor = cho_factor(self._precision)
-        covariance = cho_solve(factor, np.eye(len(self._precision)))
-        return cho_solve(factor, evidence.T).T, (covariance + covariance.T) / 2
-
-    def kl_to_posterior(self, mean, scale, x, y=None):
-        r"""KL(N(mean, diag scale²) ‖ p(z|x,y)): the gap below the evidence, (1.3), (3.1).
-
-        KL = ½[tr(C⁻¹ diag scale²) + (mean − μ)ᵀC⁻¹(mean − μ) − d + log det C − Σ log scale²], μ and
-        C from (7.2).
-
-        Args:
-            mean, scale: of the diagonal Gaussian q, [N, d] or broadcastable to it; scales are
-                standard deviations.
-            x, y: as in `posterior`.
-
-        Returns:
-            nats per example, [N].
-        """
-        mean, scale = _gaussian(mean, scale)
-        centre, _ = self.posterior(x, y)
-        precision = self._precision  # C⁻¹
-        distance = mean - centre
-        return 0.5 * (
-            (scale**2 @ np.diag(precision))
-            + np.einsum("nj,jk,nk->n", distance, precision, distance)
-            - len(precision)
-            - np.linalg.slogdet(precision)[1]
-            - np.log(scale**2).sum(-1)
-        )
-
-    def bound(self, mean, scale, x, y=None):
-        r"""The bound L for q = N(mean, diag scale²), each expectation by its formula, (1.2), (3.2).
-
-        L = −KL(q ‖ p(z|y)) + E_q[log p(x|y,z)], with
-        E_q‖x − Wz − Vy − b‖² = ‖x − W mean − Vy − b‖² + Σ_j scale_j² ‖W_j‖².
-
-        Neither the evidence (7.1) nor the posterior (7.2) enters, so that log p = L + KL is a check
-        of all three.
-
-        Args:
-            mean, scale: of the diagonal Gaussian q, [N, d] or broadcastable to it; scales are
-                standard deviations.
-            x, y: as in `posterior`.
-
-        Returns:
-            nats per example, [N].
-        """
-        x, y = self._predicted(x), self._given(y)
-        mean, scale = _gaussian(mean, scale)
-        residual = x - mean @ self.W.T - self._offset(y)  # [N, D]
-        squares = (residual**2).sum(-1) + scale**2 @ (self.W**2).sum(0)
-        reconstruction = -0.5 * (
-            squares / self.sigma**2 + len(self.b) * (_LOG_2PI + np.log(self.sigma**2))
-        )
-        return reconstruction - kl_diagonal(mean, scale, *self.prior(y))
-
-    def sample(self, y=None, *, num_samples=None, seed):
-        """Draws z from the prior and x from the likelihood.
-
-        Args:
-            y: what is given, [N, m]: one draw for each row. None for a model without y.
-            num_samples: the number of draws where there is no y.
-            seed: an integer.
-
-        Returns:
-            (x [N, D], z [N, d]).
-
-        Raises:
-            ValueError: if both or neither of y and num_samples are given.
-        """
-        if (y is None) == (num_samples is None):
-            raise ValueError(
-                f"y is {'absent' if y is None else 'given'} and num_samples is {num_samples}; give "
-                "exactly one: y (one draw per row) or, for a model without y, num_samples."
-            )
-        rng = np.random.default_rng(seed)
-        mean, scale = self.prior(y)
-        count = num_samples if y is None else len(mean)
-        z = mean + scale * rng.standard_normal((count, len(scale)))
-        noise = rng.standard_normal((count, len(self.b)))
-        return z @ self.W.T + self._offset(self._given(y)) + self.sigma * noise, z
-
-    @cached_property
-    def _variances(self):  # S, [d]
-        return np.ones(self.W.shape[1]) if self.S is None else self.S
-
-    @cached_property
-    def _precision(self):  # C⁻¹, [d, d]
-        return np.diag(1 / self._variances) + self.W.T @ self.W / self.sigma**2
-
-    def _offset(self, y):  # Vy + b, [N, D] or [D]
-        return self.b if self.V is None else y @ self.V.T + self.b
-
-    def _predicted(self, x):
-        x = np.asarray(x, np.float64)
-        if x.ndim != 2 or x.shape[1] != len(self.b):
-            raise ValueError(
-                f"x has shape {x.shape}; expected [N, {len(self.b)}], what the model predicts."
-            )
-        return x
-
-    def _given(self, y):
-        matrix = self.V if self.V is not None else self.A
-        if (y is None) != (matrix is None):
-            raise ValueError(
-                "y came, but this model has neither V nor A: leave y out."
-                if matrix is None
-                else "y is missing: this model is conditional, give what it conditions on, [N, m]."
-            )
-        if y is None:
-            return None
-        y = np.asarray(y, np.float64)
-        if y.ndim != 2 or y.shape[1] != matrix.shape[1]:
-            raise ValueError(
-                f"y has shape {y.shape}; expected [N, {matrix.shape[1]}], what the model is given."
-            )
-        return y
-
-
-def kl_diagonal(mean_q, scale_q, mean_p, scale_p):
-    r"""KL(N(μ, diag σ²) ‖ N(m, diag s²)) between diagonal Gaussians, (2.4).
-
-    KL = ½ Σ_j [σ_j²/s_j² + (μ_j−m_j)²/s_j² − 1 + log s_j² − log σ_j²].
-
-    Args:
-        mean_q, scale_q: μ and σ, [..., d]; scales are standard deviations.
-        mean_p, scale_p: m and s, broadcastable to the same.
-
-    Returns:
-        nats per example, [...], summed over the latent dimensions.
-
-    Example:
-        >>> float(kl_diagonal(np.array([1.0, 0.0]), 1.0, 0.0, 1.0))
-        0.5
-    """
-    mean_q, scale_q, mean_p, scale_p = np.broadcast_arrays(
-        *(np.asarray(value, np.float64) for value in (mean_q, scale_q, mean_p, scale_p))
-    )
-    ratio = (scale_q / scale_p) ** 2
-    return 0.5 * (ratio + ((mean_q - mean_p) / scale_p) ** 2 - 1 - np.log(ratio)).sum(-1)
-
-
-def ppca(x, k, y=None):
+def ppca(x: npt.ArrayLike, k: int, y: npt.ArrayLike | None = None) -> LinearGaussian:
     r"""Fits the linear-Gaussian model by maximum likelihood, in closed form.
 
     With λ₁ ≥ … ≥ λ_D the eigenvalues and U the eigenvectors of the sample covariance of x (division
@@ -373,8 +34,8 @@ def ppca(x, k, y=None):
         reaches on x.
 
     Raises:
-        ValueError: if k is out of range, or k dimensions already explain x exactly (σ² = 0 has no
-            density).
+        TypeError, ValueError: if k is out of range, or k dimensions already explain x exactly
+            (σ² = 0 has no density).
 
     Example:
         >>> x = np.random.default_rng(0).standard_normal((100, 5))
@@ -383,22 +44,24 @@ def ppca(x, k, y=None):
 
     Source: Tipping & Bishop (1999), equations (1.4), (7.1).
     """
-    x = np.asarray(x, np.float64)
-    if x.ndim != 2 or not 1 <= k < x.shape[1]:
-        raise ValueError(f"x has shape {x.shape} and k is {k}; expected [N, D] and 1 <= k < D.")
-    V, b = (None, x.mean(0)) if y is None else _least_squares(x, y)
-    residuals = x - b if y is None else x - np.asarray(y, np.float64) @ V.T - b
+    x = checks.array(x, "x", ndim=2, dtype="float64")
+    k = checks.count(k, "k", 1, x.shape[1] - 1)
+    if y is None:
+        V, b = None, x.mean(0)
+        residuals = x - b
+    else:
+        V, b, residuals = _least_squares(*_pair(x, y))
     eigenvalues, vectors = np.linalg.eigh(residuals.T @ residuals / len(x))  # ascending
     sigma_squared = eigenvalues[:-k].mean()
     if sigma_squared <= 1e-12 * eigenvalues[-1]:
         raise ValueError(
-            f"{k} dimensions explain x exactly, so sigma would be 0; take fewer dimensions."
+            f"Received k={k}. So many explain x exactly, sigma would be 0: take fewer dimensions."
         )
     W = vectors[:, : -k - 1 : -1] * np.sqrt(eigenvalues[: -k - 1 : -1] - sigma_squared)
     return LinearGaussian(W, b, np.sqrt(sigma_squared), V=V)
 
 
-def cmma(x, k, y, *, steps=1000):
+def cmma(x: npt.ArrayLike, k: int, y: npt.ArrayLike, *, steps: int = 1000) -> LinearGaussian:
     r"""Fits the linear CMMA, V = 0, by expectation maximisation: y acts through k latents alone.
 
     Each step takes E[z|x,y] and C from (7.2), regresses x on z and z on y, and turns z so that its
@@ -415,6 +78,9 @@ def cmma(x, k, y, *, steps=1000):
         A `LinearGaussian` with V = None: a maximum of the mean `log_evidence`, of which nobody has
         shown that there is only one.
 
+    Raises:
+        TypeError, ValueError: as `ppca`.
+
     Example:
         >>> rng = np.random.default_rng(0)
         >>> x, y = rng.standard_normal((100, 5)), rng.standard_normal((100, 3))
@@ -423,10 +89,10 @@ def cmma(x, k, y, *, steps=1000):
 
     Source: Dempster, Laird & Rubin (1977) with the densities of (7.1), (7.2).
     """
-    start = ppca(x, k)
-    x, y = np.asarray(x, np.float64) - start.b, np.asarray(y, np.float64)
-    D = x.shape[1]
-    t = np.column_stack([x, y, np.ones(len(x))])
+    raw, given = _pair(x, y)
+    start, steps = ppca(raw, k), checks.count(steps, "steps")
+    D = raw.shape[1]
+    t = np.column_stack([raw - start.b, given, np.ones(len(raw))])
     moments = t.T @ t / len(t)  # of t = (x, y, 1), [D + m + 1, D + m + 1]
     of_y = np.linalg.pinv(moments[D:, D:], hermitian=True)  # one-hot y and the constant overlap
     W, variance, M = start.W, start.sigma**2, np.zeros((k, len(moments) - D))  # E[z|y] = M (y, 1)
@@ -442,7 +108,7 @@ def cmma(x, k, y, *, steps=1000):
     return LinearGaussian(W, start.b, np.sqrt(variance), A=M[:, :-1], a=M[:, -1])
 
 
-def pca_score(x, k):
+def pca_score(x: npt.ArrayLike, k: int) -> float:
     """Mean log p(x) of scikit-learn's PCA with k components, (1.4): the limit of a linear VAE.
 
     Args:
@@ -452,14 +118,18 @@ def pca_score(x, k):
     Returns:
         nats per example, a float. scikit-learn divides its variances by N − 1, which costs about
         1e-5 nats.
+
+    Raises:
+        TypeError, ValueError: if k is out of range, or x is no such array.
     """
     from sklearn.decomposition import PCA
 
-    x = np.asarray(x, np.float64)
+    x = checks.array(x, "x", ndim=2, dtype="float64")
+    k = checks.count(k, "k", 1, min(x.shape))
     return float(PCA(k, svd_solver="covariance_eigh").fit(x).score(x))
 
 
-def residual_pca_score(x, y, k):
+def residual_pca_score(x: npt.ArrayLike, y: npt.ArrayLike, k: int) -> float:
     """PCA score of the residuals of least squares of x on y, (7.1): the limit of a linear CVAE-2.
 
     Args:
@@ -469,32 +139,22 @@ def residual_pca_score(x, y, k):
 
     Returns:
         nats per example, a float.
+
+    Raises:
+        TypeError, ValueError: as `pca_score`.
     """
-    x = np.asarray(x, np.float64)
-    V, b = _least_squares(x, y)
-    return pca_score(x - np.asarray(y, np.float64) @ V.T - b, k)
+    return pca_score(_least_squares(*_pair(x, y))[2], k)
 
 
-def _least_squares(
-    x, y
-):  # x ≈ Vy + b; the shortest solution where y and the constant overlap (one-hot labels)
-    y = np.asarray(y, np.float64)
-    if y.ndim != 2 or len(y) != len(x):
-        raise ValueError(
-            f"y has shape {y.shape}; expected [{len(x)}, m], one row for each of x {x.shape}."
-        )
-    coefficients = np.linalg.lstsq(np.column_stack([y, np.ones(len(y))]), x, rcond=None)[
-        0
-    ]  # [m + 1, D]
-    return coefficients[:-1].T, coefficients[-1]
+def _pair(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    x = checks.array(x, "x", ndim=2, dtype="float64")
+    y = checks.array(y, "y", ndim=2, dtype="float64")
+    checks.same_length({"x": x, "y": y}, "oracle")
+    return x, y
 
 
-def _gaussian(mean, scale):  # q's parameters as [N, d] each
-    mean, scale = np.broadcast_arrays(np.asarray(mean, np.float64), np.asarray(scale, np.float64))
-    if mean.ndim == 1:
-        mean, scale = mean[None], scale[None]
-    if not np.all(scale > 0):
-        raise ValueError(
-            "scale holds a value that is not positive; expected standard deviations, all > 0."
-        )
-    return mean, scale
+def _least_squares(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(V, b, residuals) of x ≈ Vy + b; the shortest solution where one-hot y overlap with b."""
+    t = np.column_stack([y, np.ones(len(y))])
+    coefficients = np.linalg.lstsq(t, x, rcond=None)[0]  # [m + 1, D]
+    return coefficients[:-1].T, coefficients[-1], x - t @ coefficients

@@ -1,129 +1,45 @@
 """Figures of the course: one style, one colour for each model, axes with units.
 
 Every function returns a Matplotlib `Figure`; `show(fig, alt)` puts it into a notebook with a text
-that says what is to be seen for those who cannot see it. Matplotlib and IPython are imported where
-they are used.
+that says what is to be seen for those who cannot see it. The look is in `look`, the graphs of
+models in `graphs`; their names are here too. Matplotlib and IPython are imported where they are
+used.
 """
 
 from __future__ import annotations
 
 import base64
-import inspect
 import io
 import math
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
+
+from cvae_tf import checks, look
+from cvae_tf.datasets import height_and_width
+from cvae_tf.graphs import GraphEdges, directed_graph, graph_edges, graphical_model
+from cvae_tf.look import COLOURS, colour, label, legible, new_figure, style
+from cvae_tf.signatures import FACTORS, factor, parents
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = [
-    "COLOURS",
-    "GraphEdges",
-    "bound_curves",
-    "colour",
-    "density_with_gaussians",
-    "directed_graph",
-    "explore",
-    "graph_edges",
-    "graphical_model",
-    "image_grid",
-    "label_style_sweep",
-    "latent_manifold",
-    "latent_scatter",
-    "line_chart",
-    "sampled_futures",
-    "show",
-    "style",
-]
+    "COLOURS", "GraphEdges", "bound_curves", "colour", "density_with_gaussians", "directed_graph",
+    "explore", "graph_edges", "graphical_model", "image_grid", "label_style_sweep",
+    "latent_manifold", "latent_scatter", "line_chart", "sampled_futures", "show", "style",
+]  # fmt: skip
 
-# After Okabe & Ito and Paul Tol: far apart for colour-blind eyes too, dark enough for a projector.
-COLOURS = {
-    "VAE": "#0072B2",
-    "CVAE1": "#D55E00",
-    "CVAE2": "#009E73",
-    "CVAE3": "#CC79A7",
-    "CMMA": "#E69F00",
-    "GSNN": "#56B4E9",
-    "M1": "#661100",
-    "M2": "#332288",
-    "baseline": "#595959",
-}
-_SPARE = ("#117733", "#AA4499", "#999933", "#882255")  # for names that are not in the list
-_CLASSES = (  # ten classes; the digit is written beside its points as well
-    "#332288", "#E69F00", "#56B4E9", "#661100", "#009E73",
-    "#D55E00", "#0072B2", "#111111", "#CC79A7", "#595959",
-)  # fmt: skip
-_MARKERS = dict(zip(COLOURS, "os^DvPX*h", strict=True))
-_INK = "#222222"
-
-_STYLE = {
-    "figure.dpi": 100,
-    "savefig.dpi": 110,
-    "figure.facecolor": "white",
-    "font.size": 15,
-    "axes.titlesize": 17,
-    "axes.labelsize": 16,
-    "xtick.labelsize": 14,
-    "ytick.labelsize": 14,
-    "legend.fontsize": 14,
-    "legend.frameon": False,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": False,
-    "grid.color": "#DDDDDD",
-    "lines.linewidth": 2.5,
-    "lines.markersize": 8,
-    "mathtext.fontset": "cm",
-    "image.cmap": "gray_r",
-    "image.interpolation": "nearest",
-}
+Gaussian = tuple[npt.ArrayLike, npt.ArrayLike]  # mean [2], standard deviation [2]
 
 
-@contextmanager
-def style():
-    """Applies the course's look to figures made inside: large type, dark ink, quiet axes.
-
-    Example:
-        >>> with style():
-        ...     import matplotlib
-        ...     size = matplotlib.rcParams["font.size"]
-        >>> size
-        15.0
-    """
-    import matplotlib
-
-    with matplotlib.rc_context(_STYLE):
-        yield
-
-
-def colour(name):
-    """The colour of a model throughout the course.
-
-    Args:
-        name: a model's name as in `COLOURS` ("CVAE4" is "CMMA", "FutureCVAE" a CVAE-3), or any
-            other text, which gets a spare colour.
-
-    Returns:
-        A colour as "#RRGGBB".
-
-    Example:
-        >>> colour("CVAE4") == colour("CMMA")
-        True
-    """
-    name = {"CVAE4": "CMMA", "FutureCVAE": "CVAE3"}.get(name, name)
-    return COLOURS.get(name) or _SPARE[sum(map(ord, name)) % len(_SPARE)]
-
-
-def show(fig, alt):
+def show(fig: Figure, alt: str) -> None:
     """Displays a figure as PNG with its text alternative, and closes it.
 
     In a notebook the text goes into the output's metadata, {"image/png": {"alt": alt}}, from where
@@ -135,14 +51,17 @@ def show(fig, alt):
         alt: what is to be seen in it, in a sentence or two.
 
     Raises:
-        ValueError: if alt is empty.
+        TypeError, ValueError: if fig is no figure, or alt is empty.
 
     Example:
         >>> show(image_grid(np.zeros((4, 64))), "Four empty images.")
         Four empty images.
     """
     if not isinstance(alt, str) or not alt.strip():
-        raise ValueError(f"alt is {alt!r}; expected a sentence that says what is to be seen.")
+        raise ValueError(f"Received alt={alt!r}. Expected a sentence that says what is to be seen.")
+    from matplotlib.figure import Figure
+
+    checks.instance(fig, "fig", Figure, "a Matplotlib figure, such as image_grid(…) gives")
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
     if shell:
         from IPython.display import publish_display_data
@@ -158,7 +77,9 @@ def show(fig, alt):
         sys.modules["matplotlib.pyplot"].close(fig)
 
 
-def explore(draw, *, alt, **sliders):
+def explore(
+    draw: Callable[..., Figure], *, alt: str, **sliders: tuple[float, float, float]
+) -> None:
     """Shows `draw(**values)` as a figure, and with sliders where a reader can move them.
 
     The figure at the sliders' first values is shown in any case, so that a page or a stored
@@ -172,17 +93,20 @@ def explore(draw, *, alt, **sliders):
             three are.
 
     Raises:
-        ValueError: if a first value lies outside its slider.
+        TypeError, ValueError: if draw is no function, or a slider is not three numbers in order.
 
     Example:
         >>> def draw(z1):
         ...     return image_grid(np.full((1, 64), z1))
         >>> explore(draw, alt="One grey image.", z1=(0.0, 1.0, 0.5))  # doctest: +SKIP
     """
-    for name, (least, greatest, first) in sliders.items():
+    if not callable(draw):
+        raise TypeError(f"Received draw={draw!r}. Expected a function of the sliders' values.")
+    for name, values in sliders.items():
+        least, greatest, first = _several(values, f"slider {name}", 3)
         if not least <= first <= greatest:
             raise ValueError(
-                f"Slider {name} begins at {first}, outside {least} to {greatest}. Give (least, "
+                f"Slider {name} begins at {first}, outside {least} to {greatest}. Expected (least, "
                 "greatest, first value)."
             )
     show(draw(**{name: first for name, (_, _, first) in sliders.items()}), alt)
@@ -207,10 +131,12 @@ def explore(draw, *, alt, **sliders):
 
 
 def image_grid(
-    images, *, columns=None, row_labels=None, column_labels=None, captions=None,
-    image_shape=None, title=None, xlabel=None, ylabel=None, limits=(0.0, 1.0), cmap="gray_r",
-    ax=None,
-):  # fmt: skip
+    images: npt.ArrayLike, *, columns: int | None = None, row_labels: Sequence[Any] | None = None,
+    column_labels: Sequence[Any] | None = None, captions: Sequence[Any] | None = None,
+    image_shape: Sequence[int] | None = None, title: str | None = None,
+    xlabel: str | None = None, ylabel: str | None = None,
+    limits: tuple[float, float] = (0.0, 1.0), cmap: str = "gray_r", ax: Axes | None = None,
+) -> Figure:  # fmt: skip
     """Shows images side by side.
 
     Args:
@@ -220,7 +146,7 @@ def image_grid(
         columns: images in a row; default 10, or fewer where there are fewer images.
         row_labels, column_labels: texts along the left and the top.
         captions: one text over each image, such as its nats.
-        image_shape: (H, W) of flat images; default: square.
+        image_shape: (H, W) or (H, W, 1) of flat images; default: square.
         title, xlabel, ylabel: texts of the axes.
         limits: the values shown as paper and as ink.
         cmap: "gray_r" shows ink dark on paper; "gray" suits photographs.
@@ -230,13 +156,18 @@ def image_grid(
         The figure.
 
     Raises:
-        ValueError: if the images' shape is not one of those.
+        TypeError, ValueError: if the images' shape is not one of those, or a list of texts has
+            another length.
 
     Example:
         >>> fig = image_grid(np.random.default_rng(0).random((20, 64)), columns=5)
     """
     cells, columns = _cells(images, columns, image_shape)
     rows, (height, width) = math.ceil(len(cells) / columns), cells.shape[1:]
+    row_labels = _texts(row_labels, "row_labels", rows)
+    column_labels = _texts(column_labels, "column_labels", columns)
+    captions = _texts(captions, "captions", len(cells))
+    paper, ink = _several(limits, "limits", 2)
     gap = max(1, round(height / 14))
     head = round(0.34 * height) if captions is not None else 0
     down, across = height + gap + head, width + gap
@@ -247,8 +178,8 @@ def image_grid(
     with style():
         size = 0.9 if max(rows, columns) <= 12 else 10.5 / max(rows, columns)
         room = (0.4 + (0.9 if row_labels is not None else 0.0), 0.3 + (0.6 if title else 0.0))
-        fig, ax = _figure(ax, (columns * size * across / down + room[0], rows * size + room[1]))
-        ax.imshow(canvas, vmin=limits[0], vmax=limits[1], cmap=cmap)
+        fig, ax = look.figure(ax, (columns * size * across / down + room[0], rows * size + room[1]))
+        ax.imshow(canvas, vmin=paper, vmax=ink, cmap=cmap)
         _frames(ax, rows, columns, down, across, gap, head, len(cells))
         if captions is not None:
             for index, text in enumerate(captions):
@@ -259,27 +190,21 @@ def image_grid(
                 )  # fmt: skip
         ax.set_xticks([c * across + gap + width / 2 - 0.5 for c in range(columns)])
         ax.set_yticks([r * down + gap + head + height / 2 - 0.5 for r in range(rows)])
-        ax.set_xticklabels([""] * columns if column_labels is None else list(column_labels))
-        ax.set_yticklabels([""] * rows if row_labels is None else list(row_labels))
+        ax.set_xticklabels(column_labels or [""] * columns)
+        ax.set_yticklabels(row_labels or [""] * rows)
         ax.xaxis.tick_top()
         ax.xaxis.set_label_position("top")
-        _labels(ax, xlabel, ylabel, title)
+        label(ax, xlabel, ylabel, title)
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
     return fig
 
 
 def latent_scatter(
-    z,
-    labels=None,
-    *,
-    names=None,
-    title=None,
-    unit="prior standard deviations",
-    prior=False,
-    priors=None,
-    ax=None,
-):
+    z: npt.ArrayLike, labels: npt.ArrayLike | None = None, *, names: Sequence[Any] | None = None,
+    title: str | None = None, unit: str = "prior standard deviations", prior: bool = False,
+    priors: Mapping[int, Gaussian] | None = None, ax: Axes | None = None,
+) -> Figure:  # fmt: skip
     """Draws examples where their latents lie, coloured by label, each class named at its median.
 
     Args:
@@ -297,34 +222,48 @@ def latent_scatter(
         The figure.
 
     Raises:
-        ValueError: if z is not [N, 2] or labels have another length.
+        TypeError, ValueError: if z is not [N, 2], labels have another length or are no integers, or
+            names are not one for each class.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> fig = latent_scatter(rng.standard_normal((50, 2)), rng.integers(0, 3, 50))
     """
-    z = np.asarray(z)
+    z = checks.array(z, "z", dtype="float64")
     if z.ndim != 2 or z.shape[1] != 2:
         raise ValueError(
-            f"z has shape {z.shape}; expected [N, 2]: choose two columns, z[:, [0, 1]]."
+            f"z has shape {z.shape}. Expected [N, 2]: choose two columns, z[:, [0, 1]]."
         )
-    if labels is not None and len(labels) != len(z):
-        raise ValueError(
-            f"labels have length {len(labels)} and z has {len(z)} rows; give one for each."
-        )
+    ellipses = {each: _gaussian(pair, f"priors[{each}]") for each, pair in (priors or {}).items()}
+    if labels is not None:
+        labels = checks.array(labels, "labels", event=(), dtype=None)
+        checks.same_length({"z": z, "labels": labels}, "latent_scatter")
+        if labels.dtype.kind not in "iu":
+            raise TypeError(f"labels has dtype {labels.dtype}. Expected integers, [N].")
+        classes = np.unique(labels)
+        names_of = _texts(names, "names", len(classes)) or classes
+    checks.flag(prior, "prior")
     with style():
         from matplotlib.patches import Circle, Ellipse
         from matplotlib.patheffects import withStroke
 
-        fig, ax = _figure(ax, (8.0, 7.2))
+        fig, ax = look.figure(ax, (8.0, 7.2))
         radius = math.sqrt(-2 * math.log(0.05))  # a 2-d normal leaves this circle with p = 0.05
-        for label, (mean, scale) in (priors or {}).items():
-            shade = _CLASSES[int(label) % len(_CLASSES)]
-            size = 2 * radius * np.asarray(scale)
-            ax.add_patch(Ellipse(mean, *size, fill=False, lw=2.2, ec=shade, zorder=3))
+        for each, (mean, scale) in ellipses.items():
+            shade = look.CLASSES[int(each) % len(look.CLASSES)]
+            ax.add_patch(
+                Ellipse(
+                    (mean[0], mean[1]),
+                    *(2 * radius * scale),
+                    fill=False,
+                    lw=2.2,
+                    ec=shade,
+                    zorder=3,
+                )
+            )
         if prior:
             ax.add_patch(
-                Circle((0, 0), radius, fill=False, ls=(0, (4, 3)), lw=1.5, ec=_INK, zorder=3)
+                Circle((0, 0), radius, fill=False, ls=(0, (4, 3)), lw=1.5, ec=look.INK, zorder=3)
             )
             ax.annotate(
                 "95 % of the prior", (0.71 * radius, 0.71 * radius), xytext=(4, 4),
@@ -332,37 +271,34 @@ def latent_scatter(
                 annotation_clip=False,
             )  # fmt: skip
         if labels is None:
-            ax.scatter(*z.T, s=18, color=COLOURS["VAE"], alpha=0.6, linewidths=0)
+            ax.scatter(z[:, 0], z[:, 1], s=18, color=COLOURS["VAE"], alpha=0.6, linewidths=0)
         else:
-            labels = np.asarray(labels)
-            classes = np.unique(labels)
-            order = np.random.default_rng(0).permutation(
-                len(z)
-            )  # so that no class lies over another
-            shades = np.array([_CLASSES[int(c) % len(_CLASSES)] for c in labels])
-            ax.scatter(*z[order].T, s=18, c=shades[order], alpha=0.6, linewidths=0)
-            for number, c in enumerate(classes):
+            order = np.random.default_rng(0).permutation(len(z))  # no class lies over another
+            shades = np.array([look.CLASSES[int(c) % len(look.CLASSES)] for c in labels])
+            ax.scatter(z[order, 0], z[order, 1], s=18, c=shades[order], alpha=0.6, linewidths=0)
+            for name, c in zip(names_of, classes, strict=True):
+                middle = np.median(z[labels == c], axis=0)
                 ax.text(
-                    *np.median(z[labels == c], axis=0), str(c if names is None else names[number]),
-                    color=_legible(_CLASSES[int(c) % len(_CLASSES)]), zorder=5,
+                    float(middle[0]), float(middle[1]), str(name),
+                    color=legible(look.CLASSES[int(c) % len(look.CLASSES)]), zorder=5,
                     fontsize=24, fontweight="bold", ha="center", va="center",
                     path_effects=[withStroke(linewidth=5, foreground="white")],
                 )  # fmt: skip
         ax.set_aspect("equal", adjustable="datalim")
-        _labels(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
+        label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
     return fig
 
 
 def latent_manifold(
-    model, *, x=None, y=None, size=15, dimensions=(0, 1), image_shape=None, title=None,
-    cmap="gray_r", ax=None,
-):  # fmt: skip
+    model: Any, *, x: npt.ArrayLike | None = None, y: npt.ArrayLike | None = None, size: int = 15,
+    dimensions: tuple[int, int] = (0, 1), image_shape: Sequence[int] | None = None,
+    title: str | None = None, cmap: str = "gray_r", ax: Axes | None = None,
+) -> Figure:  # fmt: skip
     """Decodes a grid over two latent dimensions whose cells hold equal mass of the prior.
 
     The grid is u = Φ⁻¹((i + ½)/size) on each axis, the other dimensions 0, and z = m + s·u with the
-    prior's mean m and
-    scale s: for a conditional prior the same u means the same place in every p(z|y). The mean of
-    the likelihood is shown.
+    prior's mean m and scale s: for a conditional prior the same u means the same place in every
+    p(z|y). The mean of the likelihood is shown.
 
     Args:
         model: a model with `prior`, `likelihood`, `latent_dim` and `shapes`.
@@ -376,19 +312,27 @@ def latent_manifold(
         The figure.
 
     Raises:
-        ValueError: if the model is conditional and its condition is missing.
+        TypeError, ValueError: if it is no model with two such dimensions, or its condition is
+            missing.
 
     Example:
         >>> fig = latent_manifold(model, y=np.eye(10)[3])  # doctest: +SKIP
 
     Source: Kingma & Welling (2014), appendix A.
     """
+    _check_model(model)
+    size, pair = checks.count(size, "size"), checks.sizes(dimensions, "dimensions", 0)
+    if len(pair) != 2 or len(set(pair)) < 2 or max(pair) >= model.latent_dim:
+        raise ValueError(
+            f"Received dimensions={dimensions}. Expected two different ones of the model's "
+            f"{model.latent_dim}, from 0."
+        )
     steps = [NormalDist().inv_cdf((i + 0.5) / size) for i in range(size)]
     u = np.zeros((size * size, model.latent_dim), np.float32)
     u[:, dimensions[0]] = np.tile(steps, size)
     u[:, dimensions[1]] = np.repeat(steps[::-1], size)  # upwards
     images = _decode(model, u, x=x, y=y)
-    symbol = "z" if not _parents(model, "prior") else "u"
+    symbol = "u" if parents(model.prior) else "z"
     ticks = [
         "" if i % 2 != size // 2 % 2 else f"{step:.1f}".replace("-", "−")
         for i, step in enumerate(steps)
@@ -407,9 +351,11 @@ def latent_manifold(
 
 
 def label_style_sweep(
-    model, y=None, *, num_styles=6, styles=None, seed=0, label_names=None,
-    image_shape=None, title=None, cmap="gray_r", ax=None,
-):  # fmt: skip
+    model: Any, y: npt.ArrayLike | None = None, *, num_styles: int = 6,
+    styles: npt.ArrayLike | None = None, seed: int = 0, label_names: Sequence[Any] | None = None,
+    image_shape: Sequence[int] | None = None, title: str | None = None, cmap: str = "gray_r",
+    ax: Axes | None = None,
+) -> Figure:  # fmt: skip
     """Generates from every label in every style: a row shares its style z, a column its label y.
 
     A style is u ~ N(0, I), the same for all models of one latent dimension; z = m(y) + s(y)·u with
@@ -420,32 +366,44 @@ def label_style_sweep(
         y: the labels to run through, [C, m]; default: every one-hot label.
         num_styles: rows.
         styles: u itself, [num_styles, d], in place of random ones.
-        seed: an integer; decides the styles.
+        seed: an integer ≥ 0; decides the styles.
         label_names: texts over the columns; default 0, 1, 2, …
         image_shape, title, cmap, ax: as in `image_grid`.
 
     Returns:
         The figure.
 
+    Raises:
+        TypeError, ValueError: if it is no model of x given y, or an argument is none of those.
+
     Example:
         >>> fig = label_style_sweep(model)  # doctest: +SKIP
     """
-    y = np.eye(model.shapes["y"][-1]) if y is None else np.asarray(y)
+    _check_model(model)
+    if "y" not in {*parents(model.prior), *parents(model.likelihood)}:
+        raise ValueError(
+            f"{type(model).__name__} does not generate from y. Expected a model of p(x|y), such as "
+            "CVAE1, CVAE2 or CMMA."
+        )
+    y = np.eye(model.shapes["y"][-1]) if y is None else checks.array(y, "y", ndim=2)
     if styles is None:
+        num_styles, seed = checks.count(num_styles, "num_styles"), checks.count(seed, "seed", 0)
         styles = np.random.default_rng(seed).standard_normal((num_styles, model.latent_dim))
+    styles = checks.array(styles, "styles", event=(model.latent_dim,), dtype="float64")
     images = _decode(model, np.repeat(styles, len(y), axis=0), y=np.tile(y, (len(styles), 1)))
     return image_grid(
         images, columns=len(y), image_shape=image_shape, title=title, cmap=cmap, ax=ax,
-        column_labels=range(len(y)) if label_names is None else label_names,
+        column_labels=_texts(label_names, "label_names", len(y)) or range(len(y)),
         row_labels=[rf"$u^{{({i + 1})}}$" for i in range(len(styles))],
         xlabel="label $y$", ylabel="style (a draw of $u$)",
     )  # fmt: skip
 
 
 def bound_curves(
-    history, *, quantity="elbo", name="VAE", validation=True, limits=None, ylim=None,
-    ylabel="bound (nats per example)", title=None, ax=None,
-):  # fmt: skip
+    history: Any, *, quantity: str = "elbo", name: str = "VAE", validation: bool = True,
+    limits: Mapping[str, float] | None = None, ylim: tuple[float, float] | None = None,
+    ylabel: str = "bound (nats per example)", title: str | None = None, ax: Axes | None = None,
+) -> Figure:  # fmt: skip
     """Draws the bound against epochs, one colour for each model, validation dashed.
 
     Args:
@@ -463,7 +421,7 @@ def bound_curves(
         The figure.
 
     Raises:
-        ValueError: if the quantity is not in a history.
+        TypeError, ValueError: if the quantity is not in a history, or a history is none.
 
     Example:
         >>> fig = bound_curves({"VAE": [10.0, 14.0, 15.0], "CVAE2": [12.0, 17.0, 18.0]})
@@ -472,45 +430,51 @@ def bound_curves(
     single = not isinstance(logs, Mapping) or quantity in logs
     runs = {name: logs} if single else dict(logs)
     curves = {name: _curve(name, run, quantity) for name, run in runs.items()}
+    limits = _limits(limits)
+    checks.flag(validation, "validation")
     with style():
-        fig, ax = _figure(ax, (9.5, 5.6))
+        fig, ax = look.figure(ax, (9.5, 5.6))
         ax.grid(axis="y")
         ends, dashed = [], False
         for name, (training, held_out) in curves.items():
             shade = colour(name)
             epochs = np.arange(1, len(training) + 1)
-            mark = dict(marker=_MARKERS.get(name, "o"), markevery=[len(epochs) - 1])
+            mark: dict[str, Any] = dict(
+                marker=look.MARKERS.get(name, "o"), markevery=[len(epochs) - 1]
+            )
             ax.plot(epochs, training, color=shade, **mark)
-            ends.append((training[-1], name, shade))
+            ends.append((training[np.isfinite(training)][-1], name, shade))
             if validation and held_out is not None:
                 ax.plot(epochs, held_out, color=shade, ls=(0, (3, 1.5)), lw=2)
                 dashed = True
-        for text, nats in (limits or {}).items():
+        for text, nats in limits.items():
             ax.axhline(nats, color=COLOURS["baseline"], lw=2, ls=(0, (1, 1.2)), zorder=1)
             ends.append((nats, text, COLOURS["baseline"]))
         shown = [c for pair in curves.values() for c in pair if c is not None]
-        ax.set_ylim(*(_range(shown, limits) if ylim is None else ylim))
+        ax.set_ylim(*(_range(shown, limits) if ylim is None else _several(ylim, "ylim", 2)))
         length = max(len(c) for c in shown)
         ax.set_xlim(1 if length > 1 else 0.5, length + (0.02 * length if length > 1 else 0.5))
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        _end_labels(ax, ends)
+        ax.locator_params(axis="x", integer=True)
+        _endlabel(ax, ends)
         if dashed:
-            ax.plot([], [], color=_INK, label="training")
-            ax.plot([], [], color=_INK, ls=(0, (3, 1.5)), lw=2, label="validation")
+            ax.plot([], [], color=look.INK, label="training")
+            ax.plot([], [], color=look.INK, ls=(0, (3, 1.5)), lw=2, label="validation")
             ax.legend(loc="lower right")
-        _labels(ax, "epoch", ylabel, title)
+        label(ax, "epoch", ylabel, title)
     return fig
 
 
 def line_chart(
-    x, series, *, errors=None, xlabel, ylabel, xscale="linear", yscale="linear", limits=None,
-    title=None, ax=None,
-):  # fmt: skip
+    x: npt.ArrayLike, series: Mapping[str, npt.ArrayLike], *,
+    errors: Mapping[str, npt.ArrayLike] | None = None, xlabel: str, ylabel: str,
+    xscale: str = "linear", yscale: str = "linear", limits: Mapping[str, float] | None = None,
+    title: str | None = None, ax: Axes | None = None,
+) -> Figure:  # fmt: skip
     """Draws several quantities against one, each with its own colour, dash and marker.
 
     Args:
         x: the values along the axis, [n].
-        series: {name: values [n]}; a model's name takes the model's colour.
+        series: {name: values [n]}; a model's name takes the model's colour. NaN leaves a gap.
         errors: {name: standard errors [n]} for some or all of them.
         xlabel, ylabel, title: texts, with units.
         xscale, yscale: "linear" or "log".
@@ -520,25 +484,38 @@ def line_chart(
     Returns:
         The figure.
 
+    Raises:
+        TypeError, ValueError: if a series has another length than x, or is none.
+
     Example:
         >>> fig = line_chart([1, 2, 4], {"A": [3, 2, 1]}, xlabel="draws", ylabel="variance")
     """
+    x = checks.array(list(x) if isinstance(x, range) else x, "x", event=(), dtype=None)
+    checks.instance(series, "series", Mapping, "{name: values}")
+    series = {name: _along(x, values, f"series[{name!r}]") for name, values in series.items()}
+    errors = {
+        name: _along(x, values, f"errors[{name!r}]")
+        for name, values in (errors or {}).items() if name in series
+    }  # fmt: skip
+    for scale, name in ((xscale, "xscale"), (yscale, "yscale")):
+        checks.choice(scale, name, ("linear", "log"))
+    limits = _limits(limits)
     dashes = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
     with style():
-        fig, ax = _figure(ax, (9.5, 5.6))
+        fig, ax = look.figure(ax, (9.5, 5.6))
         ax.set(xscale=xscale, yscale=yscale)
         ax.grid(axis="y")
         for number, (name, values) in enumerate(series.items()):
-            look = dict(
-                color=COLOURS.get(name, _SPARE[number % len(_SPARE)]), label=name,
+            looks: dict[str, Any] = dict(
+                color=COLOURS.get(name, look.SPARE[number % len(look.SPARE)]), label=name,
                 ls=dashes[number % len(dashes)], marker="os^D"[number % 4],
                 markevery=max(1, len(x) // 12),
             )  # fmt: skip
-            if errors and name in errors:
-                ax.errorbar(x, values, yerr=errors[name], capsize=4, **look)
+            if name in errors:
+                ax.errorbar(x, values, yerr=errors[name], capsize=4, **looks)
             else:
-                ax.plot(x, values, **look)
-        for text, value in (limits or {}).items():
+                ax.plot(x, values, **looks)
+        for text, value in limits.items():
             ax.axhline(value, color=COLOURS["baseline"], lw=2, ls=(0, (1, 1.2)), label=text)
         for axis, scale in ((ax.xaxis, xscale), (ax.yaxis, yscale)):
             if scale == "log":
@@ -546,7 +523,7 @@ def line_chart(
         if xscale == "log" and len(x) <= 12:
             ax.set_xticks(x, [f"{value:g}" for value in x])
         ax.legend()
-        _labels(ax, xlabel, ylabel, title)
+        label(ax, xlabel, ylabel, title)
     return fig
 
 
@@ -561,8 +538,10 @@ def _plain_log_ticks(axis):  # 0.1, 1, 10, and between them where that leaves fe
 
 
 def density_with_gaussians(
-    first, second, density, gaussians, *, legend=True, margin=3.0, title=None, ax=None
-):
+    first: npt.ArrayLike, second: npt.ArrayLike, density: npt.ArrayLike,
+    gaussians: Mapping[str, Gaussian], *, legend: bool = True, margin: float = 3.0,
+    title: str | None = None, ax: Axes | None = None,
+) -> Figure:  # fmt: skip
     """Shades a density over two latent dimensions, with the ellipses of diagonal Gaussians on it.
 
     Args:
@@ -578,281 +557,138 @@ def density_with_gaussians(
     Returns:
         The figure.
 
+    Raises:
+        TypeError, ValueError: if the density is none on that grid, or a Gaussian is none.
+
     Example:
         >>> side = np.linspace(-3, 3, 61)
         >>> bump = np.exp(-0.5 * (side[:, None] ** 2 + side**2))
         >>> fig = density_with_gaussians(side, side, bump, {"q": ((0, 0), (1, 1))})
     """
-    first, second, density = np.asarray(first), np.asarray(second), np.asarray(density)
+    first = checks.array(first, "first", event=(), dtype="float64")
+    second = checks.array(second, "second", event=(), dtype="float64")
+    density = checks.array(density, "density", ndim=2, dtype="float64")
+    if density.shape != (len(second), len(first)) or density.min() < 0 or density.sum() == 0:
+        raise ValueError(
+            f"density has shape {density.shape} and values from {density.min():g}. Expected "
+            f"[{len(second)}, {len(first)}], one row for each value of second, ≥ 0 and not all 0."
+        )
+    checks.instance(gaussians, "gaussians", Mapping, "{name: (mean, standard deviation)}")
+    ellipses = {name: _gaussian(pair, f"gaussians[{name!r}]") for name, pair in gaussians.items()}
+    margin, legend = checks.number(margin, "margin", above=0), checks.flag(legend, "legend")
     mass = density / density.sum()
     with style():
         from matplotlib.patches import Ellipse
 
-        fig, ax = _figure(ax, (6.4, 6.0))
+        fig, ax = look.figure(ax, (6.4, 6.0))
         ax.imshow(
             density, origin="lower", extent=(first[0], first[-1], second[0], second[-1]),
             cmap="Greys", interpolation="bilinear",
         )  # fmt: skip
-        for number, (name, (mean, scale)) in enumerate(gaussians.items()):
+        for number, (name, (mean, scale)) in enumerate(ellipses.items()):
             ax.add_patch(
                 Ellipse(
-                    np.asarray(mean), *(4 * np.asarray(scale)), fill=False, lw=2.5, label=name,
-                    ec=("#D55E00", "#0072B2", *_SPARE)[number],
+                    (mean[0], mean[1]), *(4 * scale), fill=False, lw=2.5, label=name,
+                    ec=("#D55E00", "#0072B2", *look.SPARE)[number % 6],
                     ls=(0, (3, 1.5)) if not number else "-",
                 )
             )  # fmt: skip
         centre = (mass.sum(0) @ first, mass.sum(1) @ second)
         spread = (mass.sum(0) @ (first - centre[0]) ** 2, mass.sum(1) @ (second - centre[1]) ** 2)
-        reach = [abs(np.subtract(m, centre)) + 2.2 * np.asarray(s) for m, s in gaussians.values()]
+        reach = [abs(m - centre) + 2.2 * s for m, s in ellipses.values()]
         half = max(margin * math.sqrt(max(spread)), np.max(reach, initial=0.0))
         ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
         if legend:
             ax.legend(loc="upper right")
         unit = "prior standard deviations"
-        _labels(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
+        label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
     return fig
 
 
-class GraphEdges(NamedTuple):
-    """The two graphs of a model, as sets of (parent, child).
+def sampled_futures(
+    stills: npt.ArrayLike, samples: npt.ArrayLike, starts: npt.ArrayLike, *,
+    truth: npt.ArrayLike | None = None, num_clusters: int = 10,
+    image_shape: Sequence[int] | None = None, titles: Sequence[Any] | None = None,
+    columns: int = 4, shade: str | None = None,
+) -> Figure:  # fmt: skip
+    """Draws sampled motions over the stills they start from, gathered into a few by k-means.
 
-    Attributes:
-        generative: edges of p: parents of z in the prior, and of what is predicted in the
-            likelihood.
-        inference: edges of q: parents of z in the posterior; none for a model whose q is its prior,
-            such as the GSNN.
-    """
-
-    generative: set
-    inference: set
-
-
-def graph_edges(model):
-    """Reads a model's graph off the signatures of its factors.
-
-    The arguments of `prior` and `posterior` are the parents of z, those of `likelihood` the parents
-    of what the model
-    predicts: `model.observed`, or, where that is not stated, y if the likelihood sees x and else x.
+    Each cluster's mean path is a line; its width says how many of the draws it stands for. What
+    happened is dashed.
 
     Args:
-        model: a model or its class.
-
-    Returns:
-        `GraphEdges(generative, inference)`.
-
-    Example:
-        >>> class Chain:  # y → z → x
-        ...     def prior(self, y): ...
-        ...     def posterior(self, x, y): ...
-        ...     def likelihood(self, z): ...
-        >>> sorted(graph_edges(Chain).generative)
-        [('y', 'z'), ('z', 'x')]
-    """
-    predicted = _predicted(model)
-    generative = {(parent, "z") for parent in _parents(model, "prior")}
-    generative |= {(parent, predicted) for parent in _parents(model, "likelihood")}
-    has_q = callable(getattr(model, "posterior", None))
-    inference = {(parent, "z") for parent in _parents(model, "posterior")} if has_q else set()
-    return GraphEdges(generative, inference)
-
-
-def graphical_model(model, *, name=None, title=None, factors=True, columns=None, ax=None):
-    """Draws the graphical model of a model, as the signatures of its factors state it.
-
-    Solid arrows belong to the generative model p, dashed ones to the inference model q. Shaded
-    nodes are observed. The plate says that there are N examples.
-
-    Args:
-        model: a model or its class, or a sequence of them to be drawn side by side.
-        name: the name to write; default: the class's.
-        title: a text over the whole; for one model it takes the place of the name.
-        factors: whether to write the factors below.
-        columns: how many models stand in a row; default: all of them.
-        ax: axes to draw in, for one model; default: a new figure.
-
-    Returns:
-        The figure.
-
-    Example:
-        >>> fig = graphical_model([CVAE1, CVAE2, CVAE3, CMMA])  # doctest: +SKIP
-    """
-    models = list(model) if isinstance(model, (list, tuple)) else [model]
-    if ax is not None and len(models) != 1:
-        raise ValueError(
-            f"{len(models)} models came with one ax; leave ax out to draw them in a row."
-        )
-    with style():
-        from matplotlib.lines import Line2D
-
-        if ax is None:
-            columns = columns or len(models)
-            rows, legend_rows = -(-len(models) // columns), 1 if columns > 1 else 2
-            height = rows * (4.8 if factors else 4.2) + 0.28 * legend_rows
-            fig = _new_figure((3.5 * columns + 0.5, height + (0.6 if title and rows > 1 else 0.4)))
-            axes = fig.subplots(rows, columns, squeeze=False).ravel()
-            for spare in axes[len(models) :]:
-                spare.axis("off")
-        else:
-            fig, axes = ax.figure, [ax]
-        for one, axis in zip(models, axes, strict=False):
-            label = name or (one.__name__ if inspect.isclass(one) else type(one).__name__)
-            heading = title if title and len(models) == 1 else label
-            _draw_graph(axis, one, graph_edges(one), heading, colour(label), factors)
-        if len(models) > 1 and title:
-            fig.suptitle(title)
-        if ax is None:
-            fig.legend(
-                handles=[
-                    Line2D([], [], color=_INK, lw=2.2, label="generative, $p$"),
-                    Line2D([], [], color=_INK, lw=2.2, ls=(0, (3, 1.6)), label="inference, $q$"),
-                ],
-                loc="outside lower center", ncols=2 // legend_rows, handlelength=2.6,
-            )  # fmt: skip
-    return fig
-
-
-def directed_graph(centres, edges, *, observed=(), title=None, ax=None):
-    """Draws any small directed graph, such as a collider or another paper's model.
-
-    `graphical_model` reads a model's graph off its factors; this one draws what it is told.
-
-    Args:
-        centres: {node: (across, up)}; the node's name is written in mathematical type. Two units
-            between neighbours look right.
-        edges: pairs (parent, child).
-        observed: the nodes that are shaded.
-        title: a text over the graph.
-        ax: axes to draw in; default: a new figure.
+        stills: flat images, [N, H·W].
+        samples: draws of y, the coefficients of `tasks.futures`, [S, N, 10].
+        starts: where the object is, column and row, [N, 2] pixels.
+        truth: what happened, [N, 10], or None.
+        num_clusters: clusters of each still's draws, at most S.
+        image_shape: (H, W); default: square.
+        titles: one text for each still.
+        columns: stills in a row.
+        shade: the colour of the paths; default: CVAE-3's.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: if an edge or `observed` names a node that has no place.
+        TypeError, ValueError: if the number of stills, samples and starts differ, or an argument is
+            none of those.
 
     Example:
-        >>> places = {"z": (0, 2), "y": (2, 2), "x": (1, 0)}
-        >>> fig = directed_graph(places, [("z", "x"), ("y", "x")], observed=("x",))
+        >>> samples = futures.draws(model, scenes.x[:4], 800)  # doctest: +SKIP
+        >>> fig = sampled_futures(scenes.x[:4], samples, scenes.start[:4])  # doctest: +SKIP
+
+    Source: Walker et al. (2016), figure 5.
     """
-    unknown = ({node for edge in edges for node in edge} | set(observed)) - set(centres)
-    if unknown:
-        raise ValueError(f"centres has no place for {sorted(unknown)}; give one for each node.")
+    from cvae_tf import futures, tasks
+
+    cells, columns = _cells(stills, columns, image_shape)
+    columns, event = min(columns, len(cells)), (2 * tasks.COEFFICIENTS,)
+    samples = checks.array(samples, "samples", event=(len(cells), *event), dtype="float64")
+    beside = {"stills": cells, "starts": checks.array(starts, "starts", event=(2,))}
+    if truth is not None:
+        beside["truth"] = checks.array(truth, "truth", event=event)
+    checks.same_length(beside, "sampled_futures")
+    num_clusters = checks.count(num_clusters, "num_clusters", 1, len(samples))
+    titles = _texts(titles, "titles", len(cells))
+    shade = COLOURS["CVAE3"] if shade is None else shade
+    rows = math.ceil(len(cells) / columns)
     with style():
-        from matplotlib.patches import Circle, FancyArrowPatch
+        from matplotlib.lines import Line2D
+        from matplotlib.patheffects import Normal, withStroke
 
-        across, up = np.array(list(centres.values()), float).T
-        fig, ax = _figure(ax, (1.4 * np.ptp(across) + 2.2, 1.4 * np.ptp(up) + 2.2))
-        nodes = {}
-        for node, centre in centres.items():
-            shade = "#CFCFCF" if node in observed else "white"
-            nodes[node] = Circle(centre, 0.38, fc=shade, ec=_INK, lw=2.2, zorder=3)
-            ax.add_patch(nodes[node])
-            ax.text(*centre, f"${node}$", ha="center", va="center_baseline", fontsize=25, zorder=4)
-        for parent, child in edges:
-            ax.add_patch(
-                FancyArrowPatch(
-                    centres[parent], centres[child], patchA=nodes[parent], patchB=nodes[child],
-                    shrinkA=2, shrinkB=2, arrowstyle="-|>", mutation_scale=22, lw=2.2, color=_INK,
-                    zorder=2,
-                )
+        fig = new_figure((3.1 * columns, 3.2 * rows + (0.5 if titles is None else 0.9)))
+        axes = fig.subplots(rows, columns, squeeze=False).ravel()
+        for ax in axes[len(cells) :]:
+            ax.axis("off")
+        for i, (ax, cell) in enumerate(zip(axes, cells, strict=False)):
+            height, width = cell.shape
+            ax.imshow(cell, cmap="gray_r", vmin=0, vmax=1.6)  # lighter than the paths over it
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set(visible=True, color="#BBBBBB", linewidth=0.8)
+            ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+            centres, shares = futures.clusters(samples[:, i], num_clusters)
+            for centre, share in reversed(list(zip(centres, shares, strict=True))):
+                path = beside["starts"][i] + tasks.trajectories(centre)
+                ax.plot(
+                    *path.T, color=shade, lw=0.6 + 24 * share, solid_capstyle="round",
+                    path_effects=[withStroke(linewidth=1.8 + 24 * share, foreground="white"),
+                                  Normal()],
+                )  # fmt: skip
+            if truth is not None:
+                path = beside["starts"][i] + tasks.trajectories(beside["truth"][i])
+                ax.plot(*path.T, color=look.INK, lw=2.0, ls=(0, (2, 1.3)), zorder=5)
+                ax.plot(*path[-1], marker="o", color=look.INK, ms=7, zorder=5)
+            if titles is not None:
+                ax.set_title(titles[i])
+        handles = [Line2D([], [], color=shade, lw=5, label="sampled futures (width: share)")]
+        if truth is not None:
+            handles.append(
+                Line2D([], [], color=look.INK, lw=2, ls=(0, (2, 1.3)), marker="o", ms=7,
+                       label="what happened")
             )  # fmt: skip
-        ax.set(
-            xlim=(across.min() - 0.7, across.max() + 0.7), ylim=(up.min() - 0.7, up.max() + 0.7),
-            aspect="equal",
-        )  # fmt: skip
-        ax.axis("off")
-        if title:
-            ax.set_title(title)
+        fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return fig
-
-
-def _draw_graph(ax, model, edges, heading, shade, factors):
-    from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
-
-    predicted = _predicted(model)
-    given = "x" if predicted == "y" else "y"
-    centres = {"z": (2.0, 2.0), predicted: (2.0, 0.0)}
-    if any(given in edge for edge in edges.generative | edges.inference):
-        centres[given] = (0.0, 2.0)
-    else:
-        centres = {"z": (1.0, 2.0), predicted: (1.0, 0.0)}
-    unknown = {node for edge in edges.generative | edges.inference for node in edge} - set(centres)
-    if unknown:
-        raise ValueError(
-            f"the factors' arguments include {sorted(unknown)}; expected only x, y and z."
-        )
-    ax.add_patch(
-        FancyBboxPatch(
-            (-0.72, -0.78), 3.44, 3.5, boxstyle="round,pad=0,rounding_size=0.18",
-            fc="none", ec="#888888", lw=1.6, zorder=0,
-        )
-    )  # fmt: skip
-    ax.text(-0.58, -0.64, "$N$", ha="left", va="bottom", fontsize=19, color="#555555")
-    nodes = {}
-    for node, centre in centres.items():
-        observed = node != "z"
-        nodes[node] = Circle(
-            centre, 0.38, fc="#CFCFCF" if observed else "white", ec=_INK, lw=2.2, zorder=3
-        )
-        ax.add_patch(nodes[node])
-        ax.text(*centre, f"${node}$", ha="center", va="center_baseline", fontsize=25, zorder=4)
-
-    def arrow(parent, child, bend, **look):
-        ax.add_patch(
-            FancyArrowPatch(
-                centres[parent], centres[child], patchA=nodes[parent], patchB=nodes[child],
-                shrinkA=2, shrinkB=2, connectionstyle=f"arc3,rad={bend}", mutation_scale=22,
-                zorder=2, **look,
-            )
-        )  # fmt: skip
-
-    for parent, child in sorted(edges.generative):
-        arrow(parent, child, 0.0, arrowstyle="-|>", color=_INK, lw=2.2)
-    for parent, child in sorted(edges.inference):
-        bend = 0.42 if parent == predicted else -0.42  # round the outside of the triangle
-        arrow(parent, child, bend, arrowstyle="->", color=shade, lw=2.4, ls=(0, (3, 1.6)))
-    if factors:
-        p = [
-            _density("p", "z", _parents(model, "prior")),
-            _density("p", predicted, _parents(model, "likelihood")),
-        ]
-        q = _density("q", "z", [parent for parent, _ in edges.inference])
-        if not edges.inference:
-            q = f"q = {p[0]}" if hasattr(model, "factors") else r"\mathrm{no}\ q"
-        ax.text(1.0, -0.98, f"${p[0]}\\;{p[1]}$", ha="center", va="top", fontsize=19)
-        ax.text(1.0, -1.42, f"${q}$", ha="center", va="top", fontsize=19, color=_legible(shade))
-    ax.set_title(heading, color=_legible(shade), fontweight="bold", fontsize=20)
-    ax.set(xlim=(-0.85, 2.85), ylim=(-1.85 if factors else -0.9, 2.85), aspect="equal")
-    ax.axis("off")
-
-
-def _density(letter, child, parents):
-    bar = r" \mid " if parents else ""
-    return f"{letter}({child}{bar}{', '.join(sorted(parents))})"
-
-
-def _parents(model, factor):
-    method = getattr(model, factor, None)
-    if not callable(method):
-        raise ValueError(
-            f"{model!r} has no method {factor}; expected a model with prior, posterior and "
-            "likelihood, whose arguments are the parents in its graph."
-        )
-    parameters = inspect.signature(method).parameters.values()
-    return [
-        p.name
-        for p in parameters
-        if p.name != "self"
-        and p.default is p.empty
-        and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-
-
-def _predicted(model):
-    stated = getattr(model, "observed", None)
-    if stated in ("x", "y"):
-        return stated
-    return "y" if "x" in _parents(model, "likelihood") else "x"
 
 
 def _decode(model, u, **given):
@@ -860,38 +696,87 @@ def _decode(model, u, **given):
     import tensorflow as tf
 
     dtype = getattr(model, "compute_dtype", "float32")
-    needed = {p for p in (*_parents(model, "prior"), *_parents(model, "likelihood"))} - {"z"}
+    needed = {*parents(model.prior), *parents(model.likelihood)} - {"z"}
     missing = sorted(name for name in needed if given.get(name) is None)
     if missing:
         raise ValueError(
-            f"{type(model).__name__} is given {missing[0]}; pass {missing[0]}=..., one row of it."
+            f"{type(model).__name__} is given {missing[0]}: pass {missing[0]}=…, one row of it."
         )
     rows = {}
     for name in needed:
-        value = np.asarray(given[name])
-        value = value[None] if value.ndim == len(model.shapes[name]) else value
+        value, event = checks.array(given[name], name), tuple(model.shapes[name])
+        value = checks.array(value[None] if value.shape == event else value, name, event=event)
+        if len(value) not in (1, len(u)):
+            raise ValueError(f"{name} has {len(value)} rows. Expected one, for all of the figure.")
         rows[name] = np.broadcast_to(value, (len(u), *value.shape[1:]))
     means = []
     for start in range(0, len(u), 512):
         part = {name: tf.cast(value[start : start + 512], dtype) for name, value in rows.items()}
-        prior = model.prior(*(part[name] for name in _parents(model, "prior")))
+        prior = model.prior(*(part[name] for name in parents(model.prior)))
         part["z"] = prior.mean() + prior.stddev() * tf.cast(u[start : start + 512], dtype)
-        likelihood = model.likelihood(*(part[name] for name in _parents(model, "likelihood")))
+        likelihood = model.likelihood(*(part[name] for name in parents(model.likelihood)))
         means.append(np.asarray(likelihood.mean()))
     return np.concatenate(means)
 
 
+def _check_model(model):
+    there = all(factor(model, name) for name in FACTORS if name != "posterior")
+    if isinstance(model, type) or not (there and hasattr(model, "latent_dim")):
+        raise TypeError(
+            f"Received model={model!r}. Expected a built model with prior, likelihood, latent_dim "
+            "and shapes, such as CVAE1(…)."
+        )
+
+
+def _texts(values: Any, name: str, num: int) -> Any:  # a list of so many, or None
+    if values is None:
+        return None
+    values = list(values) if np.iterable(values) else [values]
+    if len(values) != num:
+        raise ValueError(f"Received {len(values)} {name}: {values}. Expected {num}, one for each.")
+    return values
+
+
+def _several(values: Any, name: str, num: int) -> Any:  # a few numbers, as they are
+    if checks.array(values, name, ndim=1, dtype=None).shape != (num,):
+        raise ValueError(f"Received {name}={values!r}. Expected {num} numbers.")
+    return values
+
+
+def _gaussian(pair: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    mean, scale = checks.array(pair, name, dtype="float64", event=(2,))[:2]
+    if len(pair) != 2 or scale.min() <= 0:
+        raise ValueError(
+            f"Received {name}={pair}. Expected (mean [2], standard deviation [2] > 0)."
+        )
+    return mean, scale
+
+
+def _limits(limits):
+    checks.instance(limits or {}, "limits", Mapping, "{text: value}")
+    return {
+        text: checks.number(value, f"limits[{text!r}]") for text, value in (limits or {}).items()
+    }
+
+
+def _along(x: Any, values: Any, name: str) -> np.ndarray:  # values [n] for x [n]; NaN leaves a gap
+    values = checks.array(values, name, event=(), dtype="float64", finite=False)
+    checks.same_length({"x": x, name: values}, "line_chart")
+    return values
+
+
 def _cells(images, columns, image_shape):  # [N, H, W] and the number of columns
-    images = np.asarray(images, np.float32)
+    images = checks.array(images, "images")
+    columns = None if columns is None else checks.count(columns, "columns")
     if image_shape is not None:
-        size = math.prod(image_shape)
+        height, width = height_and_width(image_shape)
+        size = height * width
         if images.size % size or images.ndim < 2:
             raise ValueError(
-                f"images have shape {images.shape}; expected images of {image_shape} pixels."
+                f"images have shape {images.shape}. Expected images of {height} × {width} pixels."
             )
         tail = 1 if images.shape[-1] == size else 2 if images.shape[-1] != 1 else 3
-        lead = images.shape[: images.ndim - tail]
-        images = images.reshape(*lead, *image_shape)
+        images = images.reshape(*images.shape[: images.ndim - tail], height, width)
     else:
         if images.ndim in (4, 5) and images.shape[-1] == 1:
             images = images[..., 0]
@@ -900,15 +785,15 @@ def _cells(images, columns, image_shape):  # [N, H, W] and the number of columns
             if side * side != images.shape[1]:
                 raise ValueError(
                     f"images have shape {images.shape}, and {images.shape[1]} pixels are no "
-                    "square; give image_shape=(height, width)."
+                    "square. Give image_shape=(height, width)."
                 )
             images = images.reshape(-1, side, side)
     if images.ndim == 4:  # [rows, columns, H, W]
         columns = images.shape[1]
         images = images.reshape(-1, *images.shape[2:])
-    if images.ndim != 3 or len(images) == 0:
+    if images.ndim != 3:
         raise ValueError(
-            f"images have shape {images.shape}; expected [N, D], [N, H, W], [N, H, W, 1] or "
+            f"images have shape {images.shape}. Expected [N, D], [N, H, W], [N, H, W, 1] or "
             "[rows, columns, H, W]."
         )
     return images, columns or min(10, len(images))
@@ -919,40 +804,42 @@ def _frames(ax, rows, columns, down, across, gap, head, count):  # a hairline ro
     from matplotlib.patches import Rectangle
 
     width, height = across - gap, down - gap - head
-    frames = [
-        Rectangle(
-            (i % columns * across + gap - 0.5, i // columns * down + gap + head - 0.5),
-            width,
-            height,
-        )
+    corners = [
+        (i % columns * across + gap - 0.5, i // columns * down + gap + head - 0.5)
         for i in range(count)
     ]
+    frames = [Rectangle(corner, width, height) for corner in corners]
     ax.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#BBBBBB", linewidth=0.6))
 
 
 def _curve(name, run, quantity):  # training values and validation values or None
     logs = getattr(run, "history", run)
-    if not isinstance(logs, Mapping):
-        return np.asarray(logs, float), None
-    if quantity not in logs:
+    if isinstance(logs, Mapping) and quantity not in logs:
         raise ValueError(
-            f"the history of {name} has {sorted(logs)}; expected {quantity!r} among them."
+            f"The history of {name} has {sorted(logs)}. Expected {quantity!r} among them."
         )
-    held_out = logs.get(f"val_{quantity}")
-    return np.asarray(logs[quantity], float), None if held_out is None else np.asarray(
-        held_out, float
+    both = (
+        (logs[quantity], logs.get(f"val_{quantity}")) if isinstance(logs, Mapping) else (logs, None)
     )
+    where = f"{quantity} of {name}"
+    curves = [
+        each if each is None else checks.array(each, where, event=(), dtype="float64", finite=False)
+        for each in both
+    ]
+    if not all(np.isfinite(curve).any() for curve in curves if curve is not None):
+        raise ValueError(f"{where} has no finite value. Expected a curve to draw.")
+    return curves
 
 
 def _range(curves, limits):  # of the axis: all limits, and the curves without their first tenth
     tails = np.concatenate([c[min(len(c) // 10, len(c) - 1) :] for c in curves])
-    values = np.concatenate([tails, list((limits or {}).values())])
+    values = np.concatenate([tails, list(limits.values())])
     values = values[np.isfinite(values)]
     margin = 0.06 * (values.max() - values.min()) or 1.0
     return values.min() - margin, values.max() + margin
 
 
-def _end_labels(ax, ends):  # names at the right edge, moved apart where they would overlap
+def _endlabel(ax, ends):  # names at the right edge, moved apart where they would overlap
     low, high = ax.get_ylim()
     least = 0.072 * (high - low)
     ends = sorted(ends)
@@ -971,123 +858,6 @@ def _end_labels(ax, ends):  # names at the right edge, moved apart where they wo
     for place, (_, text, shade) in zip(places, ends, strict=True):
         ax.annotate(
             text, (1.0, place), xycoords=ax.get_yaxis_transform(), xytext=(8, 0),
-            textcoords="offset points", color=_legible(shade), va="center", fontweight="bold",
+            textcoords="offset points", color=legible(shade), va="center", fontweight="bold",
             fontsize=15, annotation_clip=False,
         )  # fmt: skip
-
-
-def _legible(shade):  # the same hue, darkened until text in it has contrast 4.5 on white (WCAG AA)
-    from matplotlib.colors import to_rgb
-
-    rgb = np.array(to_rgb(shade))
-    while True:
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        if 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.5:
-            return tuple(rgb)
-        rgb = rgb * 0.97
-
-
-def _labels(ax, xlabel, ylabel, title):
-    for text, setter in ((xlabel, ax.set_xlabel), (ylabel, ax.set_ylabel)):
-        if text:
-            setter(text)
-    if title:
-        ax.set_title(title, pad=10)
-    ax.tick_params(labelsize=_STYLE["xtick.labelsize"])
-
-
-def _new_figure(size):  # without pyplot: nothing is shown twice, nothing stays open
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=size, layout="constrained", dpi=_STYLE["figure.dpi"])
-    fig.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # inches
-    return fig
-
-
-def _figure(ax, size):
-    if ax is not None:
-        return ax.figure, ax
-    fig = _new_figure(size)
-    return fig, fig.add_subplot()
-
-
-def sampled_futures(
-    stills, samples, starts, *, truth=None, num_clusters=10, image_shape=None, titles=None,
-    columns=4, shade=None,
-):  # fmt: skip
-    """Draws sampled motions over the stills they start from, gathered into a few by k-means.
-
-    Each cluster's mean path is a line; its width says how many of the draws it stands for. What
-    happened is dashed.
-
-    Args:
-        stills: flat images, [N, H·W].
-        samples: draws of y, the coefficients of `tasks.futures`, [S, N, 10].
-        starts: where the object is, column and row, [N, 2] pixels.
-        truth: what happened, [N, 10], or None.
-        num_clusters: clusters of each still's draws.
-        image_shape: (H, W); default: square.
-        titles: one text for each still.
-        columns: stills in a row.
-        shade: the colour of the paths; default: CVAE-3's.
-
-    Returns:
-        The figure.
-
-    Raises:
-        ValueError: if the number of stills, samples and starts differ.
-
-    Example:
-        >>> samples = futures.draws(model, scenes.x[:4], 800)  # doctest: +SKIP
-        >>> fig = sampled_futures(scenes.x[:4], samples, scenes.start[:4])  # doctest: +SKIP
-
-    Source: Walker et al. (2016), figure 5.
-    """
-    from cvae_tf import futures, tasks
-
-    samples, starts = np.asarray(samples), np.asarray(starts)
-    cells, columns = _cells(stills, columns, image_shape)
-    columns = min(columns, len(cells))
-    if not len(cells) == samples.shape[1] == len(starts):
-        raise ValueError(
-            f"{len(cells)} stills, samples of shape {samples.shape} and {len(starts)} starts came; "
-            "expected [S, N, 10] and [N, 2] for N stills."
-        )
-    shade = COLOURS["CVAE3"] if shade is None else shade
-    rows = math.ceil(len(cells) / columns)
-    with style():
-        from matplotlib.lines import Line2D
-        from matplotlib.patheffects import Normal, withStroke
-
-        fig = _new_figure((3.1 * columns, 3.2 * rows + (0.5 if titles is None else 0.9)))
-        axes = fig.subplots(rows, columns, squeeze=False).ravel()
-        for ax in axes[len(cells) :]:
-            ax.axis("off")
-        for i, (ax, cell) in enumerate(zip(axes, cells, strict=False)):
-            height, width = cell.shape
-            ax.imshow(cell, cmap="gray_r", vmin=0, vmax=1.6)  # lighter than the paths over it
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set(visible=True, color="#BBBBBB", linewidth=0.8)
-            ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-            centres, shares = futures.clusters(samples[:, i], num_clusters)
-            for centre, share in reversed(list(zip(centres, shares, strict=True))):
-                path = starts[i] + tasks.trajectories(centre)
-                ax.plot(
-                    *path.T, color=shade, lw=0.6 + 24 * share, solid_capstyle="round",
-                    path_effects=[withStroke(linewidth=1.8 + 24 * share, foreground="white"),
-                                  Normal()],
-                )  # fmt: skip
-            if truth is not None:
-                path = starts[i] + tasks.trajectories(truth[i])
-                ax.plot(*path.T, color=_INK, lw=2.0, ls=(0, (2, 1.3)), zorder=5)
-                ax.plot(*path[-1], marker="o", color=_INK, ms=7, zorder=5)
-            if titles is not None:
-                ax.set_title(titles[i])
-        handles = [Line2D([], [], color=shade, lw=5, label="sampled futures (width: share)")]
-        if truth is not None:
-            handles.append(
-                Line2D([], [], color=_INK, lw=2, ls=(0, (2, 1.3)), marker="o", ms=7,
-                       label="what happened")
-            )  # fmt: skip
-        fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-    return fig

@@ -5,10 +5,17 @@ still scenes with an object that may leave in two or three ways, and what it the
 distribution is known.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+
+from cvae_tf import checks
+from cvae_tf.datasets import Split, height_and_width
 
 FRAMES = 30  # of a trajectory
 COEFFICIENTS = 5  # of its cosine transform that are predicted, per axis
@@ -22,16 +29,20 @@ def _seen(observed, height, width):
     """Which pixels are seen, [H, W]."""
     seen = np.zeros((height, width), bool)
     lower, right = height // 2, width // 2
-    if isinstance(observed, (np.ndarray, list)):
-        seen = np.asarray(observed, bool)
-        if seen.shape != (height, width):
+    if not isinstance(observed, str) and np.ndim(observed):
+        mask = checks.array(observed, "observed", dtype=None)
+        seen = mask.astype(bool)
+        if mask.shape != (height, width) or (mask != seen).any():
             raise ValueError(
-                f"Received observed, a mask of shape {seen.shape}. The images have {height} × "
-                f"{width} pixels: give one boolean for each."
+                f"Received observed, a mask of shape {mask.shape}. The images have {height} × "
+                f"{width} pixels. Expected one boolean for each."
             )
         if seen.all() or not seen.any():
             raise ValueError("Received a mask with all pixels seen, or none. Expected some.")
-    elif observed == 1:
+        return seen
+    if not isinstance(observed, (str, int, np.integer)) or isinstance(observed, bool):
+        observed = repr(observed)  # none of those below
+    if observed == 1:
         seen[lower:, :right] = True
     elif observed == 2:
         seen[:, :right] = True
@@ -68,7 +79,7 @@ class Completion(NamedTuple):
     channels: int
     flat: bool
 
-    def together(self, x, y):
+    def together(self, x: npt.ArrayLike, y: npt.ArrayLike) -> np.ndarray:
         """The images that x and y make, the inverse of the cut.
 
         Args:
@@ -78,13 +89,26 @@ class Completion(NamedTuple):
         Returns:
             Images [..., N, D] or [..., N, H, W, C], as they came.
 
+        Raises:
+            TypeError, ValueError: if x or y is none of those.
+
         Example:
             >>> task = completion(images, observed=2)
             >>> bool((task.together(task.x, task.y) == images).all())
             True
         """
-        x, y = np.asarray(x), np.asarray(y)
-        size = self.seen.size
+        x, y = checks.array(x, "x", dtype=None), checks.array(y, "y", dtype=None)
+        size, event = self.seen.size, self.x.shape[1:]
+        plain = (size * self.channels,) if self.flat else (*self.seen.shape, self.channels)
+        if x.shape[1:] not in (event, plain) or y.ndim < 2 or y.shape[-1] != self.y.shape[1]:
+            raise ValueError(
+                f"x has shape {x.shape} and y {y.shape}. Expected {checks.rows_of(event)} and "
+                f"(…, N, {self.y.shape[1]}), as in this task."
+            )
+        if len({len(x), y.shape[-2], 1}) > 2:
+            raise ValueError(
+                f"x has {len(x)} rows and y {y.shape[-2]}. Expected one number, or a single one."
+            )
         pixels = x[:, : size * self.channels] if self.flat else x[..., : self.channels]
         pixels = pixels.reshape(len(x), size, self.channels)
         num_rows = max(len(x), y.shape[-2])
@@ -96,7 +120,10 @@ class Completion(NamedTuple):
         return whole.reshape(*whole.shape[:-2], *shape)
 
 
-def completion(images, observed=1, *, unseen=0.5, mask=False, image_shape=None):
+def completion(
+    images: npt.ArrayLike | Split, observed: int | str | npt.ArrayLike = 1, *,
+    unseen: float = 0.5, mask: bool = False, image_shape: Sequence[int] | None = None,
+) -> Completion:  # fmt: skip
     """The task "given these pixels, predict the others", from any set of images.
 
     `observed`, for images of H × W pixels halved at H // 2 and W // 2:
@@ -119,7 +146,7 @@ def completion(images, observed=1, *, unseen=0.5, mask=False, image_shape=None):
         A `Completion`: x, y, and `together(x, y)`, which is the image again.
 
     Raises:
-        ValueError: if the images or `observed` are none of those.
+        TypeError, ValueError: if the images or `observed` are none of those.
 
     Example:
         >>> task = completion(datasets.digits("fixed").train, observed=1)
@@ -128,24 +155,23 @@ def completion(images, observed=1, *, unseen=0.5, mask=False, image_shape=None):
 
     Source: Sohn, Lee & Yan (2015), section 5.1 (quadrants); Doersch (2016), section 4 (column).
     """
-    images = np.asarray(getattr(images, "x", images), np.float32)
-    if images.ndim not in (2, 4) or len(images) == 0:
+    images = checks.array(images.x if isinstance(images, Split) else images, "images")
+    unseen, mask = checks.number(unseen, "unseen"), checks.flag(mask, "mask")
+    if images.ndim not in (2, 4):
         raise ValueError(
             f"Received images of shape {images.shape}. Expected flat ones [N, D] or [N, H, W, C], "
             "N ≥ 1: for [N, H, W] use images[..., None]."
         )
     flat = images.ndim == 2
-    if flat:
-        side = round(images.shape[1] ** 0.5)
-        height, width = image_shape or (side, side)
-        channels = 1
-        if height * width != images.shape[1]:
-            raise ValueError(
-                f"Received flat images of {images.shape[1]} pixels, which are not {height} × "
-                f"{width}. Give image_shape=(height, width)."
-            )
-    else:
-        _, height, width, channels = images.shape
+    side = round(images.shape[1] ** 0.5)
+    height, width, channels = (side, side, 1) if flat else images.shape[1:]
+    if image_shape is not None:
+        height, width = height_and_width(image_shape)
+    if images.shape[1:] not in ((height * width,), (height, width, channels)):
+        raise ValueError(
+            f"Received images of shape {images.shape[1:]}, which are not {height} × {width}. "
+            "Give image_shape=(height, width)."
+        )
     seen = _seen(observed, height, width)
     pixels = images.reshape(len(images), -1, channels)
     y = pixels[:, ~seen.ravel()].reshape(len(images), -1)
@@ -161,43 +187,71 @@ def completion(images, observed=1, *, unseen=0.5, mask=False, image_shape=None):
 # Moving objects ------------------------------------------------------------------------------
 
 
-def coefficients(trajectories):
+def coefficients(trajectories: npt.ArrayLike) -> np.ndarray:
     r"""The first cosine coefficients of trajectories, per axis: c_k = DCT-II(y)_k / √T.
 
     The transform is orthonormal, so Σ_k c_k² is at most the mean of y_t² over the T frames, and a
     coefficient is measured in pixels.
 
     Args:
-        trajectories: displacements from the start, [..., T, 2] pixels: right, down.
+        trajectories: displacements from the start, [..., T, 2] pixels: right, down; T ≥ 5.
 
     Returns:
         [..., 10]: 5 of the horizontal axis, then 5 of the vertical.
+
+    Raises:
+        TypeError, ValueError: if there are no such displacements.
+
+    Example:
+        >>> coefficients(np.ones((30, 2))).round(9).tolist()[::5]
+        [1.0, 1.0]
     """
     from scipy.fft import dct
 
-    trajectories = np.asarray(trajectories, np.float64)
+    trajectories = checks.array(trajectories, "trajectories", dtype="float64")
+    if trajectories.shape[-1:] != (2,) or trajectories[..., 0].shape[-1:] < (COEFFICIENTS,):
+        raise ValueError(
+            f"trajectories has shape {trajectories.shape}. Expected [..., T, 2], T ≥ 5."
+        )
     spectrum = dct(trajectories, axis=-2, norm="ortho") / np.sqrt(trajectories.shape[-2])
     kept = np.swapaxes(spectrum[..., :COEFFICIENTS, :], -1, -2)
     return kept.reshape(*kept.shape[:-2], -1)
 
 
-def trajectories(coefficients, frames=FRAMES):
+def trajectories(coefficients: npt.ArrayLike, frames: int = FRAMES) -> np.ndarray:
     """The trajectories that have these coefficients and no higher ones.
 
     Args:
         coefficients: [..., 10], pixels.
-        frames: int T.
+        frames: int T ≥ 5.
 
     Returns:
         Displacements from the start, [..., T, 2] pixels: right, down.
+
+    Raises:
+        TypeError, ValueError: if there are no such coefficients.
+
+    Example:
+        >>> trajectories(np.zeros((7, 10))).shape
+        (7, 30, 2)
     """
     from scipy.fft import idct
 
-    c = np.asarray(coefficients, np.float64)
+    c, frames = _motions(coefficients, "coefficients"), checks.count(frames, "frames", COEFFICIENTS)
     spectrum = np.zeros((*c.shape[:-1], frames, 2))
     by_axis = np.swapaxes(c.reshape(*c.shape[:-1], 2, COEFFICIENTS), -1, -2)
     spectrum[..., :COEFFICIENTS, :] = by_axis
     return idct(spectrum * np.sqrt(frames), axis=-2, norm="ortho")
+
+
+def _motions(
+    y: Any, label: str, num: int | None = None
+) -> np.ndarray:  # coefficients, [..., 10], or [..., N, 10] for N scenes
+    y = checks.array(y, label, dtype="float64")
+    expected = (2 * COEFFICIENTS,) if num is None else (num, 2 * COEFFICIENTS)
+    if y.shape[-len(expected) :] != expected:
+        raise ValueError(f"{label} has shape {y.shape}. Expected [..., {str(expected)[1:-1]}].")
+    return y
 
 
 class Futures(NamedTuple):
@@ -226,12 +280,14 @@ class Futures(NamedTuple):
     sigma: float
     image_shape: tuple[int, int]
 
-    def take(self, rows):
-        """Some of the scenes. Args: rows: indices or slice. Returns: Futures."""
+    def take(self, rows: slice | npt.ArrayLike) -> Futures:
+        """Some of the scenes. Args: rows: indices, booleans [N] or a slice. Returns: Futures."""
+        if not isinstance(rows, slice):
+            rows = checks.array(rows, "rows", ndim=1, dtype=None)
         fields = ("x", "y", "start", "modes", "probabilities", "way")
         return self._replace(**{name: getattr(self, name)[rows] for name in fields})
 
-    def log_density(self, y=None):
+    def log_density(self, y: npt.ArrayLike | None = None) -> np.ndarray:
         """The true log p(y|x): in the mean over the truth's draws no model can be above it.
 
         Args:
@@ -239,34 +295,40 @@ class Futures(NamedTuple):
 
         Returns:
             nats per example, [N].
+
+        Raises:
+            TypeError, ValueError: if y is none of these scenes'; so too the methods below.
         """
         from scipy.special import logsumexp
 
-        y = self.y if y is None else y
-        squares = ((np.asarray(y, np.float64)[:, None] - self.modes) ** 2).sum(-1)  # [N, 3]
+        y = checks.array(self.y if y is None else y, "y", ndim=2, dtype=None)
+        squares = ((_motions(y, "y", len(self.y))[:, None] - self.modes) ** 2).sum(-1)  # [N, 3]
         dim = self.modes.shape[-1]
         log_normal = -0.5 * (squares / self.sigma**2 + dim * np.log(2 * np.pi * self.sigma**2))
         return logsumexp(log_normal, axis=-1, b=self.probabilities)
 
-    def nearest_way(self, y):
+    def nearest_way(self, y: npt.ArrayLike) -> np.ndarray:
         """The way whose coefficients are nearest. Args: y [..., N, 10]. Returns: int [..., N]."""
         return self._squares(y).argmin(-1)
 
-    def distance(self, y):
+    def distance(self, y: npt.ArrayLike) -> np.ndarray:
         """Distance of y to the nearest way, pixels. Args: y [..., N, 10]. Returns: [..., N]."""
         return np.sqrt(self._squares(y).min(-1))
 
     def _squares(self, y):  # to each way, [..., N, W]; infinite to one that is not there
-        squares = ((np.asarray(y)[..., None, :] - self.modes) ** 2).sum(-1)
+        squares = ((_motions(y, "y", len(self.y))[..., None, :] - self.modes) ** 2).sum(-1)
         return np.where(self.probabilities > 0, squares, np.inf)
 
-    def shares(self, samples):
+    def shares(self, samples: npt.ArrayLike) -> np.ndarray:
         """How often draws go each way. Args: samples [S, N, 10]. Returns: [N, 3], rows sum to 1."""
-        way = self.nearest_way(samples)
+        way = self.nearest_way(checks.array(samples, "samples", ndim=3, dtype=None))
         return np.stack([(way == w).mean(0) for w in range(self.modes.shape[1])], -1)
 
 
-def futures(num, seed=0, *, image_shape=(16, 16), sigma=0.2, reach=5.5, ways=(2, 3)):
+def futures(
+    num: int, seed: int = 0, *, image_shape: Sequence[int] = (16, 16), sigma: float = 0.2,
+    reach: float = 5.5, ways: Sequence[int] = (2, 3),
+) -> Futures:  # fmt: skip
     """Draws still scenes with a ball at a junction of two or three arms, and how it then moved.
 
     The arms are in the picture, so the still tells the ways; which of them the ball takes it does
@@ -275,10 +337,10 @@ def futures(num, seed=0, *, image_shape=(16, 16), sigma=0.2, reach=5.5, ways=(2,
 
     Args:
         num: int N.
-        seed: int; the same seed gives the same scenes.
+        seed: int ≥ 0; the same seed gives the same scenes.
         image_shape: (H, W) pixels.
-        sigma: float σ, pixels.
-        reach: float, length of an arm, pixels.
+        sigma: float σ > 0, pixels.
+        reach: float > 0, length of an arm, pixels.
         ways: how many arms a junction may have, equally often: ints from 1 (a dead end) to 4 (a
             crossroads), for scenes unlike the usual ones.
 
@@ -286,7 +348,8 @@ def futures(num, seed=0, *, image_shape=(16, 16), sigma=0.2, reach=5.5, ways=(2,
         `Futures`.
 
     Raises:
-        ValueError: if the picture is too small for the arms, or a number of arms is none of those.
+        TypeError, ValueError: if the picture is too small for the arms, or an argument is none of
+            those.
 
     Example:
         >>> scenes = futures(500, seed=0)
@@ -295,25 +358,27 @@ def futures(num, seed=0, *, image_shape=(16, 16), sigma=0.2, reach=5.5, ways=(2,
 
     Source: after Walker, Doersch, Gupta & Hebert (2016), An uncertain future, section 4.
     """
-    height, width = image_shape
+    num, seed = checks.count(num, "num"), checks.count(seed, "seed", 0)
+    height, width = image_shape = height_and_width(image_shape)
+    sigma, reach = checks.number(sigma, "sigma", above=0), checks.number(reach, "reach", above=0)
     jitter = 1.0  # pixels that the junction may lie off the centre
     if min(height, width) < 2 * (reach + jitter) + 2:
         raise ValueError(
             f"Received image_shape={image_shape} and reach={reach}. Expected at least "
             f"{2 * (reach + jitter) + 2:g} pixels each way: take a larger picture or shorter arms."
         )
-    ways = np.array(ways, int)
-    if ways.ndim != 1 or len(ways) == 0 or ways.min() < 1 or ways.max() > 4:
-        raise ValueError(f"Received ways={ways.tolist()}. Expected numbers of arms from 1 to 4.")
+    arm_counts = np.array(checks.sizes(ways, "ways"), int)
+    if not len(arm_counts) or arm_counts.max() > 4:
+        raise ValueError(f"Received ways={ways}. Expected numbers of arms from 1 to 4.")
     rng = np.random.default_rng(seed)
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     compass = np.stack([np.cos(angles), np.sin(angles)], -1)  # [8, 2]
-    crossings = {n: _crossings(n) for n in set(ways.tolist())}
+    crossings = {n: _crossings(n) for n in set(arm_counts.tolist())}
 
-    num_ways = ways[rng.integers(0, len(ways), num)]
+    num_ways = arm_counts[rng.integers(0, len(arm_counts), num)]
     start = (np.array([width, height]) - 1) / 2 + rng.uniform(-jitter, jitter, (num, 2))
     pick = rng.random(num)
-    most = max(3, ways.max())
+    most = max(3, arm_counts.max())
     arms = np.zeros((num, most), int)
     for i in range(num):
         kinds = crossings[num_ways[i]]
@@ -328,9 +393,7 @@ def futures(num, seed=0, *, image_shape=(16, 16), sigma=0.2, reach=5.5, ways=(2,
     way = (rng.random(num) * num_ways).astype(int)
     y = modes[np.arange(num), way] + sigma * rng.standard_normal((num, modes.shape[-1]))
     x = _stills(start, compass[arms], reach, image_shape)
-    return Futures(
-        x, y.astype(np.float32), start, modes, probabilities, way, float(sigma), tuple(image_shape)
-    )
+    return Futures(x, y.astype(np.float32), start, modes, probabilities, way, sigma, image_shape)
 
 
 def _crossings(num):

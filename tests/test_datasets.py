@@ -153,23 +153,81 @@ def test_keras_fits_on_a_fresh_stream(digits):
     assert len(history.history["loss"]) == 2 and int(model.optimizer.iterations) == 6
 
 
+ROWS = np.zeros((4, 3))
+
+
+def fresh(x, y=None, **options):
+    return datasets.fresh_batches(x, y, **{"batch_size": 2, **options})
+
+
+def mixed(labels=(0, -1, -1, -1), x=ROWS, **options):
+    return datasets.mixed_batches(
+        x, labels, **{"batch_size": 2, "labelled_per_batch": 1, **options}
+    )
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: datasets.digits(binarise="fresh"), "fresh_batches"),
         (lambda: datasets.digits(binarise=0.5), '0.5.*"fixed"'),
+        (lambda: datasets.digits(image=1), "image=1.*True or False"),
+        (lambda: datasets.digits(seed=-1), "seed=-1"),
+        (lambda: datasets.digits(seed=0.0), "seed=0.0.*Write 0"),
         (lambda: datasets.mnist(binarise=True), 'True.*"fixed"'),
+        (lambda: datasets.mnist(seed="0"), "seed='0'"),
+        (lambda: datasets.digits().train.take([0.5]), "integer"),
+        (lambda: datasets.digits().train.take("first"), "rows is 'first'"),
         (lambda: datasets.binarise(np.full((2, 3), 16.0), 0), r"16.0.*\[0, 1\].*divide"),
-        (lambda: datasets.binarise(np.array([[np.nan]]), 0), "nan"),
-        (lambda: datasets.fresh_batches(np.zeros((0, 3)), batch_size=2), r"\(0, 3\)"),
-        (lambda: datasets.fresh_batches(np.zeros((4, 3)), np.zeros(3), batch_size=2), "3 rows"),
-        (lambda: datasets.fresh_batches(np.zeros((4, 3)), batch_size=0), "batch_size is 0"),
-        (lambda: datasets.fresh_batches(np.zeros((4, 3)), batch_size=2, seed=-1), "seed is -1"),
+        (lambda: datasets.binarise(np.array([[np.nan]]), 0), "NaN"),
+        (lambda: datasets.binarise(np.ma.masked_equal([[0.0, 1.0]], 1.0), 0), "masked"),
+        (lambda: datasets.binarise([[0.5], [0.5, 0.5]], 0), "rectangular"),
+        (lambda: datasets.binarise([0.5, 0.5], 0), r"rows \[N, D\]"),
+        (lambda: datasets.binarise([[0.5]], None), "seed=None"),
+        (lambda: fresh(np.zeros((0, 3))), r"\(0, 3\)"),
+        (lambda: fresh(ROWS, np.zeros(3)), "numbers of examples: {'x': 4, 'y': 3}"),
+        (lambda: fresh(ROWS, list("abcd")), "Expected numbers"),
+        (lambda: fresh(ROWS, np.full(4, np.nan)), "y has NaN"),
+        (lambda: fresh(ROWS, 1.0), "different numbers of examples"),
+        (lambda: fresh(ROWS, batch_size=0), "batch_size=0"),
+        (lambda: fresh(ROWS, batch_size=2.5), "batch_size=2.5"),
+        (lambda: fresh(ROWS, seed=-1), "seed=-1"),
+        (lambda: fresh(ROWS, first_epoch=True), "first_epoch=True"),
+        (lambda: fresh(ROWS, shuffle="no"), "shuffle='no'"),
+        (lambda: datasets.labelled_subset([0, 2**32], 1), r"4294967296.*2³¹ − 1"),
+        (lambda: datasets.labelled_subset([0.0, 1.0], 1), "dtype float64"),
+        (lambda: datasets.labelled_subset([0, -1], 1), "from -1 to 0"),
+        (lambda: datasets.labelled_subset([], 1), r"shape \(0,\)"),
+        (lambda: datasets.labelled_subset(np.eye(3, dtype=int), 1), r"y.argmax\(1\)"),
+        (lambda: datasets.labelled_subset([0, 1], 2), "per_class=2.*from 1 to 1"),
+        (lambda: datasets.labelled_subset([0, 1], 1.0), "per_class=1.0.*Write 1"),
+        (lambda: datasets.labelled_subset([0, 1], 1, seed="x"), "seed='x'"),
+        (lambda: mixed([0, -1, -1, 2**40]), "1099511627776"),
+        (lambda: mixed([0, -2, -1, -1]), "from -2 to 0"),
+        (lambda: mixed([0, -1, -1]), "different numbers of examples"),
+        (lambda: mixed([0, 1, 1, 0]), "4 labelled and 0 unlabelled"),
+        (lambda: mixed(labelled_per_batch=2), "labelled_per_batch=2.*from 1 to 1"),
+        (lambda: mixed(batch_size=2.0), "batch_size=2.0"),
+        (lambda: mixed(first_epoch=-1), "first_epoch=-1"),
+        (lambda: mixed(x=np.full((4, 3), np.inf)), "infinite"),
+        (lambda: mixed(x=np.full((4, 3), 1e300)), "too large for float32"),
     ],
 )
 def test_bad_arguments_are_refused(call, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError, IndexError), match=message):
         call()
+
+
+def test_a_split_unpacks_and_is_cut(digits):
+    x, y, labels = digits.test
+    assert x is digits.test.x and y is digits.test[1] and labels is digits.test.labels
+    assert [c.shape for c in digits.test[:2]] == [(300, 64), (300, 10)]
+    for rows in (slice(2, 4), [2, 3], np.arange(300) // 2 == 1):
+        some = digits.test.take(rows)
+        np.testing.assert_array_equal(some.labels, labels[2:4])
+        np.testing.assert_array_equal(some.x, x[2:4])
+    assert digits.image_shape == (8, 8, 1) and set(digits.kinds) == {"category"}
+    assert digits.attribute_names[3] == "digit=3" and len(digits.attribute_names) == 10
 
 
 def test_missing_bundled_file_says_where_it_belongs(monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""Figures: the graph that the signatures state, texts for those who cannot see, axes with units."""
+"""Figures: texts for those who cannot see, axes with units, and what is refused."""
 
 import itertools
 import subprocess
@@ -7,105 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, VAE, plotting
-
-
-class Chain:  # y → z → x
-    def prior(self, y): ...
-    def posterior(self, x, y): ...
-    def likelihood(self, z): ...
-
-
-class Fork:  # z → x ← y
-    def prior(self): ...
-    def posterior(self, x, y, training=None): ...
-    def likelihood(self, y, z, *, temperature=1.0): ...
-
-
-class Swapped(Fork):  # x → z → y ← x
-    def prior(self, x): ...
-    def likelihood(self, x, z): ...
-
-
-@pytest.mark.parametrize(
-    ("model", "generative", "inference"),
-    [
-        (Chain, {"yz", "zx"}, {"xz", "yz"}),
-        (Fork(), {"zx", "yx"}, {"xz", "yz"}),
-        (Swapped, {"xz", "zy", "xy"}, {"xz", "yz"}),
-        (VAE, {"zx"}, {"xz"}),
-        (CVAE1, {"yz", "zx", "yx"}, {"xz", "yz"}),
-        (CVAE2, {"zx", "yx"}, {"xz", "yz"}),
-        (CVAE3, {"xz", "zy", "xy"}, {"xz", "yz"}),
-        (GSNN, {"xz", "zy", "xy"}, set()),
-        (CMMA, {"yz", "zx"}, {"xz", "yz"}),
-    ],
-)
-def test_the_graph_is_read_off_the_signatures(model, generative, inference):
-    edges = plotting.graph_edges(model)
-    assert edges.generative == {tuple(edge) for edge in generative}
-    assert edges.inference == {tuple(edge) for edge in inference}
-
-
-@pytest.mark.parametrize("model", [VAE, CVAE2, CVAE3, CMMA, GSNN])
-def test_the_drawing_has_exactly_those_arrows(model):
-    """Arrows are read back from the picture: by the nodes they join, and solid or dashed."""
-    from matplotlib.patches import Circle, FancyArrowPatch
-
-    ax = plotting.graphical_model(model).axes[0]
-    places = {
-        text.get_position(): text.get_text().strip("$")
-        for text in ax.texts
-        if text.get_text() in ("$x$", "$y$", "$z$")
-    }
-    names = {c: places[c.center] for c in ax.patches if isinstance(c, Circle)}
-    drawn = {True: set(), False: set()}
-    for arrow in ax.patches:
-        if isinstance(arrow, FancyArrowPatch):
-            edge = (names[arrow.patchA], names[arrow.patchB])
-            drawn[arrow.get_linestyle() in ("-", "solid")].add(edge)
-    edges = plotting.graph_edges(model)
-    assert drawn == {True: edges.generative, False: edges.inference}
-    shaded = {name for circle, name in names.items() if circle.get_facecolor()[:3] != (1, 1, 1)}
-    assert shaded == set(names.values()) - {"z"}
-    assert ax.get_title() == model.__name__
-
-
-def test_a_directed_graph_has_the_arrows_and_shades_it_is_told():
-    from matplotlib.patches import Circle, FancyArrowPatch
-
-    places = {"z": (0, 2), "y": (2, 2), "x": (1, 0)}
-    edges = [("z", "x"), ("y", "x")]
-    ax = plotting.directed_graph(places, edges, observed=("x",)).axes[0]
-    circles = [c for c in ax.patches if isinstance(c, Circle)]
-    names = {c: n for c in circles for n, place in places.items() if c.center == place}
-    arrows = [a for a in ax.patches if isinstance(a, FancyArrowPatch)]
-    assert [(names[a.patchA], names[a.patchB]) for a in arrows] == edges
-    assert [n for c, n in names.items() if c.get_facecolor()[:3] != (1, 1, 1)] == ["x"]
-    assert {t.get_text() for t in ax.texts} == {"$x$", "$y$", "$z$"}
-    with pytest.raises(ValueError, match="no place for .'w'"):
-        plotting.directed_graph(places, [("w", "x")])
-
-
-def test_a_graph_without_inference_says_so():
-    """A GSNN's q is its prior; a generator of which nobody infers z has none."""
-
-    class Generator:
-        observed = "x"
-
-        def prior(self): ...
-
-        def likelihood(self, y, z): ...
-
-    def below(model):
-        return {text.get_text() for text in plotting.graphical_model(model).axes[0].texts}
-
-    assert r"$\mathrm{no}\ q$" in below(Generator) and r"$q = p(z \mid x)$" in below(GSNN)
-
-
-def test_a_model_without_factors_is_refused():
-    with pytest.raises(ValueError, match="no method likelihood"):
-        plotting.graphical_model(object())
+from cvae_tf import VAE, plotting
 
 
 def test_show_attaches_the_alt_text_in_ipython():
@@ -133,8 +35,11 @@ def test_show_outside_ipython_prints_the_text_and_closes(capsys):
     plotting.show(fig, "An empty square.")
     assert capsys.readouterr().out == "An empty square.\n"
     assert fig.number not in pyplot.get_fignums()
-    with pytest.raises(ValueError, match="sentence"):
-        plotting.show(fig, " ")
+    for alt in (" ", None, 3):
+        with pytest.raises(ValueError, match="sentence"):
+            plotting.show(fig, alt)
+    with pytest.raises(TypeError, match="a Matplotlib figure"):
+        plotting.show("figure", "An empty square.")
 
 
 def test_image_grid_puts_each_image_in_its_place():
@@ -307,3 +212,125 @@ def test_sliders_move_the_figure_and_leave_a_static_one(monkeypatch):
     assert drawn[-1] == (-1.5, 7)
     with pytest.raises(ValueError, match="begins at 4"):
         plotting.explore(draw, alt="a digit", z1=(-3.0, 3.0, 4.0))
+
+
+G = np.zeros((4, 16))
+Z = np.zeros((4, 2))
+BUMP = (np.arange(3.0), np.arange(4.0), np.ones((4, 3)))
+STILLS = (np.zeros((2, 64)), np.zeros((6, 2, 10)), np.zeros((2, 2)))
+
+
+def chart(x=(1, 2), series=None, **options):
+    series = {"A": [1.0, 2.0]} if series is None else series
+    return plotting.line_chart(x, series, xlabel="x", ylabel="y", **options)
+
+
+def manifold(model=None, **options):
+    y = [0, 0, 1] if "y" not in options else options.pop("y")
+    return plotting.latent_manifold(Pixels() if model is None else model, y=y, **options)
+
+
+REFUSED = {
+    "a number for a colour": (lambda: plotting.colour(3), "name=3"),
+    "words for images": (lambda: plotting.image_grid("images"), "images is 'images'"),
+    "NaN in images": (lambda: plotting.image_grid(G * np.nan), "NaN"),
+    "no images": (lambda: plotting.image_grid(G[:0]), "empty"),
+    "images of two sizes": (lambda: plotting.image_grid([[0.0], [0.0, 1.0]]), "rectangular"),
+    "one flat image": (lambda: plotting.image_grid(G[0]), "Expected .N, D"),
+    "no columns": (lambda: plotting.image_grid(G, columns=0), "columns=0"),
+    "half a column": (lambda: plotting.image_grid(G, columns=2.5), "columns=2.5"),
+    "one side": (lambda: plotting.image_grid(G, image_shape=4), "image_shape=4"),
+    "three sides": (lambda: plotting.image_grid(G, image_shape=(2, 2, 4)), "image_shape"),
+    "other sides": (lambda: plotting.image_grid(G, image_shape=(3, 5)), "3 × 5"),
+    "too few captions": (lambda: plotting.image_grid(G, captions=["a"]), "1 captions.*Expected 4"),
+    "too many rows named": (lambda: plotting.image_grid(G, row_labels="ab"), "2 row_labels"),
+    "three limits": (lambda: plotting.image_grid(G, limits=(0, 1, 2)), "Expected 2 numbers"),
+    "a name for axes": (lambda: plotting.image_grid(G, ax="left"), "one Matplotlib axes"),
+    "flat latents": (lambda: plotting.latent_scatter(Z[:, 0]), "choose two columns"),
+    "NaN latents": (lambda: plotting.latent_scatter(Z * np.nan), "z has NaN"),
+    "labels of others": (lambda: plotting.latent_scatter(Z, [1, 2]), "different numbers"),
+    "names for labels": (lambda: plotting.latent_scatter(Z, list("abcd")), "Expected numbers"),
+    "floats for labels": (lambda: plotting.latent_scatter(Z, np.ones(4)), "dtype float64"),
+    "too few names": (lambda: plotting.latent_scatter(Z, [0, 0, 1, 1], names=["a"]), "1 names"),
+    "a prior without width": (
+        lambda: plotting.latent_scatter(Z, priors={0: ((0, 0), (1, 0))}), "priors.0."
+    ),
+    "a name for a model": (lambda: manifold("VAE"), "model='VAE'.*built model"),
+    "a class for a model": (lambda: manifold(VAE), "built model"),
+    "no y": (lambda: manifold(y=None), "pass y="),
+    "y of other classes": (lambda: manifold(y=[0, 1]), r"Expected \(N, 3\)"),
+    "NaN in y": (lambda: manifold(y=[0, 0, np.nan]), "y has NaN"),
+    "too many y": (lambda: manifold(y=np.eye(3)), "y has 3 rows"),
+    "no size": (lambda: manifold(size=0), "size=0"),
+    "a third dimension": (lambda: manifold(dimensions=(0, 2)), "the model's 2"),
+    "one dimension twice": (lambda: manifold(dimensions=(1, 1)), "two different"),
+    "a model without y": (
+        lambda: plotting.label_style_sweep(type("V", (Pixels,), NO_Y)()), "does not generate from y"
+    ),
+    "no styles": (lambda: plotting.label_style_sweep(Pixels(), num_styles=0), "num_styles=0"),
+    "styles of 3": (lambda: plotting.label_style_sweep(Pixels(), styles=np.zeros((2, 3))), "N, 2"),
+    "labels as integers": (lambda: plotting.label_style_sweep(Pixels(), [0, 1]), "2 axes"),
+    "too few label names": (
+        lambda: plotting.label_style_sweep(Pixels(), label_names=["a"]), "1 label_names"
+    ),
+    "an empty curve": (lambda: plotting.bound_curves({"VAE": []}), "empty"),
+    "a curve of NaN": (lambda: plotting.bound_curves({"VAE": [np.nan]}), "no finite value"),
+    "a number for a history": (lambda: plotting.bound_curves(3.0), r"shape \(\)"),
+    "words for a history": (lambda: plotting.bound_curves("elbo"), "elbo of VAE is 'elbo'"),
+    "words for a limit": (
+        lambda: plotting.bound_curves([1.0, 2.0], limits={"PCA": "4"}), "limits.'PCA'.='4'"
+    ),
+    "one end of the axis": (lambda: plotting.bound_curves([1.0], ylim=(0,)), "2 numbers"),
+    "a series of others": (lambda: chart(series={"A": [1.0]}), "different numbers"),
+    "no names for series": (lambda: chart(series=[[1.0, 2.0]]), "{name: values}"),
+    "words in a series": (lambda: chart(series={"A": ["1", "2"]}), "Expected numbers"),
+    "NaN along the axis": (lambda: chart(x=[1, np.nan]), "x has NaN"),
+    "a third scale": (lambda: chart(xscale="sqrt"), "xscale='sqrt'.*\"log\""),
+    "errors of others": (lambda: chart(errors={"A": [1.0]}), "different numbers"),
+    "a turned density": (
+        lambda: plotting.density_with_gaussians(*BUMP[:2], BUMP[2].T, {}), r"Expected \[4, 3\]"
+    ),
+    "no density": (
+        lambda: plotting.density_with_gaussians(*BUMP[:2], 0 * BUMP[2], {}), "not all 0"
+    ),
+    "a Gaussian alone": (
+        lambda: plotting.density_with_gaussians(*BUMP, ((0, 0), (1, 1))), "{name: "
+    ),
+    "a Gaussian of 3": (
+        lambda: plotting.density_with_gaussians(*BUMP, {"q": ((0, 0, 0), (1, 1, 1))}), "N, 2"
+    ),
+    "draws of one still": (
+        lambda: plotting.sampled_futures(STILLS[0], STILLS[1][:, :1], STILLS[2]), r"\(N, 2, 10\)"
+    ),
+    "more clusters than draws": (
+        lambda: plotting.sampled_futures(*STILLS, num_clusters=7), "num_clusters=7.*from 1 to 6"
+    ),
+    "one start": (lambda: plotting.sampled_futures(*STILLS[:2], [[0.0, 0.0]]), "different numbers"),
+    "NaN in the truth": (
+        lambda: plotting.sampled_futures(*STILLS, truth=np.full((2, 10), np.nan)), "truth has NaN"
+    ),
+    "one title": (
+        lambda: plotting.sampled_futures(*STILLS, num_clusters=2, titles=["a"]),
+        "1 titles",
+    ),
+    "no function": (lambda: plotting.explore(3, alt="A digit."), "draw=3"),
+    "two ends of a slider": (
+        lambda: plotting.explore(lambda z: None, alt="A digit.", z=(0, 1)), "3 numbers"
+    ),
+}  # fmt: skip
+NO_Y = {"prior": lambda self: None, "likelihood": lambda self, z: None}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_refused(case):
+    call, message = REFUSED[case]
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
+def test_numpy_s_numbers_lists_and_data_shapes_will_do():
+    fig = plotting.image_grid(G.tolist(), columns=np.int64(2), image_shape=np.array([4, 4, 1]))
+    assert len(fig.axes[0].get_xticks()) == 2
+    ax = chart(range(1, 3), {"A": [1.0, np.nan]}).axes[0]
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [1.0, np.nan])
+    assert plotting.bound_curves([np.nan, 2.0, 3.0, np.nan]).axes

@@ -75,16 +75,45 @@ def test_flat_images_that_are_not_square():
     [
         (np.zeros((3, 24)), {}, "Give image_shape"),
         (np.zeros((3, 4, 4)), {}, r"use images\[\.\.\., None\]"),
-        (np.zeros((0, 16)), {}, "N ≥ 1"),
+        (np.zeros((0, 16)), {}, "empty"),
+        (np.full((3, 16), np.nan), {}, "NaN"),
+        ([["a"] * 16], {}, "Expected numbers"),
+        (None, {}, "images is None"),
+        (np.zeros((3, 16)), {"image_shape": (2, 4)}, "not 2 × 4"),
+        (np.zeros((3, 16)), {"image_shape": 4}, "image_shape=4"),
+        (np.zeros((3, 4, 4, 1)), {"image_shape": (2, 8)}, "not 2 × 8"),
+        (np.zeros((3, 16)), {"unseen": np.nan}, "unseen=nan"),
+        (np.zeros((3, 16)), {"mask": "yes"}, "mask='yes'"),
         (np.zeros((3, 16)), {"observed": 4}, "Expected 1, 2 or 3"),
+        (np.zeros((3, 16)), {"observed": True}, "Expected 1, 2 or 3"),
+        (np.zeros((3, 16)), {"observed": 2.0}, "Expected 1, 2 or 3"),
+        (np.zeros((3, 16)), {"observed": None}, "Expected 1, 2 or 3"),
+        (np.zeros((3, 16)), {"observed": np.full((4, 4), 0.3)}, "one boolean"),
         (np.zeros((3, 16)), {"observed": "lower half"}, '"upper half", "column"'),
         (np.zeros((3, 16)), {"observed": np.ones((4, 4), bool)}, "all pixels seen"),
         (np.zeros((3, 16)), {"observed": np.ones((2, 2), bool)}, "4 × 4"),
     ],
 )
 def test_bad_images_and_tasks_are_refused(images, options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         tasks.completion(images, **options)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.zeros((5, 15)), np.zeros((5, 12)), r"Expected \(N, 16\)"),
+        (np.zeros((5, 16)), np.zeros((5, 11)), "N, 12"),
+        (np.zeros((5, 16)), np.zeros(12), "N, 12"),
+        (np.zeros((3, 16)), np.zeros((5, 12)), "3 rows and y 5"),
+        (np.zeros((5, 16)), np.full((5, 12), np.nan), "y has NaN"),
+        ("x", np.zeros((5, 12)), "x is 'x'"),
+    ],
+)
+def test_what_is_no_image_s_half_is_refused(x, y, message):
+    task = tasks.completion(np.zeros((5, 16)))
+    with pytest.raises((TypeError, ValueError), match=message):
+        task.together(x, y)
 
 
 # --- Futures -------------------------------------------------------------------------------------
@@ -191,6 +220,43 @@ def test_distance_to_the_nearest_way(scenes):
     np.testing.assert_allclose(gone.distance(some.modes[:, 0]), apart)
 
 
+FEW = tasks.futures(4, seed=0)
+Y = FEW.y
+REFUSED = {
+    "no scene": (lambda: tasks.futures(0), "num=0"),
+    "a float of scenes": (lambda: tasks.futures(4.0), "num=4.0.*Write 4"),
+    "a negative seed": (lambda: tasks.futures(4, -1), "seed=-1"),
+    "three sides": (lambda: tasks.futures(4, image_shape=(16, 16, 3)), "image_shape"),
+    "no noise": (lambda: tasks.futures(4, sigma=0), "sigma=0"),
+    "NaN noise": (lambda: tasks.futures(4, sigma=np.nan), "sigma=nan"),
+    "arms of no length": (lambda: tasks.futures(4, reach=-1.0), "reach=-1.0"),
+    "half an arm": (lambda: tasks.futures(4, ways=(2.5,)), "2.5"),
+    "no ways": (lambda: tasks.futures(4, ways=()), "from 1 to 4"),
+    "one number of ways": (lambda: tasks.futures(4, ways=2), r"Write ways=\(2,\)"),
+    "a path of three": (lambda: tasks.coefficients(np.zeros((30, 3))), r"\[..., T, 2\]"),
+    "a short path": (lambda: tasks.coefficients(np.zeros((4, 2))), "T ≥ 5"),
+    "a flat path": (lambda: tasks.coefficients([1.0, 2.0]), "T ≥ 5"),
+    "NaN in a path": (lambda: tasks.coefficients(np.full((30, 2), np.nan)), "NaN"),
+    "nine coefficients": (lambda: tasks.trajectories(np.zeros(9)), r"\[..., 10,?\]"),
+    "few frames": (lambda: tasks.trajectories(np.zeros(10), frames=4), "frames=4"),
+    "a float of frames": (lambda: tasks.trajectories(np.zeros(10), frames=30.0), "Write 30"),
+    "other scenes' y": (lambda: FEW.log_density(Y[:2]), r"\[..., 4, 10\]"),
+    "one y alone": (lambda: FEW.log_density(Y[0]), "2 axes"),
+    "NaN in y": (lambda: FEW.distance(Y * np.nan), "y has NaN"),
+    "words for y": (lambda: FEW.nearest_way("y"), "y is 'y'"),
+    "draws of one scene": (lambda: FEW.shares(Y), "3 axes"),
+    "draws of other scenes": (lambda: FEW.shares(Y[None, :3]), r"\[..., 4, 10\]"),
+    "rows by name": (lambda: FEW.take("first"), "rows is 'first'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_refused(case):
+    call, message = REFUSED[case]
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
+
+
 @pytest.mark.parametrize("num_ways", [1, 2, 3, 4])
 def test_a_junction_has_the_arms_asked_for(num_ways):
     """So many ways, each as likely, at least a right angle apart; and its own mean density."""
@@ -242,7 +308,7 @@ def test_the_picture_shows_each_cluster_and_the_truth(scenes):
         thick = max(ax.lines[:4], key=lambda line: line.get_linewidth()).get_xydata()
         mode = scenes.start[i] + tasks.trajectories(scenes.modes[i, 0])
         assert np.abs(thick - mode).max() < 1.0, "the paths start at the ball and end at the arm's"
-    with pytest.raises(ValueError, match="for N stills"):
+    with pytest.raises(ValueError, match=r"Expected .N, 3, 10"):
         plotting.sampled_futures(scenes.x[:3], samples, scenes.start[:3])
 
 

@@ -1,0 +1,292 @@
+r"""Photographs and what is known of them: from an array file, or CelebA's.
+
+`from_file` reads a NumPy file of photographs and attributes, `cmu` one such file, `celeba` what
+TensorFlow Datasets has prepared. Light is 1, dark is 0 (`plotting.image_grid(..., cmap="gray")`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cvae_tf import checks
+from cvae_tf.datasets import BINARY, CATEGORY, CONTINUOUS, Dataset, Split
+
+__all__ = ["celeba", "cmu", "from_file"]
+
+
+def from_file(
+    path: str | os.PathLike[str],
+    *,
+    attributes: Sequence[str] | None = None,
+    group: str | None = None,
+    image: bool = True,
+    shares: npt.ArrayLike = (0.7, 0.15, 0.15),
+    seed: int = 0,
+) -> Dataset:
+    """Loads photographs and their attributes from an array file.
+
+    The file is a NumPy .npz without pickles: `x` [N, H, W] or [N, H, W, C], uint8 or floats in
+    [0, 1]; `attributes` [N, A], numbers; `attribute_names` [A]; and, for an attribute whose numbers
+    are codes, `<name>_names` with the codes' names. An attribute with names becomes a one-hot group
+    of columns ("category"), or one 0/1 column where there are two names or the values are 0 and 1
+    ("binary"); any other is scaled so that its least and greatest values are −1 and 1
+    ("continuous").
+
+    Args:
+        path: of the file; a relative one is also looked for in the folder that the environment
+            variable CVAE_TF_DATA names.
+        attributes: names of those that become columns of y, in this order; None: all (but the
+            group).
+        group: name of an attribute, such as "person"; rows of one group stay in one split, so that
+            the test is on people never seen. None: rows are split one by one.
+        image: True for x [N, H, W, C], False for rows.
+        shares: of training, validation and test; of the groups where there is a group.
+        seed: int ≥ 0; decides the split.
+
+    Returns:
+        A `Dataset`; `labels` holds the file's attributes, all of them.
+
+    Raises:
+        FileNotFoundError: if the file is absent.
+        TypeError, ValueError: if the file is not of this form, an attribute is unknown, or a split
+            would be empty.
+
+    Example:
+        >>> data = from_file("cmu_faces_60x64_uint8.npz", group="person")  # doctest: +SKIP
+        >>> data.image_shape, data.attribute_names[:2]  # doctest: +SKIP
+        ((60, 64, 1), ('pose=forward', 'pose=left'))
+    """
+    checks.instance(path, "path", (str, os.PathLike), "the path of an .npz file")
+    image, seed = checks.flag(image, "image"), checks.count(seed, "seed", 0)
+    shares = checks.array(shares, "shares", dtype="float64")
+    if shares.shape != (3,) or shares.min() <= 0 or abs(shares.sum() - 1) > 1e-6:
+        raise ValueError(f"Received shares={shares}. Expected three positive numbers of sum 1.")
+    if attributes is not None:
+        checks.instance(attributes, "attributes", (list, tuple), "a list of attributes' names")
+    arrays = _arrays(_find(path))
+    x, table, names, code_names = _checked(arrays, path)
+    for name in [*(attributes or ()), *([group] if group is not None else ())]:
+        if name not in names:
+            raise ValueError(
+                f"{path} has no attribute {name!r}. Expected one of {', '.join(names)}."
+            )
+    wanted = [name for name in names if name != group] if attributes is None else list(attributes)
+    if not wanted or len(set(wanted)) < len(wanted):
+        raise ValueError(
+            f"Received attributes={wanted}: no attribute is left for y, or one comes twice. "
+            "Expected at least one, each once."
+        )
+    encoded = [_encode(name, table[:, names.index(name)], code_names.get(name)) for name in wanted]
+    y = np.concatenate([columns for columns, _, _ in encoded], axis=1)
+    column_names = tuple(n for _, names_of, _ in encoded for n in names_of)
+    kinds = tuple(kind for columns, _, kind in encoded for _ in range(columns.shape[1]))
+    groups = np.arange(len(x)) if group is None else table[:, names.index(group)]
+    everything = Split(x if image else x.reshape(len(x), -1), y, table)
+    train, validation, test = map(everything.take, _split(groups, shares, seed, group))
+    return Dataset(
+        train, validation, test, everything, Path(path).stem, x.shape[1:], column_names, kinds
+    )
+
+
+def cmu(**options: Any) -> Dataset:
+    """Loads the CMU Face Images, 624 photographs of 20 people, where the reader has put them.
+
+    They are free for educational use and not redistributed here; the folder that CVAE_TF_DATA names
+    must hold them as `cmu_faces_60x64_uint8.npz`, in the form of `from_file`: x [624, 60, 64] and
+    the attributes person (20), pose (4), expression (4), eyes (2).
+
+    Args:
+        **options: those of `from_file`; by default group="person".
+
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        FileNotFoundError: if they are not there.
+
+    Source: T. Mitchell (1997), Machine Learning; UCI KDD archive.
+    """
+    return from_file("cmu_faces_60x64_uint8.npz", **{"group": "person", **options})
+
+
+def celeba(
+    size: int = 64,
+    *,
+    grey: bool = False,
+    image: bool = True,
+    num: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    download: bool = False,
+) -> Dataset:
+    """Loads CelebA, 202,599 photographs with 40 binary attributes, through TensorFlow Datasets.
+
+    The central 178×178 pixels are averaged down to size×size and rounded to whole grey levels; the
+    splits are CelebA's own. With 64×64 colours the whole takes 14 GB of memory: see `num`.
+
+    Args:
+        size: int, pixels.
+        grey: True for one channel (luminance), False for three.
+        image: True for x [N, size, size, C], False for rows.
+        num: int, at most so many photographs from each split; None: all.
+        data_dir: TensorFlow Datasets' folder; None: its default.
+        download: whether it may download and prepare the set (1.4 GB).
+
+    Returns:
+        A `Dataset` whose `all` is None.
+
+    Raises:
+        TypeError, ValueError: if an argument is none of those.
+        ImportError: if tensorflow-datasets is not installed.
+        FileNotFoundError: if CelebA has not been prepared and may not be, or cannot be, downloaded.
+
+    Example:
+        >>> data = celeba(num=5000)  # doctest: +SKIP
+
+    Source: Z. Liu et al. (2015), Deep learning face attributes in the wild.
+    """
+    size, num = checks.count(size, "size"), None if num is None else checks.count(num, "num")
+    for name, value in (("grey", grey), ("image", image), ("download", download)):
+        checks.flag(value, name)
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            "CelebA is loaded through TensorFlow Datasets, which is not installed: "
+            "pip install tensorflow-datasets. faces.drawn() needs nothing more."
+        ) from error
+    import tensorflow as tf
+
+    def shrink(example):
+        photograph = tf.image.resize_with_crop_or_pad(example["image"], 178, 178)
+        photograph = tf.image.resize(photograph, (size, size), method="area")
+        photograph = tf.image.rgb_to_grayscale(photograph) if grey else photograph
+        return tf.cast(tf.round(photograph), tf.uint8), example["attributes"]
+
+    def split(name):
+        stream = tfds.load("celeb_a", split=name, data_dir=data_dir, download=download)
+        stream = stream.map(shrink, num_parallel_calls=tf.data.AUTOTUNE)
+        rows = list((stream if num is None else stream.take(num)).as_numpy_iterator())
+        x = np.stack([photograph for photograph, _ in rows]) / np.float32(255)
+        y = np.array([[row[name] for name in sorted(row)] for _, row in rows], np.float32)
+        return Split(x if image else x.reshape(len(x), -1), y, y), tuple(sorted(rows[0][1]))
+
+    try:
+        parts = [split(name) for name in ("train", "validation", "test")]
+    except (AssertionError, OSError, tfds.download.DownloadError) as error:
+        raise FileNotFoundError(
+            f"CelebA is not among TensorFlow Datasets' prepared sets (data_dir={data_dir}). "
+            f"Prepare it once with download=True (1.4 GB). The loader said: {error}"
+        ) from error
+    names = parts[0][1]
+    shape = (size, size, 1 if grey else 3)
+    train, validation, test = (part for part, _ in parts)
+    return Dataset(train, validation, test, None, "celeba", shape, names, (BINARY,) * len(names))
+
+
+def _find(path):
+    folder = os.environ.get("CVAE_TF_DATA")
+    places = [Path(path)]
+    if folder and not Path(path).is_absolute():
+        places.append(Path(folder) / path)
+    for place in places:
+        if place.is_file():
+            return place
+    hint = "" if folder else ", or set the environment variable CVAE_TF_DATA to the folder it is in"
+    raise FileNotFoundError(
+        f"{path} was looked for at {', '.join(map(str, places))} and is not there. Give the path "
+        f"of the array file{hint}."
+    )
+
+
+def _arrays(path):
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not hasattr(file, "files"):
+                raise ValueError("it holds a single array")
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # not a zip file, a pickle inside, a single array
+        raise ValueError(
+            f"{path} cannot be read as an .npz file without pickles ({error}). Write it with "
+            "np.savez_compressed(path, x=…, attributes=…, attribute_names=…), all plain arrays."
+        ) from error
+
+
+def _checked(arrays, path):
+    """(x float32 [N, H, W, C], attributes [N, A], names, {name: names of the codes})"""
+    missing = [name for name in ("x", "attributes", "attribute_names") if name not in arrays]
+    if missing:
+        raise ValueError(
+            f"{path} has the arrays {', '.join(sorted(arrays)) or 'none'}. Expected x, attributes "
+            f"and attribute_names: {', '.join(missing)} is missing."
+        )
+    names = arrays["attribute_names"]
+    x = checks.array(arrays["x"], f"x in {path}", dtype=None)
+    table = checks.array(arrays["attributes"], f"attributes in {path}", ndim=2, dtype=None)
+    if x.ndim not in (3, 4) or len(x) < 3:
+        raise ValueError(
+            f"x in {path} has shape {x.shape}. Expected [N, H, W] or [N, H, W, C], N ≥ 3."
+        )
+    if len(table) != len(x) or table.shape[1:] != names.shape:
+        raise ValueError(
+            f"In {path} x has shape {x.shape}, attributes {table.shape} and attribute_names "
+            f"{names.shape}. Expected one row of attributes for each image and one name for each "
+            "column."
+        )
+    if x.dtype == np.uint8:
+        x = x / np.float32(255)
+    elif not (x.dtype.kind == "f" and x.min() >= 0 and x.max() <= 1):
+        raise ValueError(
+            f"x in {path} has dtype {x.dtype}. Expected uint8, or floats in [0, 1]: divide by the "
+            "greatest value a pixel can have."
+        )
+    names = [str(name) for name in names]
+    code_names = {
+        n: [str(c) for c in arrays[f"{n}_names"]] for n in names if f"{n}_names" in arrays
+    }
+    for name, codes in code_names.items():
+        column = table[:, names.index(name)]
+        if column.min() < 0 or column.max() >= len(codes) or (column != column.astype(int)).any():
+            raise ValueError(
+                f"The attribute {name} in {path} has values from {column.min()} to {column.max()}, "
+                f"but {name}_names has {len(codes)} names. Expected codes 0 to {len(codes) - 1}."
+            )
+    x = x.astype(np.float32)
+    return x.reshape(*x.shape[:3], -1), table, names, code_names
+
+
+def _encode(name, values, codes):
+    """(columns [N, k], their names, their kind) of one attribute."""
+    if codes is not None and len(codes) != 2:
+        one_hot = np.eye(len(codes), dtype=np.float32)[values.astype(int)]
+        return one_hot, [f"{name}={code}" for code in codes], CATEGORY
+    column = values.astype(np.float32)[:, None]
+    if codes is not None or np.isin(values, (0, 1)).all():
+        return column, [name if codes is None else f"{name}={codes[1]}"], BINARY
+    low, high = column.min(), column.max()
+    return (
+        (2 * column - low - high) / max(high - low, np.finfo(np.float32).tiny),
+        [name],
+        CONTINUOUS,
+    )
+
+
+def _split(groups, shares, seed, group):
+    """Three arrays of row numbers; rows of one group stay together."""
+    distinct, member = np.unique(groups, return_inverse=True)
+    if len(distinct) < 3:
+        raise ValueError(f"{group} has {len(distinct)} different values. Expected 3 or more.")
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    held_out = [max(1, round(share * len(distinct))) for share in shares[1:]]
+    cuts = np.cumsum([len(distinct) - sum(held_out), held_out[0]])
+    if cuts[0] < 1:
+        raise ValueError(
+            f"Received shares={shares}, which leave nothing to train on: {held_out[0]} and "
+            f"{held_out[1]} of {len(distinct)} {group or 'row'}s are held out. Hold out less."
+        )
+    return [np.flatnonzero(np.isin(member, part)) for part in np.split(order, cuts)]
