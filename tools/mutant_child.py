@@ -70,6 +70,7 @@ class Child:
         self.number = os.fork()
         if not self.number:
             os.setsid()
+            signal.alarm(int(seconds) + 5)  # its end, should the parent be gone
             output = os.open(self.folder / "output", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
             os.dup2(output, 1), os.dup2(output, 2)
             try:

@@ -12,6 +12,7 @@ interruption the same command goes on. build/mutants.txt has the table and the s
 """
 
 import argparse
+import gc
 import hashlib
 import importlib
 import json
@@ -29,7 +30,6 @@ from mutant_child import Child, Mutated, Watch, run_pytest
 from mutant_operators import difference, equivalents, mutants_of
 
 OUTCOMES = ("killed", "survived", "timed out", "not compiled", "equivalent")
-SECONDS_MORE = 30  # beside a multiple of the tests' own time: a busy machine, a compilation
 
 
 def digest(*texts):
@@ -138,7 +138,8 @@ class Session:
             return run_pytest(folder, list(files), Watch(order=order))
 
         usual = sum(baseline["times"][name] for name in order)
-        return Child(tested, self.config["timeout"] * usual + SECONDS_MORE)
+        more = self.config.get("seconds_more", 30)  # a busy machine, a compilation
+        return Child(tested, self.config["timeout"] * usual + more)
 
     def all_mutants(self, modules):
         for module in modules:
@@ -231,6 +232,7 @@ def main():
     sys.path[:0] = [str(session.root), str(session.root / "tests")]
     for name in session.config.get("preload", ()):
         importlib.import_module(name)  # once, here, and not in every child
+    gc.freeze()  # children's collections pass all of it over: half of a short test's time
     began = time.monotonic()
     try:
         work(session, mutants, options.jobs)
