@@ -153,13 +153,10 @@ def test_a_mutant_that_hangs_is_timed_out(toy):
 
 
 def test_own_operators_do_what_their_examples_say():
-    import parso
     from cosmic_ray.mutating import mutate_code
     from mutant_operators import OWN
 
     for operator in OWN.values():
         for example in operator.examples():
             mutated = mutate_code(example.pre_mutation_code, operator(), example.occurrence)
-            assert parso.parse(mutated).get_code().replace("( ", "(") == (
-                example.post_mutation_code.replace("( ", "(")
-            )
+            assert mutated == example.post_mutation_code

@@ -16,7 +16,7 @@ from scipy.special import logsumexp, xlogy
 from cvae_tf import CVAE1, CVAE3, GSNN, M1, M2, VAE, diagnostics, evaluation, noise, penalties
 from cvae_tf import training as training_loop
 from cvae_tf.distributions import MixtureOfGaussians, tfd
-from cvae_tf.estimators import SGVBB, Bound
+from cvae_tf.estimators import SGVBA, SGVBB, Bound, ImportanceWeighted, SGVBMixture
 
 # noise --------------------------------------------------------------------------------------------
 
@@ -124,8 +124,10 @@ def test_a_stream_of_unknown_length_ends(num_batches):
 # base ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["importance", "prior"])
-def test_every_number_of_samples_is_counted_exactly(method):
+@pytest.mark.parametrize(
+    ("method", "sizes"), [("importance", (101,)), ("prior", (1, 100, 101, 250))]
+)
+def test_every_number_of_samples_is_counted_exactly(method, sizes):
     """Samples beyond S in the last chunk: log p would be too high by log(102/101), and so on.
 
     The decoder ignores z and q is the prior, so that every weight is p(x), whatever is drawn.
@@ -136,7 +138,7 @@ def test_every_number_of_samples_is_counted_exactly(method):
     raw = float(model.latent.raw_from_scale(1.0))
     model.posterior_net.layers[-1].set_weights([np.zeros((6, 4)), np.array([0, 0, raw, raw])])
     exact = x @ bias - np.logaddexp(0, bias).sum()
-    for num_samples in (1, 7, 99, 100, 101, 199, 201, 250, 301):
+    for num_samples in sizes:
         values = model.log_likelihood(x, num_samples=num_samples, method=method)
         np.testing.assert_allclose(values, exact, rtol=1e-5, err_msg=f"S = {num_samples}")
 
@@ -176,6 +178,35 @@ def test_a_mixture_has_its_floor_under_every_scale():
     np.testing.assert_allclose(mixture.log_prob(z), [logsumexp(each)], rtol=1e-12)
     one = MixtureOfGaussians(1, dtype="float64")(tf.zeros([3, 5], "float64"))
     np.testing.assert_allclose(one.components_distribution.stddev(), 1e-4 + np.log(2), rtol=1e-12)
+
+
+# estimators ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", [SGVBA, SGVBB, SGVBMixture, ImportanceWeighted])
+@pytest.mark.parametrize("num_samples", [0, -3, 1.5, "2"])
+def test_an_estimator_needs_a_whole_number_of_draws(estimator, num_samples):
+    """The mean over no draws, NaN, where one was asked for; half a draw."""
+    with pytest.raises((ValueError, TypeError), match="num_samples"):
+        estimator(num_samples)
+
+
+PARTS = [
+    *(SGVBA(2), SGVBB(3), SGVBMixture(2), ImportanceWeighted(4)),
+    *(penalties.Beta(0.5), penalties.FreeBits(0.25), penalties.MMD(3.0)),
+]
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: type(part).__name__)
+def test_parts_of_a_model_are_found_again_by_their_registered_name(part):
+    """An estimator or a penalty that saves, and loads only where somebody has imported it."""
+    config = keras.saving.serialize_keras_object(part)
+    assert config["registered_name"] == f"cvae_tf>{type(part).__name__}"
+    config = {**config, "module": None}  # as in another process
+    again = keras.saving.deserialize_keras_object(config)
+    assert type(again) is type(part)
+    unnamed = [{k: v for k, v in p.get_config().items() if k != "name"} for p in (part, again)]
+    assert unnamed[0] == unnamed[1]
 
 
 # penalties ----------------------------------------------------------------------------------------

@@ -41,7 +41,10 @@ class DropKeyword(Operator):
         place = node.children.index(self._keywords(node)[index])
         alone = node.type == "trailer"
         first = place - (not alone and place == len(node.children) - 1)  # else the comma after it
+        prefix = node.children[place].get_first_leaf().prefix
         del node.children[first : first + 2 - alone]
+        if place < len(node.children):  # its line is left as it was
+            node.children[place].get_first_leaf().prefix = "" if alone else prefix
         return node
 
     @staticmethod
@@ -52,7 +55,7 @@ class DropKeyword(Operator):
 
     @classmethod
     def examples(cls):
-        cases = (("f(a, b=c)", "f(a)"), ("f(a=1, b=2)", "f( b=2)"), ("f(a=1)", "f()"))
+        cases = (("f(a, b=c)", "f(a)"), ("f(a=1, b=2)", "f(b=2)"), ("f(a=1)", "f()"))
         return [Example(*case) for case in cases]
 
 
@@ -94,7 +97,8 @@ def mutants_of(module, source, patterns):
 def difference(before, after):
     """The lines that differ, with + and −."""
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
-    return [f"{line[0]} {line[1:].strip()}" for line in list(lines)[2:] if line[0] in "+-"]
+    changed = [line for line in list(lines)[2:] if line[0] in "+-" and line[1:].strip()]
+    return [f"{line[0]} {line[1:].strip()}" for line in changed]
 
 
 def equivalents(path):
