@@ -30,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # threads they only wait for each other.
 CORES = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 THREADS = $(shell n=$$(( $(CORES) / $(JOBS) )); [ $$n -ge 1 ] && echo $$n || echo 1)
-HEADLESS := course slides test test-slow notebooks exercises
+HEADLESS := course slides test test-slow mutants notebooks exercises
 $(HEADLESS): export MPLBACKEND = module://matplotlib_inline.backend_inline
 $(HEADLESS): export CVAE_TF_STATIC = 1
 $(HEADLESS): export MPLCONFIGDIR = $(CURDIR)/build/matplotlib
@@ -49,7 +49,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 NBVAL  = --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-timeout 180
 
 .DEFAULT_GOAL := help
-.PHONY: help course slides test test-slow lab notebooks exercises benchmark lint requirements clean distclean
+.PHONY: help course slides test test-slow mutants lab notebooks exercises benchmark lint requirements clean distclean
 
 help:
 	@echo "make course       run every lesson and build the course to read: build/course/index.html"
@@ -57,6 +57,7 @@ help:
 	@echo "make lab          open JupyterLab on notebooks/"
 	@echo "make test         the library's tests; lessons and solutions against their stored outputs"
 	@echo "make test-slow    the tests that take minutes"
+	@echo "make mutants      mistakes put into the library that no test notices (minutes to hours)"
 	@echo "make notebooks    re-run lessons from their text twins and store the outputs (LESSON=01)"
 	@echo "make exercises    the same for the solutions, and the students' copies from them (LESSON=01)"
 	@echo "make benchmark    speed beside Keras, PyTorch, JAX and Pyro (sets up the peers; 20 minutes)"
@@ -79,6 +80,9 @@ test: $(READY) | build
 # pytest's 5 means that no test is marked slow, which is no failure.
 test-slow: $(READY) | build
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow tests $(ARGS) || [ $$? -eq 5 ]
+
+mutants: $(READY) | build
+	@$(BIN)/python tools/mutants.py --jobs $(JOBS) $(ARGS)
 
 lab: $(READY)
 	@$(BIN)/jupyter lab notebooks $(ARGS)
