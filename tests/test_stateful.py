@@ -24,7 +24,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import HealthCheck, Phase, assume, note, seed, settings
+from hypothesis import HealthCheck, Phase, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -118,15 +118,15 @@ KINDS = {
 }
 
 
-def new_model(kind):
-    """A small model in float64, so that rounding stays rounding; the same at every call."""
+def new_model(kind, dtype):
+    """A small model, the same at every call; mostly float64, so that rounding stays rounding."""
     keras.utils.set_random_seed(1)
     model_class = KINDS[kind]
     base = next(c for c in (VAE, CVAE1, CVAE3) if issubclass(model_class, c))
-    family = (Categorical if base is CVAE3 else Bernoulli)(dtype="float64")
+    family = (Categorical if base is CVAE3 else Bernoulli)(dtype=dtype)
     sizes = {"x": X, "z": Z} if base is VAE else {"x": X, "y": Y, "z": Z}
     nets = networks.mlps(
-        base, hidden=(4,), family=family, activation="tanh", dtype="float64", **sizes
+        base, hidden=(4,), family=family, activation="tanh", dtype=dtype, **sizes
     )
     options = {"alpha": 0.7} if base is CVAE3 else {}
     return model_class(**nets, family=family, **options)
@@ -407,15 +407,15 @@ class InterruptEpoch(keras.callbacks.Callback):
 
 
 class RaiseBeta(keras.callbacks.Callback):
-    """β from 0 by a twentieth per batch, as schedules of other packages do."""
+    """β up by a twentieth per batch, as schedules of other packages do."""
 
     def __init__(self):
         super().__init__()
         self.batches = 0
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.model.penalty.beta.assign(self.batches / 20)
         self.batches += 1
+        self.model.penalty.beta.assign(self.batches / 20)
 
 
 # The machine -----------------------------------------------------------------------------------
@@ -464,12 +464,15 @@ class Machine(RuleBasedStateMachine):
 
     @initialize(
         kind=st.sampled_from(list(KINDS)),
+        dtype=st.sampled_from(["float64", "float32", "float64"]),
         optimizer=st.sampled_from(["sgd", "momentum", "adam"]),
         jit_compile=st.sampled_from([False] * 6 + ["auto"]),
         eager=st.sampled_from([True, True, True, False]),
     )
-    def begin(self, kind, optimizer, jit_compile, eager):
-        self.a, self.b = new_model(kind), new_model(kind)
+    def begin(self, kind, dtype, optimizer, jit_compile, eager):
+        self.dtype = dtype
+        self.a, self.b = new_model(kind, dtype), new_model(kind, dtype)
+        optimizer = self._suits(optimizer)
         self.names = self.a.data_names
         self.b_options = (
             {"run_eagerly": True} if eager else {"steps_per_execution": 1, "jit_compile": False}
@@ -481,6 +484,10 @@ class Machine(RuleBasedStateMachine):
         self.frozen, self.known = set(), set(self._nets())
         self.seen, self.tested = np.zeros(3, int), np.zeros(3, int)
         self.stored = None
+
+    def _suits(self, optimizer):
+        """Adam makes much of rounding: not in float32."""
+        return "sgd" if optimizer == "adam" and self.dtype == "float32" else optimizer
 
     # What must be true after every call --------------------------------------------------------
 
@@ -552,8 +559,8 @@ class Machine(RuleBasedStateMachine):
         planned = {name: options.pop(name, None) for name in ends}
         epochs, initial = options.get("epochs", 1), options.get("initial_epoch", 0)
         run = plan(feed, epochs, initial, **planned)
-        if error is None:
-            assume(all(run))  # Keras logs an epoch without a step; nobody means it
+        if error is None and not all(run):
+            return {}  # Keras logs an epoch without a step; nobody means it
         before = {name: parameters(model) for name, model in self.models().items()}
         start, frozen = self.applied, self.frozen
         histories, watches = {}, {}
@@ -615,6 +622,8 @@ class Machine(RuleBasedStateMachine):
 
     def _check_moved(self, before, after, frozen, name):
         for net, values in before.items():
+            if net == "prior_net" and isinstance(self.a.penalty, penalties.FreeBits):
+                continue  # no gradient where the KL is free
             moved = np.abs(values - after[net]).max() > 0
             assert moved == (net not in frozen), f"{net} of {name}: moved={moved}"
 
@@ -719,7 +728,8 @@ class Machine(RuleBasedStateMachine):
         endless = form == "repeated"
         taken = itertools.cycle(sizes) if endless else sizes
         taken = list(itertools.islice(taken, validation_steps))
-        assume(sum(taken) <= ROWS and (not endless or len(taken) <= len(sizes)))
+        if endless and len(taken) > len(sizes):
+            return  # the objective in plain Python is of one pass
         histories = self._fit(
             data, Arrays(n, batch_size), epochs=epochs, validated=taken, **options
         )
@@ -771,7 +781,8 @@ class Machine(RuleBasedStateMachine):
     def fit_stream_steps_per_epoch(self, stream, epochs, steps):
         kind, sizes = stream
         # A generator cannot begin again.
-        assume(kind != "generator" or epochs * steps <= len(sizes))
+        if kind == "generator" and epochs * steps > len(sizes):
+            return
         self._fit(
             lambda: {"x": new_stream(kind, self.names, sizes), "shuffle": False},
             Stream(sizes, LENGTHS[kind], steps),
@@ -829,7 +840,7 @@ class Machine(RuleBasedStateMachine):
         batches = epochs * -(-n // batch_size)
         for name, model in self.models().items():
             beta = float(keras.ops.convert_to_numpy(model.penalty.beta))
-            np.testing.assert_allclose(beta, (batches - 1) / 20, rtol=1e-6, err_msg=name)
+            np.testing.assert_allclose(beta, batches / 20, rtol=1e-6, err_msg=name)
 
     @precondition(lambda self: self.steps_per_execution != 3)
     @call(
@@ -869,7 +880,7 @@ class Machine(RuleBasedStateMachine):
     )
     def fit_interrupted(self, n, batch_size, epoch, batch, where, error, streamed):
         sizes = _even(batch_size, n)
-        assume(batch < len(sizes))
+        batch = min(batch, len(sizes) - 1)
         self._fit(
             (lambda: {"x": new_stream("dataset", self.names, sizes)})
             if streamed
@@ -939,10 +950,9 @@ class Machine(RuleBasedStateMachine):
     def evaluate_stream(self, stream, steps):
         kind, sizes = stream
         endless = LENGTHS[kind] == "infinite"
-        assume(not endless or steps is not None)
-        taken = list(itertools.islice(itertools.cycle(sizes) if endless else sizes, steps))
-        if len(taken) > len(sizes):  # the table again: the objective in plain Python is of one pass
-            assume(False)
+        if endless:  # the objective in plain Python is of one pass
+            steps = min(steps or 2, len(sizes))
+        taken = sizes[:steps]
         options = {} if steps is None else {"steps": steps}
         self._evaluate(lambda: {"x": new_stream(kind, self.names, sizes)}, taken, **options)
 
@@ -981,38 +991,37 @@ class Machine(RuleBasedStateMachine):
     def predict_stream(self, stream, steps):
         kind, sizes = stream
         endless = LENGTHS[kind] == "infinite"
-        assume(not endless or (steps is not None and steps <= len(sizes)))
+        if endless:
+            steps = min(steps or 2, len(sizes))
         options = {} if steps is None else {"steps": steps}
         names = (self._given(),)
         self._predict(
             lambda: {"x": new_stream(kind, names, sizes)}, sum(sizes[:steps]), **options
         )
 
-    @call(n=st.sampled_from([4, 3, 1, 7]), weighted=often(False, True), as_dict=booleans)
-    def train_on_batch(self, n, weighted, as_dict):
+    @call(n=st.sampled_from([4, 3, 1, 7]), weighted=often(False, True))
+    def train_on_batch(self, n, weighted):
         arguments = self._arrays(n, weighted)()
         logs = {
-            name: model.train_on_batch(**arguments, return_dict=as_dict)
+            name: model.train_on_batch(**arguments, return_dict=True)
             for name, model in self.models().items()
         }
         self._note([n], self.seen)
         self.applied += 1
-        self._same_batch_logs(logs, as_dict)
+        self._same_batch_logs(logs)
 
-    @call(n=st.sampled_from([4, 3, 1, 7]), weighted=often(False, True), as_dict=booleans)
-    def test_on_batch(self, n, weighted, as_dict):
+    @call(n=st.sampled_from([4, 3, 1, 7]), weighted=often(False, True))
+    def test_on_batch(self, n, weighted):
         arguments = self._arrays(n, weighted)()
         logs = {
-            name: model.test_on_batch(**arguments, return_dict=as_dict)
+            name: model.test_on_batch(**arguments, return_dict=True)
             for name, model in self.models().items()
         }
         self._note([n], self.tested)
-        for values in self._same_batch_logs(logs, as_dict).values():
+        for values in self._same_batch_logs(logs).values():
             self._is_expected(values, n, weighted, "test_on_batch", 1)
 
-    def _same_batch_logs(self, logs, as_dict):
-        if not as_dict:
-            logs = {name: dict(zip(TERMS, values, strict=True)) for name, values in logs.items()}
+    def _same_batch_logs(self, logs):
         assert set(logs["A"]) == set(TERMS)
         self._same_logs(dict(sorted(logs["A"].items())), dict(sorted(logs["B"].items())), "a batch")
         return logs
@@ -1042,6 +1051,7 @@ class Machine(RuleBasedStateMachine):
         ),
     )
     def compile_anew(self, optimizer, learning_rate, accumulation, options):
+        optimizer = self._suits(optimizer)
         self.a.compile(new_optimizer(optimizer, learning_rate, accumulation), **options)
         self.b.compile(new_optimizer(optimizer, learning_rate, accumulation), **self.b_options)
         self.accumulation, self.applied = accumulation, 0
@@ -1070,10 +1080,20 @@ class Machine(RuleBasedStateMachine):
         """Keras gives a loaded optimiser the variables that are trainable now, no others."""
         return self._trainable() == self.known
 
+    @precondition(lambda self: self.dtype == "float32")
     @call(which=st.sampled_from(["A", "B", "AB"]))
     def save_and_load(self, which):
+        self._save_and_load(which)
+
+    @precondition(lambda self: self.dtype == "float64")
+    @call(which=st.sampled_from(["A", "B", "AB"]))
+    def save_and_load_float64(self, which):
+        self._save_and_load(which)
+
+    def _save_and_load(self, which):
         """Where only one is loaded, the other is what it must go on like."""
-        assume(self._can_be_stored())
+        if not self._can_be_stored():
+            return
         for name, model in self.models().items():
             if name in which:
                 path = self.folder / f"{name}.keras"
@@ -1087,24 +1107,25 @@ class Machine(RuleBasedStateMachine):
 
     @call()
     def save_weights(self):
-        assume(self._can_be_stored() and not self.frozen)
+        if not self._can_be_stored():
+            return
         for name, model in self.models().items():
             model.save_weights(self.folder / f"{name}.weights.h5")
-        optimizer = type(self.a.optimizer).__name__, self.accumulation
-        penalty = type(self.a.penalty).__name__
-        self.stored = optimizer, penalty, [id(net) for net in map(self._net, self._nets())]
+        self.stored = self._parts()
         self.stored_steps = self.applied
 
-    def _net(self, name):
-        return getattr(self.a, name)
+    def _parts(self):
+        """What a file of weights fits: the optimiser's kind, the penalty's, the very networks."""
+        optimizer = self.a.optimizer
+        kind = type(optimizer).__name__, len(optimizer.variables), self.accumulation
+        nets = [id(getattr(self.a, net)) for net in self._nets()]
+        return kind, type(self.a.penalty).__name__, nets
 
     @call()
     def load_weights(self):
         """Each loads the other's file: parameters, the optimiser's state, its steps."""
-        optimizer = type(self.a.optimizer).__name__, self.accumulation
-        penalty = type(self.a.penalty).__name__
-        now = optimizer, penalty, [id(net) for net in map(self._net, self._nets())]
-        assume(self.stored == now and self._can_be_stored() and not self.frozen)
+        if self.stored != self._parts() or not self._can_be_stored():
+            return
         for name, model in self.models().items():
             model.load_weights(self.folder / f"{'B' if name == 'A' else 'A'}.weights.h5")
         self.applied = self.stored_steps
@@ -1113,7 +1134,8 @@ class Machine(RuleBasedStateMachine):
 
     @call(penalty=st.sampled_from([("Beta", 4.0), ("Beta", 0.2), ("FreeBits", 0.5), None]))
     def set_the_penalty(self, penalty):
-        assume(not isinstance(self.a.estimator, estimators.ImportanceWeighted))
+        if isinstance(self.a.estimator, estimators.ImportanceWeighted):
+            return  # the two are refused together
         for model in self.models().values():
             model.penalty = None if penalty is None else getattr(penalties, penalty[0])(penalty[1])
 
@@ -1124,7 +1146,8 @@ class Machine(RuleBasedStateMachine):
     )
     def set_the_estimator(self, estimator):
         name, num_samples = estimator
-        assume(name != "ImportanceWeighted" or self.a.penalty is None)
+        if name == "ImportanceWeighted" and self.a.penalty is not None:
+            return
         for model in self.models().values():
             model.estimator = getattr(estimators, name)(num_samples)
 
@@ -1139,7 +1162,8 @@ class Machine(RuleBasedStateMachine):
     @call(net=st.sampled_from(["posterior_net", "likelihood_net"]))
     def freeze_or_unfreeze(self, net):
         others = {"posterior_net", "likelihood_net"} - {net}
-        assume(net in self.frozen or not others & self.frozen)
+        if net not in self.frozen and others & self.frozen:
+            return
         for model in self.models().values():
             getattr(model, net).trainable = net in self.frozen
         self.frozen = self.frozen ^ {net}
