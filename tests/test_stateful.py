@@ -34,6 +34,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from requirements_of_a_model import in_a_fresh_process
 
 from cvae_tf import CVAE1, CVAE3, VAE, estimators, networks, penalties
 from cvae_tf.distributions import Bernoulli, Categorical
@@ -1207,3 +1208,209 @@ PART = 25
 @pytest.mark.parametrize("part", range(-(-SEQUENCES // PART)))
 def test_many_sequences(part):
     run_machine(min(PART, SEQUENCES - part * PART), first_seed=1 + part)
+
+
+# The arithmetic itself, against plain Keras ----------------------------------------------------
+
+
+class Plain(keras.Model):
+    """A Keras model that does nothing but note the sizes of its batches."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def train_step(self, data):
+        self.sizes[-1].append(len(data[0]))
+        return {"loss": tf.constant(0.0)}
+
+
+class NewEpoch(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.sizes.append([])
+
+
+@pytest.mark.parametrize("kind", LENGTHS)
+def test_the_arithmetic_of_streams_is_that_of_plain_keras(kind):
+    for name, steps in itertools.product(("short last", "one", "uneven"), (None, 1, 2, 3, 5, 9)):
+        sizes = SIZES[name]
+        epochs = 1 if kind == "generator" else 5
+        if kind == "generator" and (steps or 0) > len(sizes):
+            continue
+        if LENGTHS[kind] == "infinite" and steps is None:
+            continue
+        if kind in ("dataset", "filtered", "repeated") and name == "uneven":
+            continue
+        model = Plain()
+        model.compile(run_eagerly=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(
+                new_stream(kind, ("x", "y"), sizes),
+                epochs=epochs,
+                steps_per_epoch=steps,
+                shuffle=False,
+                verbose=0,
+                callbacks=[NewEpoch()],
+            )
+        assert model.sizes == plan(Stream(sizes, LENGTHS[kind], steps), epochs), (name, steps)
+
+
+# What is not a matter of sequences -------------------------------------------------------------
+
+
+def _recurrent_vae():
+    keras.utils.set_random_seed(1)
+    x, z = keras.Input((4, 3)), keras.Input((Z,))
+    hidden = keras.layers.GRU(5, return_sequences=True)(keras.layers.RepeatVector(4)(z))
+    family = Bernoulli()
+    return VAE(
+        posterior_net=keras.Model(x, keras.layers.Dense(2 * Z)(keras.layers.GRU(5)(x))),
+        likelihood_net=keras.Model(z, keras.layers.Dense(3)(hidden)),
+        family=family,
+    )
+
+
+def test_recurrent_networks_under_the_default_compile():
+    x = np.random.default_rng(0).integers(0, 2, (7, 4, 3)).astype("float32")
+    logs, weights = [], []
+    for options in ({}, {"run_eagerly": True}):
+        model = _recurrent_vae()
+        model.compile(keras.optimizers.SGD(0.05), **options)
+        model.fit(x, batch_size=3, epochs=2, verbose=0)
+        assert number(model.optimizer.iterations) == 6
+        assert model.predict(x, verbose=0).shape == x.shape
+        logs.append(model.evaluate(x, return_dict=True, verbose=0))
+        weights.append(parameters(model))
+    for name in TERMS:
+        np.testing.assert_allclose(logs[0][name], logs[1][name], rtol=RTOL)
+    for name, values in weights[0].items():
+        np.testing.assert_allclose(values, weights[1][name], rtol=RTOL, atol=1e-5)
+
+
+CHECK_NUMERICS = """
+import json
+import numpy as np, tensorflow as tf
+tf.debugging.enable_check_numerics()
+from cvae_tf import VAE, networks
+from cvae_tf.distributions import Bernoulli
+family = Bernoulli()
+model = VAE(**networks.mlps(VAE, x=5, z=2, hidden=(4,), family=family), family=family)
+model.compile()
+x = np.random.default_rng(0).integers(0, 2, (7, 5)).astype("float32")
+history = model.fit(x, batch_size=3, epochs=2, verbose=0).history
+print("REPORT" + json.dumps([history, model.evaluate(x, return_dict=True, verbose=0)]))
+"""
+
+
+def test_check_numerics_of_tensorflow():
+    history, logs = in_a_fresh_process(CHECK_NUMERICS)
+    assert len(history["loss"]) == 2
+    assert np.isfinite([*history["loss"], *logs.values()]).all()
+
+
+OPTIMIZERS = (
+    *("sgd", "adam", "adafactor", "rmsprop", "adamw", "adadelta", "adagrad", "adamax"),
+    *("nadam", "ftrl", "lion", "lamb", "muon"),
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("adafactor", "muon") else pytest.param(name, marks=pytest.mark.slow)
+        for name in OPTIMIZERS
+    ],
+)
+def test_every_optimizer_that_trains_a_keras_model_trains_ours(name):
+    x = TABLE["x"][:8]
+    plain = keras.Sequential([keras.Input((X,)), keras.layers.Dense(4), keras.layers.Dense(X)])
+    try:
+        plain.compile(name, loss="mse", jit_compile=False)
+        plain.fit(x, x, batch_size=4, verbose=0)
+    except Exception as error:
+        pytest.skip(f"plain Keras: {error}")
+    model = new_model("VAE", "float32")
+    before = parameters(model)
+    model.compile(name)
+    history = model.fit(x, batch_size=4, verbose=0).history
+    assert number(model.optimizer.iterations) == 2
+    for net, values in parameters(model).items():
+        assert np.isfinite(values).all()
+        assert np.abs(values - before[net]).max() > 0
+    assert np.isfinite(history["loss"]).all()
+
+
+class Recording(VAE):
+    """Notes the noise of every step, in plain Python."""
+
+    def objective(self, x, *, noise):
+        self.noted.append(np.asarray(noise))
+        return super().objective(x, noise=noise)
+
+
+def _recording():
+    keras.utils.set_random_seed(1)
+    family = Bernoulli()
+    nets = networks.mlps(VAE, x=X, z=Z, hidden=(4,), family=family)
+    model = Recording(**nets, family=family)
+    model.noted = []
+    return model
+
+
+def _noise_of_a_fit(model):
+    del model.noted[:]
+    model.fit(TABLE["x"][:12], batch_size=3, verbose=0)
+    return np.stack(model.noted)
+
+
+def test_noise_is_of_the_batches_seen_and_not_of_the_optimisers_steps():
+    """No two batches share it where gradients are accumulated, and they are those of each step."""
+    drawn = []
+    for steps in (None, 2):
+        model = _recording()
+        optimizer = keras.optimizers.SGD(0.01, gradient_accumulation_steps=steps)
+        model.compile(optimizer, run_eagerly=True)
+        drawn.append(_noise_of_a_fit(model))
+    for batches in drawn:
+        assert len(batches) == 4
+        for one, other in itertools.combinations(batches, 2):
+            assert np.abs(one - other).min() > 0
+    np.testing.assert_array_equal(*drawn)
+
+
+def test_noise_begins_again_with_a_new_optimiser_and_at_a_restart_and_else_goes_on():
+    model = _recording()
+    model.compile(keras.optimizers.SGD(0.01), run_eagerly=True)
+    first, second = _noise_of_a_fit(model), _noise_of_a_fit(model)
+    assert np.abs(first - second).max() > 0
+    model.restart(model.get_weights())
+    np.testing.assert_array_equal(_noise_of_a_fit(model), first)
+    model.compile(keras.optimizers.SGD(0.01), run_eagerly=True)
+    np.testing.assert_array_equal(_noise_of_a_fit(model), first)
+
+
+def test_a_model_with_nothing_to_train():
+    """As in Keras: the fit runs, logs, and moves nothing."""
+    model = new_model("CVAE1", "float32")
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    before = parameters(model)
+    model.trainable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras's word for it
+        history = model.fit(*rows_of("xy", 0, 7), batch_size=3, epochs=2, verbose=0).history
+    assert np.isfinite(history["loss"]).all() and len(history["loss"]) == 2
+    for net, values in parameters(model).items():
+        np.testing.assert_array_equal(values, before[net])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_model_of_either_precision_is_loaded_as_it_was(dtype, tmp_path):
+    model = new_model("CVAE1", dtype)
+    model.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    model.fit(*rows_of("xy", 0, 7), batch_size=3, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.variable_dtype == dtype
+    for net, values in parameters(model).items():
+        np.testing.assert_array_equal(values, parameters(loaded)[net])
