@@ -1,6 +1,6 @@
-r"""Other people's calls: odd and valid arguments for every public entry, and a verdict on each call.
+r"""Other people's calls: odd and valid arguments for every public entry, and a verdict on each.
 
-A call is a line of Python, made from a table of entries (`ENTRIES`). Every argument is an `Arg`: its
+A call is a line of Python, made from a table of entries (`ENTRIES`). An argument is an `Arg`: its
 code, the code of the same thing in its plainest form, and whether the library's contract allows it.
 So a failure prints itself, and is seen again with
 
@@ -14,6 +14,8 @@ So a failure prints itself, and is seen again with
     obscure   an error from further down
     …         anything else is a failure, see `FAILURES`
 """
+
+# ruff: noqa: F401  # the lines use the names that are imported
 
 import ast
 import contextlib
@@ -70,7 +72,7 @@ from cvae_tf.networks import mlps
 from cvae_tf.penalties import MMD, Beta, FreeBits
 
 PACKAGE = str(Path(cvae_tf.__file__).parent)
-DEADLINE = 60  # seconds for one call
+DEADLINE = 30  # seconds for one call
 
 VALID, OPEN, INVALID = "valid", "open", "invalid"  # open: to be refused clearly or done rightly
 
@@ -216,11 +218,17 @@ def nets(model_class, family=None, *, hidden=(5,), prior_family=None, **changes)
     return {**made, "family": family, **changes}
 
 
+def features():
+    """A VAE of its own: a StackedM2 freezes it."""
+    keras.utils.set_random_seed(1)
+    return VAE(**nets(VAE))
+
+
 def stacked(**changes):
     """A StackedM2 on the features of a fixed VAE."""
     family = Gaussian("network")
     made = mlps(M2, x=2, y=3, z=2, hidden=(5,), family=family)
-    options = {"features": model("VAE"), **made, "family": family, **changes}
+    options = {"features": features(), **made, "family": family, **changes}
     return StackedM2(**options)
 
 
@@ -626,10 +634,11 @@ ARRAYS["weights"] = [
         "{a}.astype(object)", "np.ones((len({a}), 6))", "len",
     ]),
 ]  # fmt: skip
-# What NumPy code takes, {a} in float32, compared in float64.
-ARRAYS["numbers"] = [
-    arg for arg in ARRAYS["given"] if "huge" not in arg.code and arg.code != "{a}.argmax(1)"
-]
+# What NumPy code takes: 1e300 is a number to float64, and it does without 16 bits.
+ARRAYS["numbers"], ARRAYS["reals"] = (
+    [arg for arg in ARRAYS[kind] if "huge" not in arg.code and "bfloat16" not in arg.code]
+    for kind in ("given", "real")
+)
 
 _ROWS = {"": 12, "[:5]": 5, "[:1]": 1}
 
@@ -685,6 +694,9 @@ class Call(NamedTuple):
     entry: "Entry"
     args: dict
 
+    def __repr__(self):
+        return self.code
+
     @property
     def code(self):
         return self.entry.call.format(**{name: arg.code for name, arg in self.args.items()})
@@ -709,7 +721,7 @@ class Entry(NamedTuple):
 
     `status(call, status)` may change what the arguments' own statuses say; `check(call, result)`
     returns what is wrong with a result, or None; `late(call)`: what must not have happened when the
-    call is refused.
+    call is refused; `words(call)`: what a warning has to name.
     """
 
     call: str
@@ -717,7 +729,7 @@ class Entry(NamedTuple):
     check: object = lambda call, result: None
     status: object = lambda call, status: status
     late: object = lambda call: None
-    finite: bool = True
+    words: object = lambda call: ()
 
 
 ENTRIES = {}  # {name: entries of one kind, among which a draw chooses}
@@ -947,13 +959,14 @@ add(
     }),
     Entry("stacked(kept={kept}).features_of(X)", {
         "kept": choice(["None", "[0, 1]"],
-                       [same("np.array([0, 1])", "[0, 1]"), either("np.array([True, True])", "None"),
+                       [same("np.array([0, 1])", "[0, 1]"),
+                        either("np.array([True, True])", "None"),
                         same("range(2)", "[0, 1]"), same("(1, 0)", "[1, 0]"), "[0]", "[0, 2]",
                         "[-1, 5]", "2", "[0.0, 1.0]", "'01'", "[0, 0, 1]", "[0, 0]", "[]"]),
     }),
     Entry("stacked(features={features})", {
-        "features": choice(["model('VAE')"], ["M1(model('VAE'))", "VAE", "None", "'vae'",
-                                             "model('CVAE1')", "model('VAE').posterior_net"]),
+        "features": choice(["features()"], ["M1(features())", "VAE", "None", "'vae'",
+                                            "model('CVAE1')", "features().posterior_net"]),
     }),
 )  # fmt: skip
 
@@ -1016,6 +1029,16 @@ for _name in (*_FIT, "CVAE1, weighted", "CMMA, mixture", "GSNN", "FutureCVAE", "
     )
 
 
+def epochs():
+    """Of fit; 0 of them leave a model as it is."""
+    slot = count("1", "2", least=0)
+    return Slot(slot.usual, st.one_of(slot.odd, st.just(good("0"))))
+
+
+def _late(call):
+    return None if "spoil=" in call.code else _moved()
+
+
 def _moved():
     return "after a step" if int(_last["model"].optimizer.iterations) else None
 
@@ -1049,6 +1072,8 @@ def _check_fitted(call, result):
 
 
 def _status_fitted(call, status):
+    if status == INVALID and "spoil=" in call.code and call.value("validation_steps") == 1:
+        return OPEN  # the bad batch is not met
     if status == VALID and call.value("epochs") <= call.value("first"):
         return OPEN
     return status
@@ -1092,7 +1117,7 @@ for _name in _FIT:
                 {
                     **_data,
                     "batch_size": count("None", "4", "5", none=True),
-                    "epochs": count("1", "2"),
+                    "epochs": epochs(),
                     "first": Slot(
                         st.just(good("0")),
                         st.one_of(
@@ -1115,7 +1140,7 @@ for _name in _FIT:
                 },
                 _check_fitted,
                 _status_fitted,
-                late=lambda call: _moved(),
+                late=_late,
             ),
         )
 
@@ -1129,8 +1154,8 @@ def streams(name):
     odd = [good(f"stream({name!r}, [4, 4], 'infinite')")]
     odd += [good(f"generator({name!r}, [4, 4, 2])"), good(f"Sequence({name!r}, [4, 4, 2])")]
     odd += [good(f"stream({name!r}, [4, 4], weighted=True)")] if len(MODELS[name].data) > 1 else []
-    odd += [good(f"generator({name!r}, [4, 4], endless=True)")]
-    wrong = [f"stream({name!r}, [])", f"stream({name!r}, [], 'unknown')", f"generator({name!r}, [])",
+    wrong = [f"stream({name!r}, [])", f"stream({name!r}, [], 'unknown')",
+             f"generator({name!r}, [])",
              f"stream({name!r}, [4, 4, 4], spoil=0)", f"stream({name!r}, [4, 4], spoil=1)",
              f"Sequence({name!r}, [])", "'digits'", "None", "len", "object()",
              f"stream({name!r}, [4, 0, 4])"]  # fmt: skip
@@ -1151,9 +1176,13 @@ def _status_stream(call, status):
     if status != VALID:
         return status
     length, steps = _length(call), call.value("steps")
+    if length is None and not steps:
+        return INVALID
     if length is None:
-        return VALID if steps else INVALID
+        length = math.inf
     epochs = call.value("epochs") if "epochs" in call.args else 1
+    if not epochs:
+        return OPEN
     if (steps and steps * epochs > length) or ("generator" in call.code and epochs > 1):
         return OPEN
     return VALID
@@ -1161,7 +1190,7 @@ def _status_stream(call, status):
 
 def _check_fitted_stream(call, result):
     length, steps, epochs = _length(call), call.value("steps"), call.value("epochs")
-    expected = epochs * (steps or length)
+    expected = epochs * (steps or length) if epochs else 0
     if call.status == OPEN:
         return None if result["steps"] <= expected else f"{result['steps']} > {expected} steps"
     if result["steps"] != expected:
@@ -1188,7 +1217,7 @@ for _name in ("VAE", "CVAE1", "CVAE3, hybrid", "M2, counted", "VAE, MMD"):
             f"fitted(model({_name!r}), {{data}}, epochs={{epochs}}, steps_per_epoch={{steps}})",
             {
                 "data": streams(_name),
-                "epochs": count("1", "2"),
+                "epochs": epochs(),
                 "steps": count("None", "None", "2", none=True),
             },
             _check_fitted_stream,
@@ -1202,6 +1231,23 @@ for _name in ("VAE", "CVAE1", "CVAE3, hybrid", "M2, counted", "VAE, MMD"):
             {"data": streams(_name), "steps": count("None", "None", "2", "3", none=True)},
             _check_evaluated_stream,
             _status_stream,
+        ),
+    )
+
+
+for _function in ("fitted", "evaluated"):
+    add(
+        "fit a stream",
+        Entry(
+            f"{_function}(model('CVAE1'), {{data}}, steps{'_per_epoch' * (_function == 'fitted')}"
+            "={steps})",
+            {
+                "data": choice(["generator('CVAE1', [4, 4], endless=True)"]),
+                "steps": count("2", "3", none=True),
+            },
+            lambda call, result: None
+            if result.get("steps", call.value("steps")) == call.value("steps")
+            else f"{result['steps']} steps, expected {call.value('steps')}",
         ),
     )
 
@@ -1337,6 +1383,11 @@ _PENALTIES = choice(
 )
 
 
+def _activation_words(call):
+    family = "Categorical" if re.search("CVAE3|GSNN|Future", call.code) else "Bernoulli"
+    return ("decoded", family) if "last_layer" in call.code else ()
+
+
 def _status_made(call, status):
     weighted = "ImportanceWeighted" in call.code and "penalty=None" not in call.code
     return INVALID if weighted else status
@@ -1355,8 +1406,7 @@ for _class in ("VAE", "CVAE1", "CVAE2", "CMMA", "CVAE3", "GSNN", "FutureCVAE"):
                 "penalty": _PENALTIES,
                 "seed": seed(),
             },
-            lambda call, result: None,
-            _status_made,
+            status=_status_made,
         ),
         Entry(
             f"used({_class}(**{{nets}}))",
@@ -1386,6 +1436,7 @@ for _class in ("VAE", "CVAE1", "CVAE2", "CMMA", "CVAE3", "GSNN", "FutureCVAE"):
                     ],
                 )
             },
+            words=_activation_words,
         ),
     )
 add(
@@ -1393,7 +1444,8 @@ add(
     Entry("used(VAE(**nets(VAE, posterior_net={net})))", {"net": choice(
         ["networks.mlp([6], (), 4)", "networks.mlp({'x': 6}, (3, 3), 4, activation='tanh')"],
         ["two_outputs()", "networks.mlp([6], (), 5)", "networks.mlp([5], (), 4)",
-         "networks.mlp([6, 3], (), 4)", "networks.mlp([6], (), (2, 2))", "None", "keras.Sequential()",
+         "networks.mlp([6, 3], (), 4)", "networks.mlp([6], (), (2, 2))", "None",
+         "keras.Sequential()",
          "networks.mlp([6], (), 4, dtype='float64')", "keras.Sequential([keras.layers.Dense(4)])",
          "keras.Sequential([keras.Input((6,)), keras.layers.Dense(4, 'relu')])", "VAE", "'dense'"],
     )}),
@@ -1409,7 +1461,8 @@ add(
     Entry("used(M2(**nets(M2, classifier_net={net})))",
           {"net": choice(["networks.mlp([6], (), 3)"],
                          ["None", "networks.mlp([6], (), 4)", "networks.mlp([5], (), 3)", "'mlp'",
-                          "keras.Sequential([keras.layers.Dense(3)])", "networks.mlp([6, 3], (), 3)",
+                          "keras.Sequential([keras.layers.Dense(3)])",
+                          "networks.mlp([6, 3], (), 3)",
                           "keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, 'softmax')])",
                           ])}),
     Entry("used(CMMA(**nets(CMMA, prior_family={prior}), estimator={estimator}))", {
@@ -1464,8 +1517,8 @@ add(
     Entry("applied(networks.mlp({inputs}, {hidden}, {outputs}, activation={activation}, "
           "dtype={dtype}))", {
         "inputs": choice(["[6]", "[6, 3]", "{'x': 6, 'y': (2, 2)}"], [
-            same("(6, 3)", "[6, 3]"), same("[np.int64(6)]", "[6]"), same("[(6,)]", "[6]"), "6", "[]",
-            "None", "[0]", "[-1]", "[6.0]", "'6'", "['6']", "[None]", "[True]", "{}", "[(None,)]",
+            same("(6, 3)", "[6, 3]"), same("[np.int64(6)]", "[6]"), same("[(6,)]", "[6]"),
+            "6", "[]", "None", "[0]", "[-1]", "[6.0]", "'6'", "['6']", "[None]", "[True]", "{}", "[(None,)]",
         ]),
         "hidden": _HIDDEN, "outputs": _SIZE, "activation": _ACTIVATION, "dtype": _DTYPE,
     }),
@@ -1571,14 +1624,15 @@ add(
 add(
     "noise",
     Entry("noise.key({seed}, {purpose})", {
-        "seed": seed(), "purpose": choice(["'training'"], ["3", "None", "b'x'"])}),
+        "seed": seed(),
+        "purpose": choice(["'training'", "''"], list(map(either, ["3", "None", "b'x'"])))}),
     Entry("noise.normal({num}, {rows}, {dim}, key=noise.key(0, 'x'), step={step}, "
           "first_row={first}, dtype={dtype})", {
-        "num": count("1", "2"), "rows": count("3"), "dim": count("2", "1"),
+        "num": count("1", "2"), "rows": count("3"), "dim": count("2", "1", least=0),
         "step": count("0", "5", least=0), "first": count("0", "3", least=0),
         "dtype": choice(["'float32'", "'float64'"], ["'float31'", "None", "'int32'", "64"])}),
     Entry("noise.uniform({rows}, {columns}, key={key}, step={step})", {
-        "rows": count("3"), "columns": count("2"), "step": count("0", "5", least=0),
+        "rows": count("3"), "columns": count("2", least=0), "step": count("0", "5", least=0),
         "key": choice(["noise.key(0, 'x')", "7"], ["-1", "'key'", "None", "1.5", "2**64"])}),
     Entry("noise.cubature({dim}, {dtype})", {
         "dim": count("2", "1"), "dtype": choice(["'float64'", "'float32'"],
@@ -1588,16 +1642,17 @@ add(
 
 # Data, tasks, faces, the oracle, exercises
 
-_VEC = arrays("numbers", "R")
+_VEC = arrays("reals", "R")
 _K = more(count("2"), "6", "9")
 _ORACLE = "oracle.LinearGaussian.random(6, 2, 3, model='CVAE1', seed=0)"
-_XY = {"x": arrays("numbers", "R", paired=True), "y": arrays("numbers", "Y", paired=True)}
+_XY = {"x": arrays("reals", "R", paired=True), "y": arrays("numbers", "Y", paired=True)}
 _MEAN = choice(["Z1", "np.zeros(2)"], [
     same("Z1.tolist()", "Z1"), same("tf.constant(Z1)", "Z1"), "np.zeros(3)", "nan(Z1)", "None",
     "'mean'", "Z1[:5]", "Z1.astype(str)", "1j * Z1", "Z1[None]"])  # fmt: skip
 _SCALE = choice(["np.ones(2)", "np.full((12, 2), 0.5)"], [
     "np.zeros(2)", "-np.ones(2)", "np.array([1, np.nan])", "None", "'one'", "np.ones(3)",
-    "np.array([1, np.inf])", same("[1, 1]", "np.ones(2)"), either("1.0", "np.ones(2)")])  # fmt: skip
+    "np.array([1, np.inf])", same("[1, 1]", "np.ones(2)"), either("1.0", "np.ones(2)"),
+])  # fmt: skip
 add(
     "oracle",
     Entry("oracle.LinearGaussian.random({x}, {z}, {y}, model={model}, sigma_squared_min={least}, "
@@ -1607,8 +1662,9 @@ add(
         "least": number("0.01", "0.5", above=0), "seed": seed()}),
     Entry("oracle.LinearGaussian({W}, {b}, {sigma}, S={S}).log_evidence({x})", {
         "W": choice(["np.ones((6, 2))"], [
-            same("np.ones((6, 2)).tolist()", "np.ones((6, 2))"), "np.ones(6)", "nan(np.ones((6, 2)))",
-            "None", "'W'", "1j * np.ones((6, 2))", "np.ones((6, 2)).astype(str)", "np.ones((0, 2))"]),
+            same("np.ones((6, 2)).tolist()", "np.ones((6, 2))"), "np.ones(6)",
+            "nan(np.ones((6, 2)))", "None", "'W'", "1j * np.ones((6, 2))", "np.ones((0, 2))",
+            "np.ones((6, 2)).astype(str)"]),
         "b": choice(["np.zeros(6)"], ["np.zeros(5)", "None", "0.0", "nan(np.zeros(6))", "'b'"]),
         "sigma": number("0.5", "1.0", above=0),
         "S": choice(["None", "[1, 2]"], ["[1]", "[0, 1]", "[-1, 1]", "[1, np.nan]", "1.0", "'S'"]),
@@ -1671,9 +1727,9 @@ add(
             "np.full((3, 10), np.nan)", "'c'", "np.ones(())", "1j * np.ones(10)"]),
         "frames": count("30", "8", least=5)}),
     Entry("tasks.futures(4).log_density({y})", {"y": choice(["np.ones((4, 10))", "None"], [
-        same("np.ones((4, 10)).tolist()", "np.ones((4, 10))"), "np.ones((3, 10))", "np.ones((4, 9))",
-        "np.full((4, 10), np.nan)", "'y'", "np.ones(10)", "1j * np.ones((4, 10))",
-        "np.ones((4, 1))"])}),
+        same("np.ones((4, 10)).tolist()", "np.ones((4, 10))"), "np.ones((3, 10))",
+        "np.ones((4, 9))", "np.full((4, 10), np.nan)", "'y'", "np.ones(10)",
+        "1j * np.ones((4, 10))", "np.ones((4, 1))"])}),
     Entry("futures.draws(model({m}), {x}, {num}, seed={seed}, sample={sample}, "
           "rows_at_once={rows})", {
         "m": choice(["'FutureCVAE'", "'Baseline'"], ["'VAE'", "'CVAE1'", "'M2'"]),
@@ -1872,7 +1928,9 @@ DIALECT = re.compile(
     r"ran out of data|has not been fitted|there is no value|No latent dimension|are off"
 )
 # Python's own sentence about a call's arguments, where the call is the line itself.
-SIGNATURE = re.compile(r"missing \d+ required|takes .* positional|unexpected keyword|multiple values")
+SIGNATURE = re.compile(
+    r"missing \d+ required|takes .* positional|unexpected keyword|multiple values"
+)
 
 
 def is_clear(error):
@@ -1888,8 +1946,10 @@ def is_clear(error):
     return "raise" in linecache.getline(last.filename, last.lineno)
 
 
-def says_something(words):
-    return any(DIALECT.search(word) for word in words)
+def is_word(warning, names=()):
+    """Whether a warning is a sentence for the user: not Keras's about its own structures."""
+    own = not re.search(r"structure of `inputs`|[Kk]eras|tf\.function", warning)
+    return own and len(warning.split()) > 4 and all(name in warning for name in names)
 
 
 def _differ(a, b, what, tolerance=1e-4):
@@ -1927,6 +1987,15 @@ def _sentence(error):
     return f"{type(error).__name__}: {lines[0][:150] if lines else ''}"
 
 
+def checked(call, result):
+    """What the entry's check says is wrong; a result that it cannot read is wrong too."""
+    with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
+        try:
+            return call.entry.check(call, result)
+        except Exception as error:
+            return f"the check of the result fails: {_sentence(error)}"
+
+
 def judge(call):
     """What became of a call. Returns: Verdict."""
     line, status = call.code, call.status
@@ -1943,14 +2012,14 @@ def judge(call):
         if late and status == INVALID:
             return Verdict("refused too late", f"{late}: {_sentence(outcome.error)}", line)
         return Verdict("clear", _sentence(outcome.error), line)
-    if says_something(outcome.words):
+    if any(is_word(word, call.entry.words(call)) for word in outcome.words):
         return Verdict("result", outcome.words[0], line)
     floats = [n for n in outcome.numbers if isinstance(n, np.ndarray) and n.dtype.kind == "f"]
-    if call.entry.finite and not all(np.isfinite(n).all() for n in floats):
+    if not all(np.isfinite(n).all() for n in floats):
         return Verdict("NaN without a word", f"({status})", line)
     if status == INVALID:
         return Verdict("silent and wrong", "", line)
-    wrong = call.entry.check(call, outcome.result)
+    wrong = checked(call, outcome.result)
     if wrong is None and call.clean != line:
         expected = _plain_numbers(call.clean)
         if isinstance(expected, BaseException):
@@ -1962,15 +2031,23 @@ def judge(call):
 
 def reproduced(call, verdict):
     """A failure again with new models: the verdict, with the lines before it that it takes."""
-    seen = list(_history.get(_last.get("name"), []))[:-1]
-    for before in [[], seen[-1:], *([line] for line in seen[-12:-1]), seen]:
+    if verdict.kind == "hang":
+        return verdict
+    kept, histories, name = dict(_kept), dict(_history), _last.get("name")
+    seen = list(histories.get(name, []))[:-1] if "model(" in verdict.line else []
+    try:
+        for before in [[], seen[-1:], seen]:
+            forget()
+            for line in before:
+                run(line)
+            again = judge(call)
+            if again.kind == verdict.kind:
+                lines = " ".join(f"run({one!r});" for one in [*before, again.line])
+                return again._replace(line=lines.rstrip(";"))
+    finally:
         forget()
-        for line in before:
-            run(line)
-        again = judge(call)
-        if again.kind == verdict.kind:
-            lines = [*(f"run({line!r})" for line in before), f"run({verdict.line!r})"]
-            return again._replace(line="; ".join(lines[:1] if not before else lines))
+        _kept.update(kept)
+        _history.update(histories)
     return verdict._replace(detail=f"{verdict.detail} (not seen again)")
 
 

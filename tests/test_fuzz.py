@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 hypothesis = pytest.importorskip("hypothesis")
+st = hypothesis.strategies
 
 import fuzzing  # noqa: E402
 from fuzzing import (  # noqa: E402
@@ -89,17 +90,6 @@ def test_any_call_is_done_rightly_or_refused_in_a_sentence():
     assert len(obscure) <= MOST_OBSCURE * len(verdicts), text
 
 
-def _usual(entry):
-    """The entry's first usual call."""
-    from hypothesis.errors import NonInteractiveExampleWarning
-
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NonInteractiveExampleWarning)
-        return Call(entry, {name: slot.usual.example() for name, slot in entry.slots.items()})
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ENTRIES)
 def test_a_careful_call_of_every_kind_is_done_rightly(kind):
@@ -108,7 +98,7 @@ def test_a_careful_call_of_every_kind_is_done_rightly(kind):
 
     @hypothesis.seed(0)
     @hypothesis.settings(max_examples=6, **QUIET)
-    @hypothesis.given(hypothesis.strategies.sampled_from(ENTRIES[kind]), hypothesis.strategies.data())
+    @hypothesis.given(st.sampled_from(ENTRIES[kind]), st.data())
     def draw(entry, data):
         call = Call(entry, {name: data.draw(slot.usual) for name, slot in entry.slots.items()})
         if call.status == VALID:
