@@ -191,6 +191,17 @@ def test_an_estimator_needs_a_whole_number_of_draws(estimator, num_samples):
         estimator(num_samples)
 
 
+def test_estimators_draw_as_often_as_they_say():
+    """Another default: twice the time for every step, and other numbers in every lesson."""
+    assert [e().num_samples for e in (SGVBA, SGVBB, SGVBMixture, ImportanceWeighted)] == [
+        1,
+        1,
+        1,
+        5,
+    ]
+    assert SGVBB(1).num_samples == 1
+
+
 PARTS = [
     *(SGVBA(2), SGVBB(3), SGVBMixture(2), ImportanceWeighted(4)),
     *(penalties.Beta(0.5), penalties.FreeBits(0.25), penalties.MMD(3.0)),
@@ -236,6 +247,13 @@ def test_mmd_draws_from_both_distributions_as_they_are():
     loss = penalty(Bound(*map(tf.constant, terms)), q, prior, tf.constant(epsilon))
     expected = -terms[0] + 2.5 * squared_mmd(*(means + scales * epsilon))
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
+
+
+def test_warm_up_takes_one_epoch_and_no_less():
+    """A warm-up that is over at once refused, or one of no epochs taken: division by zero."""
+    assert penalties.WarmUp(1).epochs == 1
+    with pytest.raises(ValueError, match="epochs=0"):
+        penalties.WarmUp(0)
 
 
 # diagnostics --------------------------------------------------------------------------------------

@@ -63,7 +63,9 @@ OWN = {f"own/{operator.__name__}": operator for operator in (DropOperand, DropKe
 
 
 def unwanted(node):
-    """In an annotation, an error's message or `__all__`; a star that is no product."""
+    """In an annotation, an error's message or `__all__`; a star that is no product; `abstract`."""
+    if node.type == "decorator" and "abstractmethod" in node.get_code():
+        return True
     inner = node
     while (outer := inner.parent) is not None:
         if (
