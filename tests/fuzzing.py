@@ -1645,7 +1645,8 @@ add(
         "dtype": choice(["'float32'", "'float64'"], ["'float31'", "None", "'int32'", "64"])}),
     Entry("noise.uniform({rows}, {columns}, key={key}, step={step})", {
         "rows": count("3"), "columns": count("2", least=0), "step": count("0", "5", least=0),
-        "key": choice(["noise.key(0, 'x')", "7"], [either("-1"), "'key'", "None", "1.5", "2**64"])}),
+        "key": choice(["noise.key(0, 'x')", "7"],
+                      [either("-1"), "'key'", "None", "1.5", "2**64"])}),
     Entry("noise.cubature({dim}, {dtype})", {
         "dim": count("2", "1"), "dtype": choice(["'float64'", "'float32'"],
                                                 ["'int32'", "None", "'float31'"])}),
