@@ -157,7 +157,7 @@ class BoundModel(WiredModel):
         place = self.training_place(tf.shape(data[0])[0])
         epsilon = self.training_noise(tf.shape(data[0])[0])  # ε ~ N(0, I), [L, B, d]
         with tf.GradientTape() as tape:
-            losses, bound = self(self.seen(*data, place=place), epsilon, training=True)  # z = g(ε)
+            losses, bound = self(self.factors_see(*data, place=place), epsilon, training=True)  # z = g(ε)
             loss = self.optimizer.scale_loss(self.mean_loss(losses, weights))
         variables = self.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
@@ -171,7 +171,7 @@ class BoundModel(WiredModel):
         start = tf.identity(self._rows_seen)
         place = Place("evaluation", 0, start + tf.cast(first_row, tf.int64))
         epsilon = self.noise_at(place, tf.shape(data[0])[0])
-        losses, bound = self(self.seen(*data, place=place), epsilon, training=False)
+        losses, bound = self(self.factors_see(*data, place=place), epsilon, training=False)
         self._rows_seen.assign(start + tf.cast(global_size, tf.int64))
         return self.log(losses, bound, weights)
 
@@ -354,7 +354,7 @@ class LatentVariableModel(BoundModel):
             True
         """
         arrays = wiring.variables(self, self.data_names, data, "encode")
-        q, _, _ = self.factors(*self.seen(*self._tensors(arrays), place=None))
+        q, _, _ = self.factors(*self.factors_see(*self._tensors(arrays), place=None))
         if not checks.flag(sample, "sample"):
             return centre(q).numpy()
         return self._draw(q, len(arrays[0]), seed, "encoding").numpy()
@@ -394,7 +394,7 @@ class LatentVariableModel(BoundModel):
             NumPy array [B, …] of what the model observes.
         """
         arrays = wiring.variables(self, self.data_names, data, "reconstruct")
-        data = self.seen(*self._tensors(arrays), place=None)
+        data = self.factors_see(*self._tensors(arrays), place=None)
         variables = dict(zip(self.data_names, data, strict=True), z=centre(self.factors(*data)[0]))
         return self.shown(centre(signatures.evaluate(self, "likelihood", variables)).numpy())
 
@@ -483,7 +483,7 @@ class LatentVariableModel(BoundModel):
 
         def of_batch(batch: Any, first_row: Any, count: Any) -> tf.Tensor:
             q, prior, log_likelihood = self.factors(
-                *self.seen(*batch, place=Place("evaluation", 0, first_row))
+                *self.factors_see(*batch, place=Place("evaluation", 0, first_row))
             )
             return estimators.log_likelihood(
                 q if method == "importance" else prior,

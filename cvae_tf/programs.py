@@ -37,18 +37,27 @@ class Program:
     """
 
     def __init__(self, function: Callable[..., Any], jit_compile: bool, optional: bool) -> None:
-        self._plain, self._optional = function, jit_compile and optional
-        self._compiled = tf.function(function, jit_compile=jit_compile, autograph=False)
+        self._function, self._jit_compile, self._optional = function, jit_compile, optional
+        self._compiled: dict[str, Any] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         try:
-            return self._compiled(*arguments)
+            return self._of_signature(arguments)(*arguments)
         except _NOT_FOR_XLA:
-            if not self._optional:
+            if not (self._jit_compile and self._optional):
                 raise
-        self._optional = False
-        self._compiled = tf.function(self._plain, autograph=False)
-        return self._compiled(*arguments)
+        self._jit_compile = False
+        self._compiled.clear()
+        return self._of_signature(arguments)(*arguments)
+
+    def _of_signature(self, arguments: Any) -> Any:
+        """One `tf.function` for each signature: several in one make TensorFlow warn of retracing."""
+        key = str(signature(arguments))
+        if key not in self._compiled:
+            self._compiled[key] = tf.function(
+                lambda *a: self._function(*a), jit_compile=self._jit_compile, autograph=False
+            )
+        return self._compiled[key]
 
 
 class ManySteps:

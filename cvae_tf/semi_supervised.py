@@ -380,7 +380,7 @@ class M2(LatentVariableModel):
         return tf.nn.log_softmax(self.classifier(x).logits)
 
     def _features(self, x: Tensor) -> Tensor:
-        return self.seen(x, tf.zeros([tf.shape(x)[0]], tf.int32), place=None)[0]
+        return self.factors_see(x, tf.zeros([tf.shape(x)[0]], tf.int32), place=None)[0]
 
     def before_training(self, batch: Any) -> None:
         """N and N_l are counted in arrays; a stream has to have said them."""

@@ -25,7 +25,7 @@ class StackedM2(M2):
     is. In training every step draws z₁ ~ q(z₁|x) anew; `evaluate` uses one fixed draw; `predict`
     and what shows pictures use the mean of q(z₁|x).
 
-    Images x go in and come out everywhere; only the factors see z₁ (`seen`), and the logged nats
+    Images x go in and come out everywhere; only the factors see z₁ (`factors_see`), and the logged nats
     and those of `bound` and `log_likelihood` are of z₁, not of an image: of the draw that
     evaluation's fixed noise makes.
 
@@ -64,7 +64,7 @@ class StackedM2(M2):
         features.trainable = False
         self.features = features
 
-    def seen(self, x: Tensor, y: Tensor, *, place: Place | None) -> tuple[Tensor, Tensor]:
+    def factors_see(self, x: Tensor, y: Tensor, *, place: Place | None) -> tuple[Tensor, Tensor]:
         """z₁, drawn from q(z₁|x) at this place of the noise, or its mean; and y."""
         q = self.features.posterior(self.features.tensor(x))
         z = centre(q) if place is None else reparameterise(q, self._feature_noise(place, x))

@@ -127,7 +127,7 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
 
     # Data by name -------------------------------------------------------------------------------
 
-    def seen(self, *data: Any, place: Place | None) -> tuple[Any, ...]:
+    def factors_see(self, *data: Any, place: Place | None) -> tuple[Any, ...]:
         """What the factors see of the data: here, the data.
 
         Args:
@@ -137,7 +137,7 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
         return data
 
     def shown(self, observation: np.ndarray) -> np.ndarray:
-        """An observation of the factors' as it came in: the way back from `seen`."""
+        """An observation of the factors' as it came in: the way back from `factors_see`."""
         return observation
 
     def check_variable(self, name: str, values: Any, where: str, least: int = -1) -> Any:
@@ -147,7 +147,7 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
     def given(self, *data: Any, where: str) -> tuple[Any, ...]:
         """Data, checked, as the factors see them in evaluation. Args: where: str for messages."""
         arrays = wiring.variables(self, self.data_names, data, where)
-        return self.seen(*self._tensors(arrays), place=Place("evaluation"))
+        return self.factors_see(*self._tensors(arrays), place=Place("evaluation"))
 
     def batch_of(self, x: Any, y: Any, sample_weight: Any, where: str) -> tuple[Any, ...]:
         """Data by name, checked: (x,), (x, y) or (x, y, weights); of three variables, a dict."""
