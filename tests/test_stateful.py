@@ -290,7 +290,7 @@ def new_stream(kind, names, sizes):
     if kind == "generator":
         return (batch for batch in batches)
     if kind == "endless generator":
-        return itertools.chain.from_iterable(itertools.repeat(batches))
+        return (batch for batch in itertools.cycle(batches))
     if kind == "changing":
         signature = tuple(tf.TensorSpec([None, *TABLE[n].shape[1:]], "float32") for n in names)
         return tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=signature)
