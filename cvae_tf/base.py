@@ -154,10 +154,11 @@ class BoundModel(WiredModel):
         paper; a constant factor, which Adam does not see but for its ε.
         """
         data, weights = self.unpack(data)
-        place = self.training_place(tf.shape(data[0])[0])
-        epsilon = self.training_noise(tf.shape(data[0])[0])  # ε ~ N(0, I), [L, B, d]
+        batch_size = tf.shape(data[0])[0]
+        data = self.factors_see(*data, place=self.training_place(batch_size))
+        epsilon = self.training_noise(batch_size)  # ε ~ N(0, I), [L, B, d]
         with tf.GradientTape() as tape:
-            losses, bound = self(self.factors_see(*data, place=place), epsilon, training=True)  # z = g(ε)
+            losses, bound = self(data, epsilon, training=True)  # z = g(ε, x); −L̃, and its terms
             loss = self.optimizer.scale_loss(self.mean_loss(losses, weights))
         variables = self.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)

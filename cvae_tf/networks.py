@@ -44,7 +44,10 @@ def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
             f"Received {len(inputs)} input(s) for the network {net.name!r}. Expected "
             f"{len(net.inputs)}."
         )
-    tensors = [tf.cast(tf.convert_to_tensor(value), net.compute_dtype) for value in inputs]
+    tensors = [
+        tf.cast(tf.convert_to_tensor(value), spec.dtype)
+        for value, spec in zip(inputs, net.inputs, strict=True)
+    ]
     event_ranks = [len(spec.shape) - 1 for spec in net.inputs]
     batch_ranks = [len(t.shape) - rank for t, rank in zip(tensors, event_ranks, strict=True)]
     if all(rank == 1 for rank in batch_ranks):

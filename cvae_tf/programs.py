@@ -51,7 +51,7 @@ class Program:
         return self._of_signature(arguments)(*arguments)
 
     def _of_signature(self, arguments: Any) -> Any:
-        """One `tf.function` for each signature: several in one make TensorFlow warn of retracing."""
+        """One `tf.function` for each signature: of several in one TensorFlow warns (retracing)."""
         key = str(signature(arguments))
         if key not in self._compiled:
             self._compiled[key] = tf.function(

@@ -25,8 +25,8 @@ class StackedM2(M2):
     is. In training every step draws z₁ ~ q(z₁|x) anew; `evaluate` uses one fixed draw; `predict`
     and what shows pictures use the mean of q(z₁|x).
 
-    Images x go in and come out everywhere; only the factors see z₁ (`factors_see`), and the logged nats
-    and those of `bound` and `log_likelihood` are of z₁, not of an image: of the draw that
+    Images x go in and come out everywhere; only the factors see z₁ (`factors_see`), and the logged
+    nats and those of `bound` and `log_likelihood` are of z₁, not of an image: of the draw that
     evaluation's fixed noise makes.
 
     Args:

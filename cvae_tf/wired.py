@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cvae_tf import noise, signatures, wiring
+from cvae_tf import signatures, wiring
 from cvae_tf.networks import convolves
 from cvae_tf.noise import Place
 from cvae_tf.training import ManyStepModel
@@ -58,9 +58,8 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
         for name in self.further_factors:
             nets[f"{name}_net"] = kwargs.pop(f"{name}_net", None)
         wiring.check_networks(type(self), nets, family)
-        given = nets["likelihood_net"].dtype_policy if dtype is None else dtype
-        working = noise.working_dtype(keras.dtype_policies.get(given).variable_dtype)
-        super().__init__(seed=seed, dtype=working, **kwargs)
+        dtype = wiring.network_dtype(nets["likelihood_net"])  # whatever a stored policy says
+        super().__init__(seed=seed, dtype=dtype, **kwargs)
         self._net_names = tuple(nets)
         for name, net in nets.items():
             setattr(self, name, net)

@@ -55,13 +55,19 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
     for key in ("posterior_net", "prior_net"):
         if nets.get(key) is not None:
             _warn_of_activation(nets[key], key, "Gaussian")
-    dtypes = {noise.working_dtype(net.variable_dtype) for net in nets.values() if net is not None}
+    dtypes = {network_dtype(net) for net in nets.values() if net is not None}
     if len(dtypes | {family.variable_dtype}) > 1:
         every = sorted(dtypes | {family.variable_dtype})
         raise ValueError(
             f"The networks and the family have the dtypes {every}. Expected one: pass the same "
             "dtype= to the networks and to the family."
         )
+
+
+def network_dtype(net: keras.Model) -> str:
+    """The dtype to compute in beside a network: its variables say, a loaded policy may not."""
+    weights = net.weights
+    return noise.working_dtype(weights[0].dtype if weights else net.variable_dtype)
 
 
 def _check_network(name: str, key: str, factor: str, needed: tuple[str, ...], net: Any) -> None:
