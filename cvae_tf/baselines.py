@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from cvae_tf import checks, noise, wiring
 from cvae_tf.base import BoundModel
-from cvae_tf.distributions import Bernoulli, Distribution, Tensor
+from cvae_tf.distributions import Bernoulli, Distribution, Tensor, observe
 from cvae_tf.estimators import Bound
 from cvae_tf.networks import apply
 
@@ -99,7 +99,8 @@ class Baseline(BoundModel):
     def generate(self, given: Any, *, seed: int = 0, sample: bool = False) -> np.ndarray:
         """E[y|x], or a draw from p(y|x). Args, Returns: as in the other models."""
         x = self.condition(given, "generate")["x"]
-        return self.observation(self.likelihood(x), len(x), seed, sample)
+        p, event = self.likelihood(x), self.shapes["y"]
+        return observe(p, len(x), event, sample, seed).numpy()
 
     def predicted(self, given: Tensor) -> Tensor:
         """E[y|x]."""

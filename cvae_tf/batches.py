@@ -67,6 +67,14 @@ def batches(num_rows: int, batch_size: int, **where: Any) -> Iterator[np.ndarray
         yield from (order[first : first + batch_size] for first in range(0, num_rows, batch_size))
 
 
+def in_parts(arrays: Batch, size: int) -> Iterator[tuple[int, Batch]]:
+    """(first row, rows of arrays) in parts of one size: the last row fills the last of them."""
+    num_rows = len(arrays[0])
+    for first in range(0, num_rows, size):
+        rows = np.minimum(np.arange(first, first + size), num_rows - 1)
+        yield first, tuple(array[rows] for array in arrays)
+
+
 class Rows:
     """Arrays, taken in batches of rows."""
 
@@ -76,7 +84,7 @@ class Rows:
         self.num_batches = -(-self.num_rows // batch_size)
         self.asked, self.steps = steps, steps or self.num_batches
 
-    def split(self, fraction: float) -> tuple[Rows, Rows]:
+    def split(self, fraction: float, size: Any, steps: Any) -> tuple[Rows, Rows]:
         """The last `fraction` of the rows held out, as Keras does it."""
         first = int(self.num_rows * (1 - fraction))
         if not 0 < first < self.num_rows:
@@ -88,7 +96,7 @@ class Rows:
         held_out = map_batch(lambda a: a[first:], self.arrays)
         return (
             Rows(kept, self.batch_size, self.asked, self.label),
-            Rows(held_out, EVALUATION_BATCH, None, "validation_split"),
+            Rows(held_out, size or EVALUATION_BATCH, steps, "validation_split"),
         )
 
     def training(self, steps: ManySteps, shuffle: bool, seed: int, first_step: int) -> RowBlocks:
@@ -168,7 +176,7 @@ class Stream:
         self._iterator: Iterator[Any] | None = None
         self._peeked: list[Any] = []
 
-    def split(self, fraction: float) -> Any:
+    def split(self, fraction: float, size: Any, steps: Any) -> Any:
         raise ValueError(
             f"Received validation_split={fraction} beside a stream. Expected validation_data=…."
         )

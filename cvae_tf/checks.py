@@ -42,7 +42,7 @@ def count(value: Any, name: str, least: int = 1, most: int | None = None) -> int
     value = _scalar(value)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         hint = ""
-        if isinstance(value, numbers.Real) and value == math.floor(value):
+        if isinstance(value, numbers.Real) and math.isfinite(value) and value == int(value):
             hint = f" Write {int(value)}."
         expected = _range("an integer", least, most)
         raise WrongKind(f"Received {name}={value!r}. Expected {expected}.{hint}")
@@ -50,6 +50,11 @@ def count(value: Any, name: str, least: int = 1, most: int | None = None) -> int
         expected = _range("an integer", least, most)
         raise ValueError(f"Received {name}={value!r}. Expected {expected}.")
     return int(value)
+
+
+def optional_count(value: Any, name: str, least: int = 1) -> int | None:
+    """A count, or None."""
+    return None if value is None else count(value, name, least)
 
 
 def number(
@@ -209,7 +214,8 @@ def dense(values: Any, label: str) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(
             f"{label} is a masked array: {int(np.ma.getmaskarray(values).sum())} values are "
-            "masked, and a mask would be lost here. Fill it (values.filled(…)) or drop the rows."
+            "masked. Expected none, as the mask would be lost: fill it (values.filled(…)) or drop "
+            "the rows."
         )
     if values is None or isinstance(values, (str, bytes, dict, set)) or callable(values):
         raise WrongKind(f"{label} is {_short(values)}. Expected an array of numbers.")
@@ -240,7 +246,8 @@ def check_finite(values: np.ndarray, label: str, cast: np.ndarray | None = None)
         if cast is not None and values.size and np.isfinite(_extremes(values)).all():
             raise ValueError(
                 f"{label} has values too large for {cast.dtype}: they span "
-                f"[{np.min(values):g}, {np.max(values):g}]. Scale them first."
+                f"[{np.min(values):g}, {np.max(values):g}]. Expected numbers that it can hold: "
+                "scale them first."
             )
         raise ValueError(
             f"{label} has NaN or infinite values. Expected finite numbers: remove or impute the "

@@ -36,8 +36,11 @@ class Family(keras.layers.Layer, abc.ABC):
     params_per_dim = 1
 
     def __init__(self, *, dtype: Any = None, **kwargs: Any) -> None:
-        policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
-        super().__init__(dtype=noise.working_dtype(policy.variable_dtype), **kwargs)
+        try:
+            given = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"Received dtype={dtype!r}. Expected a policy: {error}") from None
+        super().__init__(dtype=noise.working_dtype(given.variable_dtype), **kwargs)
 
     def raw_size(self, size: int) -> int:
         """How many raw numbers an event of `size` dimensions (on its last axis) takes."""
@@ -428,15 +431,25 @@ def draw(
     return from_noise(distribution, epsilon, u)
 
 
-def sample_rows(
-    distribution: tfd.Distribution, num_rows: int, event: tuple[int, ...], key: int, dtype: str
+def observe(
+    distribution: tfd.Distribution, num_rows: int, event: tuple[int, ...], sample: bool, seed: int
 ) -> tf.Tensor:
-    """One draw for each row, a function of (key, row); by TFP's own sampler where no rule is known.
+    """The mean of each row's distribution, or one draw of it as a function of (seed, row).
+
+    Args:
+        distribution: batch [B].
+        num_rows, event: B and the event's shape.
+        sample: bool; True draws, by TFP's own sampler where no rule says how.
+        seed: int.
 
     Returns:
         [B, *event].
     """
+    key = noise.key(seed, "observation")
+    if not checks.flag(sample, "sample"):
+        return centre(distribution)
     try:
+        dtype = noise.working_dtype(distribution.dtype)
         return draw(distribution, 1, num_rows, event, key=key, dtype=dtype)[0]
     except TypeError:
         seeds = [[key % 2**31, row] for row in range(num_rows)]

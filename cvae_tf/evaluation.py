@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from cvae_tf import checks, noise
-from cvae_tf.base import LatentVariableModel
+from cvae_tf.base import BoundModel, LatentVariableModel
 from cvae_tf.distributions import Gaussian
 from cvae_tf.estimators import SGVBB, log_mean_exp, log_weights
 
@@ -51,6 +51,7 @@ def log_likelihood(model: Any, *data: Any, **options: Any) -> Estimate:
     Example:
         >>> print(log_likelihood(model, x_test, num_samples=5000))
     """
+    checks.instance(model, "model", BoundModel, "a model, such as VAE or CVAE1")
     return estimate(model.log_likelihood(*data, **options))
 
 

@@ -114,7 +114,9 @@ def least_distance(samples: Any, y: Any, sizes: Sequence[int]) -> dict[int, np.n
     """
     samples = checks.array(samples, "samples", ndim=3, dtype=None)
     y = checks.array(y, "y (in least_distance)", ndim=2, dtype=None)
-    sizes = [checks.count(size, "one of sizes", most=len(samples)) for size in sizes]
+    sizes = [
+        checks.count(s, "one of sizes", most=len(samples)) for s in checks.sizes(sizes, "sizes")
+    ]
     if samples.shape[1:] != y.shape:
         raise ValueError(
             f"Received samples of shape {samples.shape} beside y of shape {y.shape}. Expected "

@@ -69,8 +69,8 @@ def uniform(
 ) -> tf.Tensor:
     r"""Uniform numbers in the open interval (0, 1), one row of the table per example.
 
-    Row r, counted from `first_row`, is a function of (key, step, r) alone; a longer row begins with
-    the shorter one. Inside and outside of XLA the numbers are the same bits.
+    Row r, counted from `first_row`, is a function of (key, step, r) alone, and of how many fours
+    the columns take. Inside and outside of XLA the numbers are the same bits.
 
     Args:
         num_rows: int or scalar tensor.
@@ -90,6 +90,8 @@ def uniform(
     """
     checks.choice(tf.as_dtype(dtype).name, "dtype", ("float32", "float64"))
     num_columns = checks.count(num_columns, "num_columns", least=0)
+    if not tf.is_tensor(key):
+        checks.count(key, "key", 0, 2**63 - 1)
     for name, value in (("num_rows", num_rows), ("step", step), ("first_row", first_row)):
         if not tf.is_tensor(value):
             checks.count(value, name, least=0)
@@ -139,6 +141,14 @@ def normal(
     u = uniform(num_rows, num_samples * dim, key=key, step=step, first_row=first_row, dtype=dtype)
     epsilon = tf.cast(np.sqrt(2.0), dtype) * tf.math.erfinv(2.0 * u - 1.0)
     return tf.transpose(tf.reshape(epsilon, [-1, num_samples, dim]), [1, 0, 2])
+
+
+def normal_at(
+    place: Place, seed: int, num_samples: int, num_rows: Any, dim: int, dtype: str = "float32"
+) -> tf.Tensor:
+    """ε of (seed, place), [L, B, d]. Args: place: a `Place`; the others as in `normal`."""
+    where = {"step": place.step, "first_row": place.first_row, "dtype": dtype}
+    return normal(num_samples, num_rows, dim, key=key(seed, place.purpose), **where)
 
 
 def cubature(dim: int, dtype: str = "float64") -> np.ndarray:

@@ -127,4 +127,6 @@ def _dimensions(kept: Any, latent_dim: int) -> list[int]:
                 f"{latent_dim} latent dimensions."
             )
         return np.flatnonzero(kept).tolist()
+    if len(set(kept.tolist())) < len(kept):
+        raise ValueError(f"Received kept={kept.tolist()}. Expected each dimension once.")
     return [checks.count(k, "a dimension in kept", 0, latent_dim - 1) for k in kept]

@@ -19,6 +19,8 @@ from cvae_tf.networks import convolves
 from cvae_tf.noise import Place
 from cvae_tf.training import ManyStepModel
 
+_PARTS = ("family", "prior_family", "estimator", "penalty")
+
 
 class _Wired(abc.ABCMeta):
     """Classes whose models are tried on one row of zeros as soon as they are made."""
@@ -194,7 +196,9 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
     # Saving -------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        parts = {**self.nets, "family": self.family}
+        parts = {**self.nets, **{name: getattr(self, name, None) for name in _PARTS}}
+        if parts["prior_family"] is getattr(self, "latent", None):
+            parts["prior_family"] = None  # the default
         config = {
             name: keras.saving.serialize_keras_object(part)
             for name, part in parts.items()

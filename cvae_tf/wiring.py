@@ -414,6 +414,23 @@ def labels(array: np.ndarray, num_classes: int, label: str, least: int = -1) -> 
     return array.astype("int32")
 
 
+def latents(model: Any, z: Any, beside: dict[str, Any]) -> tf.Tensor:
+    """z as a tensor [..., N, d], N the rows of each condition beside it.
+
+    Raises: ValueError: for another shape.
+    """
+    array = checks.array(z, "z (in decode)", dtype=model.compute_dtype)
+    if array.ndim < 2 or array.shape[-1] != model.latent_dim:
+        raise ValueError(f"Received z of shape {array.shape}. Expected (…, N, {model.latent_dim}).")
+    for name, values in beside.items():
+        if len(values) != array.shape[-2]:
+            raise ValueError(
+                f"Received z of shape {array.shape} beside {len(values)} rows of {name}. Expected "
+                "one row for each z, on its last axis but one."
+            )
+    return model.tensor(array)
+
+
 def noise_for(model: Any, values: Any, rows: Any) -> tf.Tensor:
     """ε for a bound: [L, B, d], or [L, 1, d] for all examples.
 
