@@ -40,14 +40,12 @@ def count(value: Any, name: str, least: int = 1, most: int | None = None) -> int
         3
     """
     value = _scalar(value)
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        hint = ""
-        if isinstance(value, numbers.Real) and value == math.floor(value):
-            hint = f" Write {int(value)}."
-        expected = _range("an integer", least, most)
+    expected = _range("an integer", least, most)
+    if not _is_a(numbers.Integral, value):
+        whole = isinstance(value, numbers.Real) and value == math.floor(value)
+        hint = f" Write {math.floor(value)}." if whole else ""
         raise WrongKind(f"Received {name}={value!r}. Expected {expected}.{hint}")
     if value < least or (most is not None and value > most):
-        expected = _range("an integer", least, most)
         raise ValueError(f"Received {name}={value!r}. Expected {expected}.")
     return int(value)
 
@@ -87,7 +85,7 @@ def number(
     ).replace(" ≤", " and ≤" if least is not None or above is not None else " ≤").replace(
         " <", " and <" if least is not None or above is not None else " <"
     )
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    if not _is_a(numbers.Real, value):
         raise WrongKind(f"Received {name}={value!r}. Expected {expected}.")
     inside = (
         math.isfinite(value)
@@ -278,6 +276,10 @@ def _scalar(value: Any) -> Any:
         if as_array.ndim == 0 and as_array.dtype.kind in "buif":
             return as_array.item()
     return value
+
+
+def _is_a(kind: type, value: Any) -> bool:  # a truth value is no number
+    return isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
 
 
 def _range(kind: str, least: float, most: float | None) -> str:

@@ -24,7 +24,7 @@ class Estimate(NamedTuple):
 
     mean: float
     standard_error: float
-    count: int
+    count: int  # type: ignore[assignment]
 
     def __str__(self) -> str:
         return f"{self.mean:.2f} ± {self.standard_error:.2f} nats (N = {self.count})"
@@ -85,7 +85,7 @@ def importance_weighted_curve(
     sizes = checks.sizes(sizes, "sizes")
     if not sizes or any(sizes[-1] % size for size in sizes):
         raise ValueError(f"Received sizes={sizes}. Expected each to divide the last.")
-    most, factors = sizes[-1], latent_factors(model, data, "importance_weighted_curve")
+    most, (q, prior, log_p) = sizes[-1], latent_factors(model, data, "importance_weighted_curve")
     epsilon = noise.normal(
         most,
         len(data[0]),
@@ -93,7 +93,7 @@ def importance_weighted_curve(
         key=noise.key(seed, "importance-weighted curve"),
         dtype=model.compute_dtype,
     )
-    log_w, _ = log_weights(*factors, epsilon)
+    log_w, _ = log_weights(q, prior, log_p, epsilon)
     grouped = {size: tf.reshape(log_w, [most // size, size, -1]) for size in sizes}
     return {
         size: tf.reduce_mean(log_mean_exp(weights, axis=1), 0).numpy()

@@ -45,6 +45,8 @@ class ManyStepModel(keras.Model):
             loaded with the weights.
     """
 
+    optimizer: Any
+
     def __init__(self, *, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = checks.seed(seed)
