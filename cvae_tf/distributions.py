@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from cvae_tf import checks, noise
 
-tfd = tfp.distributions
-Tensor = tf.Tensor
-Distribution = tfd.Distribution
+Tensor: TypeAlias = tf.Tensor
+Distribution: TypeAlias = tfd.Distribution
 
 
 class Family(keras.layers.Layer, abc.ABC):
@@ -73,7 +72,7 @@ class Family(keras.layers.Layer, abc.ABC):
 class _LogitBernoulli(tfd.Bernoulli):
     """Bernoulli whose log-probability is one fused cross-entropy (also defined for 0 < x < 1)."""
 
-    def _log_prob(self, event):
+    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
         logits = self.logits
         event, logits = tf.cast(event, logits.dtype), logits
         shape = tf.broadcast_dynamic_shape(tf.shape(event), tf.shape(logits))
@@ -139,10 +138,10 @@ class Categorical(Family):
 class _OneHot(tfd.OneHotCategorical):
     """OneHotCategorical with a mean (the class probabilities) and a log-probability linear in y."""
 
-    def _mean(self):
+    def _mean(self) -> tf.Tensor:
         return self.probs_parameter()
 
-    def _log_prob(self, event):
+    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(event * tf.nn.log_softmax(self.logits), -1)
 
 

@@ -317,7 +317,7 @@ def _join(h: Any, skips: dict[int, Any]) -> Any:
 
 
 def _factor_shapes(
-    model_class: type, sizes: dict[str, Any], family: Any, prior_family: Any
+    model_class: Any, sizes: dict[str, Any], family: Any, prior_family: Any
 ) -> dict[str, tuple[dict[str, tuple[int, ...]], tuple[int, ...]]]:
     """{net name: (parents' shapes, raw output's shape)} read off a model's factors."""
     kind = "distributions.Bernoulli() or distributions.Gaussian()"

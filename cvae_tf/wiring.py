@@ -279,7 +279,7 @@ def _wanted(names: tuple[str, ...]) -> str:
 
 def _are_variables(model: Any, names: tuple[str, ...], x: Any, y: Any) -> bool:
     """Whether a list holds variables [N, …] and not rows."""
-    shapes = [getattr(value, "shape", None) for value in x]
+    shapes: list[Any] = [getattr(value, "shape", None) for value in x]
     if any(shape is None for shape in shapes) or not shapes:
         return False
     ranks = [len(model.data_shapes[name]) + 1 for name in names]
