@@ -45,13 +45,9 @@ class Baseline(BoundModel):
     observed = "y"
 
     def __init__(
-        self,
-        *,
-        likelihood_net: keras.Model,
-        family: Any = None,
-        estimator: Any = None,
+        self, *, likelihood_net: keras.Model, family: Any = None, estimator: Any = None,
         **kwargs: Any,
-    ) -> None:
+    ) -> None:  # fmt: skip
         kwargs = {k: v for k, v in kwargs.items() if v is not None or k != "penalty"}
         family = Bernoulli() if family is None else family
         super().__init__({"likelihood_net": likelihood_net}, family, **kwargs)
@@ -71,14 +67,9 @@ class Baseline(BoundModel):
         return Bound(log_p, log_p, tf.zeros_like(log_p))
 
     def log_likelihood(
-        self,
-        x: Any,
-        y: Any,
-        num_samples: int = 1,
-        method: str = "importance",
-        seed: int = 0,
+        self, x: Any, y: Any, num_samples: int = 1, method: str = "importance", seed: int = 0,
         batch_size: int | None = None,
-    ) -> np.ndarray:
+    ) -> np.ndarray:  # fmt: skip
         """log p(y|x) of every example, exactly.
 
         Args:
@@ -142,10 +133,8 @@ class FirstGuess(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
-            **super().get_config(),
-            "net": serialize(self.net),
-            "family": serialize(self.family),
-        }
+            **super().get_config(), "net": serialize(self.net), "family": serialize(self.family),
+        }  # fmt: skip
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FirstGuess:
@@ -221,13 +210,9 @@ class Corruption(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         self.calls = self.add_weight(
-            shape=(),
-            dtype="int64",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-            name="calls",
-        )
+            shape=(), dtype="int64", initializer="zeros", trainable=False,
+            aggregation="only_first_replica", name="calls",
+        )  # fmt: skip
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if not training:
@@ -343,12 +328,9 @@ class Blocks(Corruption):
 
     def get_config(self) -> dict[str, Any]:
         return {
-            **super().get_config(),
-            "rate": self.rate,
-            "size": self.size,
-            "image_shape": self.image_shape,
-            "value": self.value,
-        }
+            **super().get_config(), "rate": self.rate, "size": self.size,
+            "image_shape": self.image_shape, "value": self.value,
+        }  # fmt: skip
 
 
 def corrupted(net: keras.Model, layer: keras.layers.Layer, *, position: int = 0) -> keras.Model:

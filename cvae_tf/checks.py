@@ -51,14 +51,9 @@ def count(value: Any, name: str, least: int = 1, most: int | None = None) -> int
 
 
 def number(
-    value: Any,
-    name: str,
-    *,
-    least: float | None = None,
-    above: float | None = None,
-    most: float | None = None,
-    below: float | None = None,
-) -> float:
+    value: Any, name: str, *, least: float | None = None, above: float | None = None,
+    most: float | None = None, below: float | None = None,
+) -> float:  # fmt: skip
     """A finite real number, NumPy's too, in a range.
 
     Args:
@@ -139,15 +134,9 @@ def sizes(value: Any, name: str, least: int = 1) -> tuple[int, ...]:
 
 
 def array(
-    values: Any,
-    label: str,
-    *,
-    event: Shape | None = None,
-    ndim: int | None = None,
-    dtype: Any = "float32",
-    finite: bool = True,
-    empty: bool = False,
-) -> np.ndarray:
+    values: Any, label: str, *, event: Shape | None = None, ndim: int | None = None,
+    dtype: Any = "float32", finite: bool = True, empty: bool = False,
+) -> np.ndarray:  # fmt: skip
     """Numbers as a NumPy array of one dtype, checked after the cast.
 
     Args:

@@ -200,14 +200,9 @@ def binarise(x: npt.ArrayLike, seed: int) -> np.ndarray:
 
 
 def fresh_batches(
-    x: npt.ArrayLike,
-    y: npt.ArrayLike | None = None,
-    *,
-    batch_size: int,
-    seed: int = 0,
-    shuffle: bool = True,
-    first_epoch: int = 0,
-) -> tf.data.Dataset:
+    x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, batch_size: int, seed: int = 0,
+    shuffle: bool = True, first_epoch: int = 0,
+) -> tf.data.Dataset:  # fmt: skip
     """Streams batches whose binary pixels are drawn anew at every use, for `model.fit`.
 
     The draw and the order are a function of (seed, epoch). A pass over the stream is an epoch: the
@@ -426,14 +421,9 @@ def labelled_subset(labels: npt.ArrayLike, per_class: int, seed: int = 0) -> np.
 
 
 def mixed_batches(
-    x: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    *,
-    batch_size: int,
-    labelled_per_batch: int,
-    seed: int = 0,
-    first_epoch: int = 0,
-) -> tf.data.Dataset:
+    x: npt.ArrayLike, labels: npt.ArrayLike, *, batch_size: int, labelled_per_batch: int,
+    seed: int = 0, first_epoch: int = 0,
+) -> tf.data.Dataset:  # fmt: skip
     """Streams minibatches with a stated number of labelled rows in each, for `M2.fit`.
 
     An epoch is one pass over the unlabelled rows; the last batch is filled up with the epoch's

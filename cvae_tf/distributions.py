@@ -172,13 +172,9 @@ class Gaussian(Family):
     """
 
     def __init__(
-        self,
-        scale: str | float = "shared",
-        *,
-        initial_scale: float = 1.0,
-        min_scale: float = 1e-4,
+        self, scale: str | float = "shared", *, initial_scale: float = 1.0, min_scale: float = 1e-4,
         **kwargs: Any,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         if isinstance(scale, str):
             checks.choice(scale, "scale", ("shared", "per_dimension", "network"))
@@ -217,11 +213,9 @@ class Gaussian(Family):
 
     def get_config(self) -> dict[str, Any]:
         return {
-            **super().get_config(),
-            "scale": self.scale,
-            "initial_scale": self.initial_scale,
+            **super().get_config(), "scale": self.scale, "initial_scale": self.initial_scale,
             "min_scale": self.min_scale,
-        }
+        }  # fmt: skip
 
 
 def standard_normal(dim: int, dtype: str = "float32") -> tfd.Distribution:
@@ -400,14 +394,9 @@ def _choose(probabilities: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
 
 
 def draw(
-    distribution: tfd.Distribution,
-    num_samples: int,
-    num_rows: Any,
-    event: int | tuple[int, ...],
-    *,
-    key: int,
-    **where: Any,
-) -> tf.Tensor:
+    distribution: tfd.Distribution, num_samples: int, num_rows: Any, event: int | tuple[int, ...],
+    *, key: int, **where: Any,
+) -> tf.Tensor:  # fmt: skip
     r"""Draws as a function of (key, step, row), by `from_noise`.
 
     Args:

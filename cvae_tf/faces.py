@@ -86,15 +86,9 @@ def drawn(num: int = 6000, *, size: int = 32, image: bool = True, seed: int = 0)
     rows = slice(0, first), slice(first, last), slice(last, num)
     train, validation, test = map(everything.take, rows)
     return Dataset(
-        train,
-        validation,
-        test,
-        everything,
-        "drawn faces",
-        (size, size, 1),
-        tuple(ATTRIBUTES),
+        train, validation, test, everything, "drawn faces", (size, size, 1), tuple(ATTRIBUTES),
         tuple(kinds.tolist()),
-    )
+    )  # fmt: skip
 
 
 def draw(y: npt.ArrayLike, identity: npt.ArrayLike | None = None, *, size: int = 32) -> np.ndarray:

@@ -73,14 +73,9 @@ def graph_edges(model: Any) -> GraphEdges:
 
 
 def graphical_model(
-    model: Any,
-    *,
-    name: str | None = None,
-    title: str | None = None,
-    factors: bool = True,
-    columns: int | None = None,
-    ax: Axes | None = None,
-) -> Figure:
+    model: Any, *, name: str | None = None, title: str | None = None, factors: bool = True,
+    columns: int | None = None, ax: Axes | None = None,
+) -> Figure:  # fmt: skip
     """Draws the graphical model of a model, as the signatures of its factors state it.
 
     Solid arrows belong to the generative model p, dashed ones to the inference model q. Shaded
@@ -141,13 +136,9 @@ def graphical_model(
 
 
 def directed_graph(
-    centres: Mapping[str, tuple[float, float]],
-    edges: Iterable[Edge],
-    *,
-    observed: Sequence[str] = (),
-    title: str | None = None,
-    ax: Axes | None = None,
-) -> Figure:
+    centres: Mapping[str, tuple[float, float]], edges: Iterable[Edge], *,
+    observed: Sequence[str] = (), title: str | None = None, ax: Axes | None = None,
+) -> Figure:  # fmt: skip
     """Draws any small directed graph, such as a collider or another paper's model.
 
     `graphical_model` reads a model's graph off its factors; this one draws what it is told.

@@ -216,12 +216,9 @@ class LinearGaussian:
         return cho_solve(factor, evidence.T).T, (covariance + covariance.T) / 2
 
     def kl_to_posterior(
-        self,
-        mean: npt.ArrayLike,
-        scale: npt.ArrayLike,
-        x: npt.ArrayLike,
+        self, mean: npt.ArrayLike, scale: npt.ArrayLike, x: npt.ArrayLike,
         y: npt.ArrayLike | None = None,
-    ) -> np.ndarray:
+    ) -> np.ndarray:  # fmt: skip
         r"""KL(N(mean, diag scale²) ‖ p(z|x,y)): the gap below the evidence, (1.3), (3.1).
 
         KL = ½[tr(C⁻¹ diag scale²) + (mean − μ)ᵀC⁻¹(mean − μ) − d + log det C − Σ log scale²], μ and
@@ -248,12 +245,9 @@ class LinearGaussian:
         )
 
     def bound(
-        self,
-        mean: npt.ArrayLike,
-        scale: npt.ArrayLike,
-        x: npt.ArrayLike,
+        self, mean: npt.ArrayLike, scale: npt.ArrayLike, x: npt.ArrayLike,
         y: npt.ArrayLike | None = None,
-    ) -> np.ndarray:
+    ) -> np.ndarray:  # fmt: skip
         r"""The bound L for q = N(mean, diag scale²), each expectation by its formula, (1.2), (3.2).
 
         L = −KL(q ‖ p(z|y)) + E_q[log p(x|y,z)], with

@@ -253,14 +253,10 @@ def latent_scatter(
             shade = look.CLASSES[int(each) % len(look.CLASSES)]
             ax.add_patch(
                 Ellipse(
-                    (mean[0], mean[1]),
-                    *(2 * radius * scale),
-                    fill=False,
-                    lw=2.2,
-                    ec=shade,
+                    (mean[0], mean[1]), *(2 * radius * scale), fill=False, lw=2.2, ec=shade,
                     zorder=3,
                 )
-            )
+            )  # fmt: skip
         if prior:
             ax.add_patch(
                 Circle((0, 0), radius, fill=False, ls=(0, (4, 3)), lw=1.5, ec=look.INK, zorder=3)

@@ -46,11 +46,9 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
         if needed:
             _check_network(name, key, factor, needed, net)
     checks.instance(
-        family,
-        "family",
-        Family,
+        family, "family", Family,
         "a likelihood family, such as distributions.Bernoulli() or distributions.Gaussian()",
-    )
+    )  # fmt: skip
     _warn_of_activation(nets["likelihood_net"], "likelihood_net", type(family).__name__)
     for key in ("posterior_net", "prior_net"):
         if nets.get(key) is not None:
