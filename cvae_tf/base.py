@@ -260,7 +260,8 @@ class LatentVariableModel(BoundModel):
         """
 
     def estimate(self, *data: Any, noise: tf.Tensor) -> estimators.Bound:
-        return self.estimator(*self.factors(*data), noise)
+        q, prior, log_likelihood = self.factors(*data)
+        return self.estimator(q, prior, log_likelihood, noise)
 
     def objective(self, *data: Any, noise: tf.Tensor) -> tuple[tf.Tensor, estimators.Bound]:
         """Minus the bound, per example; (7.3)–(7.5) with a penalty. Override it for another.

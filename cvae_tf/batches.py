@@ -7,6 +7,7 @@ training in blocks: as many batches as one compiled call runs.
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -123,7 +124,7 @@ class Rows:
             return endless if seed is not None else itertools.islice(endless, self.num_batches)
 
         dataset = tf.data.Dataset.from_generator(
-            rows, outputsignature=tf.TensorSpec([None], tf.int32)
+            rows, output_signature=tf.TensorSpec([None], tf.int32)
         )
         options = tf.data.Options()  # on several workers, each takes its part of every batch
         shard = tf.data.experimental.AutoShardPolicy.DATA
@@ -145,7 +146,7 @@ class RowBlocks:
             while len(block) < min(most, left) and (not block or len(block[-1]) == size):
                 block.append(next(self._order))
             left -= len(block)
-            yield len(block), lambda block=block: self._run(block, most)
+            yield len(block), functools.partial(self._run, block, most)
 
     def _run(self, block: list[np.ndarray], most: int) -> Any:
         size = self._data.batch_size
@@ -163,7 +164,9 @@ class RowBlocks:
 class Stream:
     """Batches from anywhere, checked one by one on the host before they are used."""
 
-    def __init__(self, source: Any, steps: int | None, check: Callable[..., Batch], label: str):
+    def __init__(
+        self, source: Any, steps: int | None, check: Callable[..., Batch], label: str
+    ) -> None:
         self.label, self.arrays = f"The stream (in {label})", None
         self._source, self._check, self._asked = source, check, steps
         self._known = length(source)
@@ -231,7 +234,7 @@ class StreamBlocks:
         size = most if not self._stream.steps else min(most, even(self._stream.steps, most))
         stream = self._stream.in_order()
         while block := list(itertools.islice(stream, size)):
-            yield len(block), lambda block=block: self._run(block, size)
+            yield len(block), functools.partial(self._run, block, size)
 
     def _run(self, block: list[Batch], size: int) -> Any:
         logs = None
@@ -270,7 +273,7 @@ def items(dataset: keras.utils.PyDataset) -> Iterator[Any]:
     """An epoch of a PyDataset, prepared ahead by its workers."""
     dataset.on_epoch_begin()
     total = length(dataset)
-    numbers = itertools.count() if total == -1 else range(total)
+    numbers = itertools.count() if total == -1 else range(total or 0)
     if dataset.workers > 1:
         with ThreadPoolExecutor(dataset.workers) as pool:
             ahead: collections.deque[Any] = collections.deque()

@@ -40,14 +40,12 @@ def count(value: Any, name: str, least: int = 1, most: int | None = None) -> int
         3
     """
     value = _scalar(value)
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        hint = ""
-        if isinstance(value, numbers.Real) and math.isfinite(value) and value == int(value):
-            hint = f" Write {int(value)}."
-        expected = _range("an integer", least, most)
+    expected = _range("an integer", least, most)
+    if not _is_a(numbers.Integral, value):
+        real = isinstance(value, numbers.Real) and math.isfinite(value)
+        hint = f" Write {int(value)}." if real and value == int(value) else ""
         raise WrongKind(f"Received {name}={value!r}. Expected {expected}.{hint}")
     if value < least or (most is not None and value > most):
-        expected = _range("an integer", least, most)
         raise ValueError(f"Received {name}={value!r}. Expected {expected}.")
     return int(value)
 
@@ -58,14 +56,9 @@ def optional_count(value: Any, name: str, least: int = 1) -> int | None:
 
 
 def number(
-    value: Any,
-    name: str,
-    *,
-    least: float | None = None,
-    above: float | None = None,
-    most: float | None = None,
-    below: float | None = None,
-) -> float:
+    value: Any, name: str, *, least: float | None = None, above: float | None = None,
+    most: float | None = None, below: float | None = None,
+) -> float:  # fmt: skip
     """A finite real number, NumPy's too, in a range.
 
     Args:
@@ -92,7 +85,7 @@ def number(
     ).replace(" ≤", " and ≤" if least is not None or above is not None else " ≤").replace(
         " <", " and <" if least is not None or above is not None else " <"
     )
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    if not _is_a(numbers.Real, value):
         raise WrongKind(f"Received {name}={value!r}. Expected {expected}.")
     inside = (
         math.isfinite(value)
@@ -146,15 +139,9 @@ def sizes(value: Any, name: str, least: int = 1) -> tuple[int, ...]:
 
 
 def array(
-    values: Any,
-    label: str,
-    *,
-    event: Shape | None = None,
-    ndim: int | None = None,
-    dtype: Any = "float32",
-    finite: bool = True,
-    empty: bool = False,
-) -> np.ndarray:
+    values: Any, label: str, *, event: Shape | None = None, ndim: int | None = None,
+    dtype: Any = "float32", finite: bool = True, empty: bool = False,
+) -> np.ndarray:  # fmt: skip
     """Numbers as a NumPy array of one dtype, checked after the cast.
 
     Args:
@@ -285,6 +272,10 @@ def _scalar(value: Any) -> Any:
         if as_array.ndim == 0 and as_array.dtype.kind in "buif":
             return as_array.item()
     return value
+
+
+def _is_a(kind: type, value: Any) -> bool:  # a truth value is no number
+    return isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
 
 
 def _range(kind: str, least: float, most: float | None) -> str:

@@ -31,12 +31,9 @@ def _gaussian_factors(model: Any, data: Any, where: str) -> Any:
 
 def _noise(model: Any, num_samples: int, num_rows: int, seed: int, purpose: str) -> tf.Tensor:
     return noise.normal(
-        num_samples,
-        num_rows,
-        model.latent_dim,
-        key=noise.key(seed, f"diagnostics: {purpose}"),
+        num_samples, num_rows, model.latent_dim, key=noise.key(seed, f"diagnostics: {purpose}"),
         dtype=model.compute_dtype,
-    )
+    )  # fmt: skip
 
 
 def kl_per_dimension(model: Any, *data: Any) -> np.ndarray:

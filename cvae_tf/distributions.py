@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from cvae_tf import checks, noise
 
-tfd = tfp.distributions
-Tensor = tf.Tensor
-Distribution = tfd.Distribution
+Tensor: TypeAlias = tf.Tensor
+Distribution: TypeAlias = tfd.Distribution
 
 
 class Family(keras.layers.Layer, abc.ABC):
@@ -76,7 +75,7 @@ class Family(keras.layers.Layer, abc.ABC):
 class _LogitBernoulli(tfd.Bernoulli):
     """Bernoulli whose log-probability is one fused cross-entropy (also defined for 0 < x < 1)."""
 
-    def _log_prob(self, event):
+    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
         logits = self.logits
         event, logits = tf.cast(event, logits.dtype), logits
         shape = tf.broadcast_dynamic_shape(tf.shape(event), tf.shape(logits))
@@ -142,10 +141,10 @@ class Categorical(Family):
 class _OneHot(tfd.OneHotCategorical):
     """OneHotCategorical with a mean (the class probabilities) and a log-probability linear in y."""
 
-    def _mean(self):
+    def _mean(self) -> tf.Tensor:
         return self.probs_parameter()
 
-    def _log_prob(self, event):
+    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(event * tf.nn.log_softmax(self.logits), -1)
 
 
@@ -176,13 +175,9 @@ class Gaussian(Family):
     """
 
     def __init__(
-        self,
-        scale: str | float = "shared",
-        *,
-        initial_scale: float = 1.0,
-        min_scale: float = 1e-4,
+        self, scale: str | float = "shared", *, initial_scale: float = 1.0, min_scale: float = 1e-4,
         **kwargs: Any,
-    ) -> None:
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         if isinstance(scale, str):
             checks.choice(scale, "scale", ("shared", "per_dimension", "network"))
@@ -221,11 +216,9 @@ class Gaussian(Family):
 
     def get_config(self) -> dict[str, Any]:
         return {
-            **super().get_config(),
-            "scale": self.scale,
-            "initial_scale": self.initial_scale,
+            **super().get_config(), "scale": self.scale, "initial_scale": self.initial_scale,
             "min_scale": self.min_scale,
-        }
+        }  # fmt: skip
 
 
 def standard_normal(dim: int, dtype: str = "float32") -> tfd.Distribution:
@@ -404,14 +397,9 @@ def _choose(probabilities: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
 
 
 def draw(
-    distribution: tfd.Distribution,
-    num_samples: int,
-    num_rows: Any,
-    event: int | tuple[int, ...],
-    *,
-    key: int,
-    **where: Any,
-) -> tf.Tensor:
+    distribution: tfd.Distribution, num_samples: int, num_rows: Any, event: int | tuple[int, ...],
+    *, key: int, **where: Any,
+) -> tf.Tensor:  # fmt: skip
     r"""Draws as a function of (key, step, row), by `from_noise`.
 
     Args:

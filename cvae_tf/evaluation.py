@@ -24,7 +24,7 @@ class Estimate(NamedTuple):
 
     mean: float
     standard_error: float
-    count: int
+    count: int  # type: ignore[assignment]
 
     def __str__(self) -> str:
         return f"{self.mean:.2f} ± {self.standard_error:.2f} nats (N = {self.count})"
@@ -63,11 +63,9 @@ def latent_factors(model: Any, data: Any, where: str) -> Any:
 
 
 def importance_weighted_curve(
-    model: LatentVariableModel,
-    *data: Any,
-    sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
+    model: LatentVariableModel, *data: Any, sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
     seed: int = 0,
-) -> dict[int, np.ndarray]:
+) -> dict[int, np.ndarray]:  # fmt: skip
     r"""L̂_K for several K from one set of weights in groups of K, (2.6): rises for every example.
 
     Args:
@@ -86,15 +84,12 @@ def importance_weighted_curve(
     sizes = checks.sizes(sizes, "sizes")
     if not sizes or any(sizes[-1] % size for size in sizes):
         raise ValueError(f"Received sizes={sizes}. Expected each to divide the last.")
-    most, factors = sizes[-1], latent_factors(model, data, "importance_weighted_curve")
+    most, (q, prior, log_p) = sizes[-1], latent_factors(model, data, "importance_weighted_curve")
     epsilon = noise.normal(
-        most,
-        len(data[0]),
-        model.latent_dim,
-        key=noise.key(seed, "importance-weighted curve"),
+        most, len(data[0]), model.latent_dim, key=noise.key(seed, "importance-weighted curve"),
         dtype=model.compute_dtype,
-    )
-    log_w, _ = log_weights(*factors, epsilon)
+    )  # fmt: skip
+    log_w, _ = log_weights(q, prior, log_p, epsilon)
     grouped = {size: tf.reshape(log_w, [most // size, size, -1]) for size in sizes}
     return {
         size: tf.reduce_mean(log_mean_exp(weights, axis=1), 0).numpy()
@@ -129,14 +124,9 @@ class Gap(NamedTuple):
 
 
 def gap(
-    model: LatentVariableModel,
-    *data: Any,
-    num_samples: int = 5000,
-    steps: int = 400,
-    learning_rate: float = 0.03,
-    noise_samples: int = 32,
-    seed: int = 0,
-) -> Gap:
+    model: LatentVariableModel, *data: Any, num_samples: int = 5000, steps: int = 400,
+    learning_rate: float = 0.03, noise_samples: int = 32, seed: int = 0,
+) -> Gap:  # fmt: skip
     r"""Split the gap log p − L into approximation and amortisation, (2.7).
 
     Every example gets a Gaussian of its own, which starts at the network's q and climbs the bound;
@@ -171,13 +161,9 @@ def gap(
 
     def draw(num: int, purpose: str, step: Any) -> tf.Tensor:
         return noise.normal(
-            num,
-            len(data[0]),
-            model.latent_dim,
-            key=noise.key(seed, purpose),
-            step=step,
+            num, len(data[0]), model.latent_dim, key=noise.key(seed, purpose), step=step,
             dtype=model.compute_dtype,
-        )
+        )  # fmt: skip
 
     @tf.function(jit_compile=model.suits_xla(), autograph=False)
     def climb(step: tf.Tensor) -> None:

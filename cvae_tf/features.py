@@ -44,14 +44,9 @@ class M1(TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self,
-        vae: Any,
-        *,
-        epochs: int = 50,
-        batch_size: int = 100,
-        learning_rate: float = 1e-3,
+        self, vae: Any, *, epochs: int = 50, batch_size: int = 100, learning_rate: float = 1e-3,
         min_std: float = 0.0,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.vae = vae
         self.epochs = epochs
         self.batch_size = batch_size

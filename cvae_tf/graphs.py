@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -73,14 +73,9 @@ def graph_edges(model: Any) -> GraphEdges:
 
 
 def graphical_model(
-    model: Any,
-    *,
-    name: str | None = None,
-    title: str | None = None,
-    factors: bool = True,
-    columns: int | None = None,
-    ax: Axes | None = None,
-) -> Figure:
+    model: Any, *, name: str | None = None, title: str | None = None, factors: bool = True,
+    columns: int | None = None, ax: Axes | None = None,
+) -> Figure:  # fmt: skip
     """Draws the graphical model of a model, as the signatures of its factors state it.
 
     Solid arrows belong to the generative model p, dashed ones to the inference model q. Shaded
@@ -141,13 +136,9 @@ def graphical_model(
 
 
 def directed_graph(
-    centres: Mapping[str, tuple[float, float]],
-    edges: Iterable[Edge],
-    *,
-    observed: Sequence[str] = (),
-    title: str | None = None,
-    ax: Axes | None = None,
-) -> Figure:
+    centres: Mapping[str, tuple[float, float]], edges: Iterable[Edge], *,
+    observed: Sequence[str] = (), title: str | None = None, ax: Axes | None = None,
+) -> Figure:  # fmt: skip
     """Draws any small directed graph, such as a collider or another paper's model.
 
     `graphical_model` reads a model's graph off its factors; this one draws what it is told.
@@ -195,7 +186,7 @@ def directed_graph(
     return fig
 
 
-def _nodes(ax, centres, observed):
+def _nodes(ax: Axes, centres: Mapping[str, Any], observed: Any) -> Callable[..., None]:
     """Draws circles with names in them; returns what draws an arrow from one to another."""
     from matplotlib.patches import Circle, FancyArrowPatch
 
@@ -206,7 +197,7 @@ def _nodes(ax, centres, observed):
         ax.add_patch(nodes[node])
         ax.text(*centre, f"${node}$", ha="center", va="center_baseline", fontsize=25, zorder=4)
 
-    def arrow(parent, child, bend=0.0, **look):
+    def arrow(parent: str, child: str, bend: float = 0.0, **look: Any) -> None:
         ax.add_patch(
             FancyArrowPatch(
                 centres[parent], centres[child], patchA=nodes[parent], patchB=nodes[child],
@@ -218,7 +209,9 @@ def _nodes(ax, centres, observed):
     return arrow
 
 
-def _draw_graph(ax, model, edges, heading, shade, factors):
+def _draw_graph(
+    ax: Axes, model: Any, edges: GraphEdges, heading: str, shade: str, factors: bool
+) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     predicted = _predicted(model)
@@ -261,12 +254,12 @@ def _draw_graph(ax, model, edges, heading, shade, factors):
     ax.axis("off")
 
 
-def _density(letter, child, parents):
+def _density(letter: str, child: str, parents: Iterable[str]) -> str:
     bar = r" \mid " if parents else ""
     return f"{letter}({child}{bar}{', '.join(sorted(parents))})"
 
 
-def _predicted(model):
+def _predicted(model: Any) -> str:
     stated = getattr(model, "observed", None)
     if stated in ("x", "y"):
         return stated

@@ -81,7 +81,7 @@ class LinearGaussian:
     a: np.ndarray | None = None
     S: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         W = checks.array(self.W, "W", ndim=2, dtype="float64")
         x_dim, z_dim = W.shape
         y_dim = next((np.shape(M)[-1:] for M in (self.V, self.A) if M is not None), (None,))
@@ -216,12 +216,9 @@ class LinearGaussian:
         return cho_solve(factor, evidence.T).T, (covariance + covariance.T) / 2
 
     def kl_to_posterior(
-        self,
-        mean: npt.ArrayLike,
-        scale: npt.ArrayLike,
-        x: npt.ArrayLike,
+        self, mean: npt.ArrayLike, scale: npt.ArrayLike, x: npt.ArrayLike,
         y: npt.ArrayLike | None = None,
-    ) -> np.ndarray:
+    ) -> np.ndarray:  # fmt: skip
         r"""KL(N(mean, diag scale²) ‖ p(z|x,y)): the gap below the evidence, (1.3), (3.1).
 
         KL = ½[tr(C⁻¹ diag scale²) + (mean − μ)ᵀC⁻¹(mean − μ) − d + log det C − Σ log scale²], μ and
@@ -248,12 +245,9 @@ class LinearGaussian:
         )
 
     def bound(
-        self,
-        mean: npt.ArrayLike,
-        scale: npt.ArrayLike,
-        x: npt.ArrayLike,
+        self, mean: npt.ArrayLike, scale: npt.ArrayLike, x: npt.ArrayLike,
         y: npt.ArrayLike | None = None,
-    ) -> np.ndarray:
+    ) -> np.ndarray:  # fmt: skip
         r"""The bound L for q = N(mean, diag scale²), each expectation by its formula, (1.2), (3.2).
 
         L = −KL(q ‖ p(z|y)) + E_q[log p(x|y,z)], with
@@ -308,30 +302,24 @@ class LinearGaussian:
         return z @ self.W.T + self._offset(self._given(y)) + self.sigma * noise, z
 
     @cached_property
-    def _variances(self):  # S, [d]
+    def _variances(self) -> np.ndarray:  # S, [d]
         return np.ones(self.W.shape[1]) if self.S is None else self.S
 
     @cached_property
-    def _precision(self):  # C⁻¹, [d, d]
+    def _precision(self) -> np.ndarray:  # C⁻¹, [d, d]
         return np.diag(1 / self._variances) + self.W.T @ self.W / self.sigma**2
 
-    def _offset(self, y):  # Vy + b, [N, D] or [D]
+    def _offset(self, y: Any) -> np.ndarray:  # Vy + b, [N, D] or [D]
         return self.b if self.V is None else y @ self.V.T + self.b
 
-    def _rows(
-        self, x: Any, y: Any
-    ) -> tuple[
-        np.ndarray, Any
-    ]:  # what is predicted and what is given, of one length or with one row
+    def _rows(self, x: Any, y: Any) -> tuple[np.ndarray, Any]:  # of one length, or with one row
         x = checks.array(x, "x", event=(len(self.b),), dtype="float64")
         y = self._given(y)
         if y is not None and len({len(x), len(y), 1}) > 2:
             checks.same_length({"x": x, "y": y}, "LinearGaussian")
         return x, y
 
-    def _q(
-        self, mean: Any, scale: Any, x: Any
-    ) -> tuple[np.ndarray, np.ndarray]:  # q's parameters as [N, d] each, or [1, d]
+    def _q(self, mean: Any, scale: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
         mean = checks.array(mean, "q's mean", dtype="float64")
         scale = checks.array(scale, "q's scale", dtype="float64")
         d, rows = self.W.shape[1], {len(v) for v in (mean, scale, x) if np.ndim(v) == 2} - {1}

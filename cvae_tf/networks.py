@@ -105,14 +105,9 @@ def _flat(tensors: list[Any]) -> Any:
 
 
 def mlp(
-    inputs: Sizes,
-    hidden: Sequence[int],
-    outputs: Any,
-    *,
-    activation: Any = "relu",
-    dtype: Any = None,
-    name: str | None = None,
-) -> keras.Model:
+    inputs: Sizes, hidden: Sequence[int], outputs: Any, *, activation: Any = "relu",
+    dtype: Any = None, name: str | None = None,
+) -> keras.Model:  # fmt: skip
     """A multilayer perceptron of its inputs, flattened and side by side; the output is linear.
 
     Args:
@@ -180,15 +175,9 @@ def _strides(shape: Any) -> int:
 
 
 def conv_encoder(
-    inputs: Sizes,
-    filters: int,
-    hidden: int,
-    outputs: Any,
-    *,
-    activation: Any = "relu",
-    dtype: Any = None,
-    name: str | None = None,
-) -> keras.Model:
+    inputs: Sizes, filters: int, hidden: int, outputs: Any, *, activation: Any = "relu",
+    dtype: Any = None, name: str | None = None,
+) -> keras.Model:  # fmt: skip
     """A convolutional network from images (and vectors) to a vector: q(z|x), q(z|x,y), p(z|x).
 
     Images of one size are stacked as channels and halved by strided convolutions while their sides
@@ -239,15 +228,9 @@ def conv_encoder(
 
 
 def conv_decoder(
-    inputs: Sizes,
-    filters: int,
-    hidden: int,
-    outputs: Any,
-    *,
-    activation: Any = "relu",
-    dtype: Any = None,
-    name: str | None = None,
-) -> keras.Model:
+    inputs: Sizes, filters: int, hidden: int, outputs: Any, *, activation: Any = "relu",
+    dtype: Any = None, name: str | None = None,
+) -> keras.Model:  # fmt: skip
     """A convolutional network to an image: p(x|z), p(x|y,z), and p(y|x,z) for an image y.
 
     Vectors become a small image, which is doubled by transposed convolutions to the size wanted; an
@@ -301,12 +284,9 @@ def conv_decoder(
         for level in reversed(range(doublings)):
             h = _join(h, skips)
             h = keras.layers.Conv2DTranspose(
-                filters * 2 ** max(level - 1, 0),
-                3,
-                strides=2,
-                padding="same",
+                filters * 2 ** max(level - 1, 0), 3, strides=2, padding="same",
                 activation=activation,
-            )(h)
+            )(h)  # fmt: skip
         raw = keras.layers.Conv2D(channels, 3, padding="same")(_join(h, skips))
         return keras.Model(_as_given(parents), raw, name=name)
 
@@ -317,7 +297,7 @@ def _join(h: Any, skips: dict[int, Any]) -> Any:
 
 
 def _factor_shapes(
-    model_class: type, sizes: dict[str, Any], family: Any, prior_family: Any
+    model_class: Any, sizes: dict[str, Any], family: Any, prior_family: Any
 ) -> dict[str, tuple[dict[str, tuple[int, ...]], tuple[int, ...]]]:
     """{net name: (parents' shapes, raw output's shape)} read off a model's factors."""
     kind = "distributions.Bernoulli() or distributions.Gaussian()"
@@ -350,15 +330,9 @@ def _factor_shapes(
 
 
 def mlps(
-    model_class: type,
-    *,
-    hidden: Sequence[int],
-    family: Family,
-    prior_family: Family | None = None,
-    activation: Any = "relu",
-    dtype: Any = None,
-    **sizes: Any,
-) -> dict[str, keras.Model]:
+    model_class: type, *, hidden: Sequence[int], family: Family, prior_family: Family | None = None,
+    activation: Any = "relu", dtype: Any = None, **sizes: Any,
+) -> dict[str, keras.Model]:  # fmt: skip
     """One `mlp` for each factor of a model, its inputs the factor's parents.
 
     Args:
@@ -387,16 +361,9 @@ def mlps(
 
 
 def convs(
-    model_class: type,
-    *,
-    filters: int,
-    hidden: int,
-    family: Family,
-    prior_family: Family | None = None,
-    activation: Any = "relu",
-    dtype: Any = None,
-    **sizes: Any,
-) -> dict[str, keras.Model]:
+    model_class: type, *, filters: int, hidden: int, family: Family,
+    prior_family: Family | None = None, activation: Any = "relu", dtype: Any = None, **sizes: Any,
+) -> dict[str, keras.Model]:  # fmt: skip
     """One convolutional network for each factor that has an image in it, an `mlp` for the others.
 
     Args:

@@ -59,14 +59,9 @@ def key(seed: int, purpose: str) -> int:
 
 
 def uniform(
-    num_rows: Any,
-    num_columns: int,
-    *,
-    key: Any,
-    step: Any = 0,
-    first_row: Any = 0,
+    num_rows: Any, num_columns: int, *, key: Any, step: Any = 0, first_row: Any = 0,
     dtype: str = "float32",
-) -> tf.Tensor:
+) -> tf.Tensor:  # fmt: skip
     r"""Uniform numbers in the open interval (0, 1), one row of the table per example.
 
     Row r, counted from `first_row`, is a function of (key, step, r) alone, and of how many fours
@@ -100,10 +95,8 @@ def uniform(
     bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
         shape=tf.stack([num_rows, counts_per_row * _NUMBERS_PER_COUNT]),
         key=tf.reshape(tf.cast(key, tf.uint64), [1]),
-        counter=tf.stack([first_count, tf.cast(step, tf.uint64)]),
-        alg=_PHILOX,
-        dtype=tf.uint32,
-    )[:, :num_columns]
+        counter=tf.stack([first_count, tf.cast(step, tf.uint64)]), alg=_PHILOX, dtype=tf.uint32,
+    )[:, :num_columns]  # fmt: skip
     kept = (
         23 if tf.as_dtype(dtype) == tf.float32 else 32
     )  # so that integer + ½ is exact and 0 < u < 1
@@ -112,15 +105,9 @@ def uniform(
 
 
 def normal(
-    num_samples: int,
-    num_rows: Any,
-    dim: int,
-    *,
-    key: Any,
-    step: Any = 0,
-    first_row: Any = 0,
+    num_samples: int, num_rows: Any, dim: int, *, key: Any, step: Any = 0, first_row: Any = 0,
     dtype: str = "float32",
-) -> tf.Tensor:
+) -> tf.Tensor:  # fmt: skip
     r"""Standard normal noise ε ~ N(0, I) for the reparameterisation z = μ + σ ⊙ ε, (2.1).
 
     Args:

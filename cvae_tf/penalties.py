@@ -166,11 +166,11 @@ def mmd(z: Any, z_prior: Any) -> tf.Tensor:
     scale = tf.cast(2 * tf.shape(z)[1], z.dtype)
     count = tf.cast(tf.shape(z)[0], z.dtype)
 
-    def kernel(a, b):
+    def kernel(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         squares = tf.reduce_sum((a[:, None] - b[None]) ** 2, -1)
         return scale / (scale + squares)
 
-    def within(a):
+    def within(a: tf.Tensor) -> tf.Tensor:
         pairs = tf.maximum(count * (count - 1), 1)
         return (tf.reduce_sum(kernel(a, a)) - count) / pairs  # k(a, a) = 1
 

@@ -116,7 +116,7 @@ def explore(
     import ipywidgets
     from IPython.display import display
 
-    def control(name, least, greatest, first):
+    def control(name: str, least: float, greatest: float, first: float) -> Any:
         whole = all(isinstance(value, int) for value in (least, greatest, first))
         kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
         step = 1 if whole else (greatest - least) / 40
@@ -180,7 +180,7 @@ def image_grid(
         room = (0.4 + (0.9 if row_labels is not None else 0.0), 0.3 + (0.6 if title else 0.0))
         fig, ax = look.figure(ax, (columns * size * across / down + room[0], rows * size + room[1]))
         ax.imshow(canvas, vmin=paper, vmax=ink, cmap=cmap)
-        _frames(ax, rows, columns, down, across, gap, head, len(cells))
+        _frames(ax, columns, down, across, gap, head, len(cells))
         if captions is not None:
             for index, text in enumerate(captions):
                 ax.text(
@@ -253,14 +253,10 @@ def latent_scatter(
             shade = look.CLASSES[int(each) % len(look.CLASSES)]
             ax.add_patch(
                 Ellipse(
-                    (mean[0], mean[1]),
-                    *(2 * radius * scale),
-                    fill=False,
-                    lw=2.2,
-                    ec=shade,
+                    (mean[0], mean[1]), *(2 * radius * scale), fill=False, lw=2.2, ec=shade,
                     zorder=3,
                 )
-            )
+            )  # fmt: skip
         if prior:
             ax.add_patch(
                 Circle((0, 0), radius, fill=False, ls=(0, (4, 3)), lw=1.5, ec=look.INK, zorder=3)
@@ -527,7 +523,7 @@ def line_chart(
     return fig
 
 
-def _plain_log_ticks(axis):  # 0.1, 1, 10, and between them where that leaves few
+def _plain_log_ticks(axis: Any) -> None:  # 0.1, 1, 10, and between them where that leaves few
     from matplotlib.ticker import LogLocator, NullFormatter
 
     low, high = sorted(axis.get_data_interval())
@@ -691,7 +687,7 @@ def sampled_futures(
     return fig
 
 
-def _decode(model, u, **given):
+def _decode(model: Any, u: np.ndarray, **given: Any) -> np.ndarray:
     """The likelihood's mean at z = m + s·u; the condition is broadcast over the rows of u."""
     import tensorflow as tf
 
@@ -719,7 +715,7 @@ def _decode(model, u, **given):
     return np.concatenate(means)
 
 
-def _check_model(model):
+def _check_model(model: Any) -> None:
     there = all(factor(model, name) for name in FACTORS if name != "posterior")
     if isinstance(model, type) or not (there and hasattr(model, "latent_dim")):
         raise TypeError(
@@ -752,7 +748,7 @@ def _gaussian(pair: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     return mean, scale
 
 
-def _limits(limits):
+def _limits(limits: Any) -> dict[str, float]:
     checks.instance(limits or {}, "limits", Mapping, "{text: value}")
     return {
         text: checks.number(value, f"limits[{text!r}]") for text, value in (limits or {}).items()
@@ -765,7 +761,7 @@ def _along(x: Any, values: Any, name: str) -> np.ndarray:  # values [n] for x [n
     return values
 
 
-def _cells(images, columns, image_shape):  # [N, H, W] and the number of columns
+def _cells(images: Any, columns: Any, image_shape: Any) -> Any:  # [N, H, W], number of columns
     images = checks.array(images, "images")
     columns = None if columns is None else checks.count(columns, "columns")
     if image_shape is not None:
@@ -799,7 +795,9 @@ def _cells(images, columns, image_shape):  # [N, H, W] and the number of columns
     return images, columns or min(10, len(images))
 
 
-def _frames(ax, rows, columns, down, across, gap, head, count):  # a hairline round each image
+def _frames(
+    ax: Axes, columns: int, down: int, across: int, gap: int, head: int, count: int
+) -> None:
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
@@ -812,7 +810,7 @@ def _frames(ax, rows, columns, down, across, gap, head, count):  # a hairline ro
     ax.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#BBBBBB", linewidth=0.6))
 
 
-def _curve(name, run, quantity):  # training values and validation values or None
+def _curve(name: str, run: Any, quantity: str) -> Any:  # training, and validation or None
     logs = getattr(run, "history", run)
     if isinstance(logs, Mapping) and quantity not in logs:
         raise ValueError(
@@ -831,7 +829,7 @@ def _curve(name, run, quantity):  # training values and validation values or Non
     return curves
 
 
-def _range(curves, limits):  # of the axis: all limits, and the curves without their first tenth
+def _range(curves: Any, limits: Any) -> Any:  # all limits, the curves without their first tenth
     tails = np.concatenate([c[min(len(c) // 10, len(c) - 1) :] for c in curves])
     values = np.concatenate([tails, list(limits.values())])
     values = values[np.isfinite(values)]
@@ -839,7 +837,7 @@ def _range(curves, limits):  # of the axis: all limits, and the curves without t
     return values.min() - margin, values.max() + margin
 
 
-def _endlabel(ax, ends):  # names at the right edge, moved apart where they would overlap
+def _endlabel(ax: Axes, ends: Any) -> None:  # names at the right edge, moved apart
     low, high = ax.get_ylim()
     least = 0.072 * (high - low)
     ends = sorted(ends)

@@ -76,7 +76,9 @@ class ManySteps:
         optional: bool = False,
         eager: bool = False,
     ) -> None:
-        self._step = step if eager else tf.function(step, autograph=False, reduce_retracing=True)
+        self._step: Any = step
+        if not eager:
+            self._step = tf.function(step, autograph=False, reduce_retracing=True)
         self._eager = eager
         self._logs: Any = None
         self.one = step if eager else Program(step, jit_compile, optional)

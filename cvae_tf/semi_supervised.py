@@ -270,7 +270,7 @@ class M2(LatentVariableModel):
         """q(y|x), [B, C]."""
         return tf.exp(self._log_q(self._features(given)))
 
-    def log_likelihood(self, x: Any, y: Any, **options: Any) -> np.ndarray:  # type: ignore[override]
+    def log_likelihood(self, x: Any, y: Any, **options: Any) -> np.ndarray:
         r"""log p(x, y) where y is a label, log p(x) = log Σ_y p(x, y) where it is −1, by S samples.
 
         Args:

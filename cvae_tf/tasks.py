@@ -25,7 +25,7 @@ DIRECTIONS = 8  # compass points that an arm may have
 # Completion ----------------------------------------------------------------------------------
 
 
-def _seen(observed, height, width):
+def _seen(observed: Any, height: int, width: int) -> np.ndarray:
     """Which pixels are seen, [H, W]."""
     seen = np.zeros((height, width), bool)
     lower, right = height // 2, width // 2
@@ -244,9 +244,7 @@ def trajectories(coefficients: npt.ArrayLike, frames: int = FRAMES) -> np.ndarra
     return idct(spectrum * np.sqrt(frames), axis=-2, norm="ortho")
 
 
-def _motions(
-    y: Any, label: str, num: int | None = None
-) -> np.ndarray:  # coefficients, [..., 10], or [..., N, 10] for N scenes
+def _motions(y: Any, label: str, num: int | None = None) -> np.ndarray:  # [..., 10], [..., N, 10]
     y = checks.array(y, label, dtype="float64")
     expected = (2 * COEFFICIENTS,) if num is None else (num, 2 * COEFFICIENTS)
     if y.shape[-len(expected) :] != expected:
@@ -315,7 +313,7 @@ class Futures(NamedTuple):
         """Distance of y to the nearest way, pixels. Args: y [..., N, 10]. Returns: [..., N]."""
         return np.sqrt(self._squares(y).min(-1))
 
-    def _squares(self, y):  # to each way, [..., N, W]; infinite to one that is not there
+    def _squares(self, y: Any) -> np.ndarray:  # to each way, [..., N, W]; infinite if not there
         squares = ((_motions(y, "y", len(self.y))[..., None, :] - self.modes) ** 2).sum(-1)
         return np.where(self.probabilities > 0, squares, np.inf)
 
@@ -396,7 +394,7 @@ def futures(
     return Futures(x, y.astype(np.float32), start, modes, probabilities, way, sigma, image_shape)
 
 
-def _crossings(num):
+def _crossings(num: int) -> list[np.ndarray]:
     """Sets of `num` directions at least a right angle apart."""
     least = 360 / DIRECTIONS * np.arange(DIRECTIONS) >= 90  # of the step from one to another
     return [
@@ -407,7 +405,7 @@ def _crossings(num):
     ]  # fmt: skip
 
 
-def _stills(start, directions, reach, image_shape):
+def _stills(start: Any, directions: np.ndarray, reach: float, image_shape: Any) -> np.ndarray:
     """Arms in grey, the ball in black, edges one pixel soft. [N, H·W] in [0, 1]."""
     height, width = image_shape
     rows, columns = np.mgrid[:height, :width]

@@ -39,6 +39,8 @@ class ManyStepModel(CompiledModel):
         **kwargs: Keras's own, such as `name`.
     """
 
+    optimizer: Any
+
     def __init__(self, *, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = checks.seed(seed)

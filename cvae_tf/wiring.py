@@ -46,11 +46,9 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
         if needed:
             _check_network(name, key, factor, needed, net)
     checks.instance(
-        family,
-        "family",
-        Family,
+        family, "family", Family,
         "a likelihood family, such as distributions.Bernoulli() or distributions.Gaussian()",
-    )
+    )  # fmt: skip
     _warn_of_activation(nets["likelihood_net"], "likelihood_net", type(family).__name__)
     for key in ("posterior_net", "prior_net"):
         if nets.get(key) is not None:
@@ -279,7 +277,7 @@ def _wanted(names: tuple[str, ...]) -> str:
 
 def _are_variables(model: Any, names: tuple[str, ...], x: Any, y: Any) -> bool:
     """Whether a list holds variables [N, …] and not rows."""
-    shapes = [getattr(value, "shape", None) for value in x]
+    shapes: list[Any] = [getattr(value, "shape", None) for value in x]
     if any(shape is None for shape in shapes) or not shapes:
         return False
     ranks = [len(model.data_shapes[name]) + 1 for name in names]
