@@ -115,7 +115,7 @@ class Rows:
             return endless if seed is not None else itertools.islice(endless, self.num_batches)
 
         dataset = tf.data.Dataset.from_generator(
-            rows, outputsignature=tf.TensorSpec([None], tf.int32)
+            rows, output_signature=tf.TensorSpec([None], tf.int32)
         )
         options = tf.data.Options()  # on several workers, each takes its part of every batch
         shard = tf.data.experimental.AutoShardPolicy.DATA

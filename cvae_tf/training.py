@@ -70,7 +70,7 @@ class ManyStepModel(keras.Model):
             for values in given.values()
         ]
         named = {f"{i}": leaf for i, leaf in enumerate(leaves(arrays))}
-        checks.samelength(named, where)
+        checks.same_length(named, where)
         while arrays[-1] is None:
             arrays.pop()
         return tuple(arrays)
