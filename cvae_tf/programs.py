@@ -6,6 +6,7 @@ A program reads Python once, when it is traced. So whatever it read is written d
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -54,9 +55,7 @@ class Program:
         """One `tf.function` for each signature: of several in one TensorFlow warns (retracing)."""
         key = str(signature(arguments))
         if key not in self._compiled:
-            self._compiled[key] = tf.function(
-                lambda *a: self._function(*a), jit_compile=self._jit_compile, autograph=False
-            )
+            self._compiled[key] = compiled(self._function, jit_compile=self._jit_compile)
         return self._compiled[key]
 
 
@@ -76,9 +75,7 @@ class ManySteps:
         optional: bool = False,
         eager: bool = False,
     ) -> None:
-        self._step: Any = step
-        if not eager:
-            self._step = tf.function(step, autograph=False, reduce_retracing=True)
+        self._step: Any = step if eager else compiled(step, reduce_retracing=True)
         self._eager = eager
         self._logs: Any = None
         self.one = step if eager else Program(step, jit_compile, optional)
@@ -126,6 +123,14 @@ class ManySteps:
 
         no_logs = tf.nest.map_structure(lambda s: tf.zeros(s.shape, s.dtype), self._logs)
         return tf.while_loop(lambda index, _: index < count, body, [0, no_logs])[1]
+
+
+def compiled(function: Callable[..., Any], **options: Any) -> Any:
+    """A `tf.function` of its own history: TensorFlow counts the tracings of code, not of models.
+
+    It would warn of five models that were each traced once; a `partial` shows it no code.
+    """
+    return tf.function(functools.partial(function), autograph=False, **options)
 
 
 def rows_of(arrays: Batch, rows: Any) -> Batch:

@@ -509,7 +509,7 @@ def draw(hat, hair, light, style):
     for name, model in models.items():
         prior = model.prior() if name == "CVAE2" else model.prior(y)
         z = prior.mean() + prior.stddev() * u.astype("float32") + tf.zeros([7, 16])
-        shown.append(model._factor("likelihood", {"y": model.tensor(y), "z": z}).mean().numpy())
+        shown.append(model.decode(z, y))
     return plotting.image_grid(
         np.stack(shown), image_shape=(24, 24), cmap="gray", row_labels=["drawn", *models],
         column_labels=[f"{pose:+.1f}".replace("-", "−") for pose in np.linspace(-1, 1, 7)], xlabel="pose",

@@ -433,7 +433,7 @@ for name in ("VAE", "CVAE1", "CVAE2", "CMMA"):
     model = restored(name)
     p = model.factors(*map(model.tensor, given(model, x_test[:10], np.eye(10, dtype="float32"))))[1]
     z = p.mean() + p.stddev() * u
-    pages.append(model._factor("likelihood", {"y": tf.eye(10), "z": z}).mean().numpy())
+    pages.append(model.decode(z, np.eye(10) if model.conditions else None))
 plotting.show(
     plotting.image_grid(np.stack(pages), image_shape=(8, 8), row_labels=["VAE", "CVAE1", "CVAE2", "CMMA"], column_labels=range(10)),
     "Four rows of ten generated digits. The VAE's are whatever came, some between two digits; in the rows of CVAE-1, CVAE-2 and "
