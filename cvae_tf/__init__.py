@@ -19,12 +19,12 @@ __version__ = "0.1.0"
 _LAZY = (
     "datasets", "diagnostics", "editing", "evaluation", "faces", "graphs", "oracle",
     "photographs", "plotting", "readout", "tasks",
-)  # fmt: skip
+)
 
 __all__ = [
     "Baseline", "CMMA", "CVAE1", "CVAE2", "CVAE3", "CVAE4", "FutureCVAE", "GSNN", "M1", "M2",
     "StackedM2", "VAE", "distributions", "estimators", "networks", "noise", "penalties", *_LAZY,
-]  # fmt: skip
+]
 
 
 def __getattr__(name: str) -> Any:

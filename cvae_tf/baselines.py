@@ -47,7 +47,7 @@ class Baseline(BoundModel):
     def __init__(
         self, *, likelihood_net: keras.Model, family: Any = None, estimator: Any = None,
         **kwargs: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         kwargs = {k: v for k, v in kwargs.items() if v is not None or k != "penalty"}
         family = Bernoulli() if family is None else family
         super().__init__({"likelihood_net": likelihood_net}, family, **kwargs)
@@ -69,7 +69,7 @@ class Baseline(BoundModel):
     def log_likelihood(
         self, x: Any, y: Any, num_samples: int = 1, method: str = "importance", seed: int = 0,
         batch_size: int | None = None,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         """log p(y|x) of every example, exactly.
 
         Args:
@@ -81,6 +81,9 @@ class Baseline(BoundModel):
             NumPy array [N], nats.
         """
         checks.choice(method, "method", ("importance", "prior"))
+        checks.count(num_samples, "num_samples")
+        checks.seed(seed)
+        checks.optional_count(batch_size, "batch_size")
         return self.factors(*self.given(x, y, where="log_likelihood")).numpy()
 
     def reconstruct(self, x: Any, y: Any) -> np.ndarray:
@@ -135,7 +138,7 @@ class FirstGuess(keras.layers.Layer):
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(), "net": serialize(self.net), "family": serialize(self.family),
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FirstGuess:
@@ -213,7 +216,7 @@ class Corruption(keras.layers.Layer):
         self.calls = self.add_weight(
             shape=(), dtype="int64", initializer="zeros", trainable=False,
             aggregation="only_first_replica", name="calls",
-        )  # fmt: skip
+        )
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if not training:
@@ -291,11 +294,11 @@ class Blocks(Corruption):
     def __init__(
         self, rate: float, size: int = 2, image_shape: Sequence[int] | None = None,
         value: float = 0.5, seed: int = 0, **kwargs: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.rate = _check_rate(rate)
         self.size = int(size)
-        self.image_shape = None if image_shape is None else tuple(image_shape)
+        self.image_shape = None if image_shape is None else checks.sizes(image_shape, "image_shape")
         self.value = float(value)
 
     def build(self, input_shape: Any) -> None:
@@ -331,7 +334,7 @@ class Blocks(Corruption):
         return {
             **super().get_config(), "rate": self.rate, "size": self.size,
             "image_shape": self.image_shape, "value": self.value,
-        }  # fmt: skip
+        }
 
 
 def corrupted(net: keras.Model, layer: keras.layers.Layer, *, position: int = 0) -> keras.Model:

@@ -37,6 +37,10 @@ def unpack(batch: Any) -> tuple[Any, Any, Any]:
     """(x, y, sample_weight) of a batch or of validation data, in any form that Keras takes."""
     if isinstance(batch, list):
         batch = tuple(batch)
+    if isinstance(batch, tuple) and not 1 <= len(batch) <= 3:
+        raise ValueError(
+            f"Received {len(batch)} parts. Expected x, (x,), (x, y) or (x, y, sample_weight)."
+        )
     return keras.utils.unpack_x_y_sample_weight(batch)
 
 

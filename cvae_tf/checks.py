@@ -11,6 +11,7 @@ import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -58,7 +59,7 @@ def optional_count(value: Any, name: str, least: int = 1) -> int | None:
 def number(
     value: Any, name: str, *, least: float | None = None, above: float | None = None,
     most: float | None = None, below: float | None = None,
-) -> float:  # fmt: skip
+) -> float:
     """A finite real number, NumPy's too, in a range.
 
     Args:
@@ -138,10 +139,18 @@ def sizes(value: Any, name: str, least: int = 1) -> tuple[int, ...]:
     return tuple(count(each, f"a number of {name}", least) for each in value)
 
 
+def policy(dtype: Any) -> Any:
+    """A Keras dtype policy; the current one for None."""
+    if dtype is None or isinstance(dtype, (dict, keras.dtype_policies.DTypePolicy)):
+        return keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+    known = ("float32", "float64", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
+    return keras.dtype_policies.get(choice(dtype, "dtype", known))
+
+
 def array(
     values: Any, label: str, *, event: Shape | None = None, ndim: int | None = None,
     dtype: Any = "float32", finite: bool = True, empty: bool = False,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Numbers as a NumPy array of one dtype, checked after the cast.
 
     Args:

@@ -32,6 +32,8 @@ class CompiledModel(keras.Model):
             loaded with the weights.
     """
 
+    optimizer: Any
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.batches_seen = counter()
@@ -108,6 +110,7 @@ class CompiledModel(keras.Model):
             ...     model.fit(x[subset[seed]], epochs=10)
         """
         self._require_compiled("restart")
+        checks.instance(weights, "weights", (list, tuple), "a list, such as get_weights() gives")
         self.set_weights(weights)
         new = type(self.optimizer).from_config(self.optimizer.get_config())
         new.build(self.programs.optimised)

@@ -33,7 +33,7 @@ from cvae_tf import checks
 __all__ = [
     "BINARY", "CATEGORY", "CONTINUOUS", "Dataset", "Split", "binarise", "digits", "fresh_batches",
     "has_mnist", "height_and_width", "labelled_subset", "mixed_batches", "mnist",
-]  # fmt: skip
+]
 
 BINARY, CONTINUOUS, CATEGORY = "binary", "continuous", "category"
 
@@ -202,7 +202,7 @@ def binarise(x: npt.ArrayLike, seed: int) -> np.ndarray:
 def fresh_batches(
     x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, batch_size: int, seed: int = 0,
     shuffle: bool = True, first_epoch: int = 0,
-) -> tf.data.Dataset:  # fmt: skip
+) -> tf.data.Dataset:
     """Streams batches whose binary pixels are drawn anew at every use, for `model.fit`.
 
     The draw and the order are a function of (seed, epoch). A pass over the stream is an epoch: the
@@ -277,7 +277,7 @@ def _check_options(binarise: Any, image: Any, seed: Any) -> None:
 def _dataset(
     name: str, grey: np.ndarray, labels: np.ndarray, image_shape: tuple[int, int, int],
     splits: Any, binarisation: str | None, image: bool, seed: int,
-) -> Dataset:  # fmt: skip
+) -> Dataset:
     x = grey if binarisation is None else binarise(grey, seed)
     labels = labels.astype(np.int32)
     everything = Split(
@@ -423,7 +423,7 @@ def labelled_subset(labels: npt.ArrayLike, per_class: int, seed: int = 0) -> np.
 def mixed_batches(
     x: npt.ArrayLike, labels: npt.ArrayLike, *, batch_size: int, labelled_per_batch: int,
     seed: int = 0, first_epoch: int = 0,
-) -> tf.data.Dataset:  # fmt: skip
+) -> tf.data.Dataset:
     """Streams minibatches with a stated number of labelled rows in each, for `M2.fit`.
 
     An epoch is one pass over the unlabelled rows; the last batch is filled up with the epoch's

@@ -33,7 +33,7 @@ def _noise(model: Any, num_samples: int, num_rows: int, seed: int, purpose: str)
     return noise.normal(
         num_samples, num_rows, model.latent_dim, key=noise.key(seed, f"diagnostics: {purpose}"),
         dtype=model.compute_dtype,
-    )  # fmt: skip
+    )
 
 
 def kl_per_dimension(model: Any, *data: Any) -> np.ndarray:
@@ -163,6 +163,7 @@ def ledger(
     Returns:
         Ledger.
     """
+    num_importance_samples = checks.count(num_importance_samples, "num_importance_samples")
     gap = evaluation.gap(model, *data, seed=seed, **options)
     curve = evaluation.importance_weighted_curve(
         model, *data, sizes=(1, num_importance_samples), seed=seed

@@ -35,10 +35,7 @@ class Family(keras.layers.Layer, abc.ABC):
     params_per_dim = 1
 
     def __init__(self, *, dtype: Any = None, **kwargs: Any) -> None:
-        try:
-            given = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"Received dtype={dtype!r}. Expected a policy: {error}") from None
+        given = checks.policy(dtype)
         super().__init__(dtype=noise.working_dtype(given.variable_dtype), **kwargs)
 
     def raw_size(self, size: int) -> int:
@@ -177,7 +174,7 @@ class Gaussian(Family):
     def __init__(
         self, scale: str | float = "shared", *, initial_scale: float = 1.0, min_scale: float = 1e-4,
         **kwargs: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(**kwargs)
         if isinstance(scale, str):
             checks.choice(scale, "scale", ("shared", "per_dimension", "network"))
@@ -218,7 +215,7 @@ class Gaussian(Family):
         return {
             **super().get_config(), "scale": self.scale, "initial_scale": self.initial_scale,
             "min_scale": self.min_scale,
-        }  # fmt: skip
+        }
 
 
 def standard_normal(dim: int, dtype: str = "float32") -> tfd.Distribution:
@@ -399,7 +396,7 @@ def _choose(probabilities: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
 def draw(
     distribution: tfd.Distribution, num_samples: int, num_rows: Any, event: int | tuple[int, ...],
     *, key: int, **where: Any,
-) -> tf.Tensor:  # fmt: skip
+) -> tf.Tensor:
     r"""Draws as a function of (key, step, row), by `from_noise`.
 
     Args:

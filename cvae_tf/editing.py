@@ -57,7 +57,7 @@ def transport(model: LatentVariableModel, x: Any, y: Any, y_new: Any) -> np.ndar
 
 def reencode(
     model: LatentVariableModel, x: Any, y: Any, y_new: Any, *, sample: bool = False, seed: int = 0,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     r"""Edit by encoding x with the new attributes: z' ~ q(z|x,y'), then decode, (6.4).
 
     q was trained on pairs (x, y) that belong together, and (x, y') is none: whether it helps has to

@@ -100,7 +100,7 @@ class Estimator(abc.ABC):
     def __call__(
         self, q: tfd.Distribution, prior: tfd.Distribution, log_likelihood: LogLikelihood,
         noise: tf.Tensor,
-    ) -> Bound:  # fmt: skip
+    ) -> Bound:
         """The bound per example.
 
         Args:
@@ -214,7 +214,7 @@ def log_likelihood(
     q: tfd.Distribution, prior: tfd.Distribution, log_likelihood_of: LogLikelihood, *,
     num_samples: Any, num_rows: int, latent_dim: int, per_chunk: int = _SAMPLES_PER_CHUNK, key: Any,
     first_row: Any = 0, dtype: str = "float32",
-) -> tf.Tensor:  # fmt: skip
+) -> tf.Tensor:
     r"""log (1/S) Σ_s p(x|z_s) p(z_s|·)/q(z_s|x,·), z_s ~ q, by a loop over chunks, (2.6), (5.8).
 
     With the prior as q the weights are one: log (1/S) Σ_s p(x|z_s), z_s ~ p(z|·), (5.7). Memory

@@ -65,7 +65,7 @@ def latent_factors(model: Any, data: Any, where: str) -> Any:
 def importance_weighted_curve(
     model: LatentVariableModel, *data: Any, sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
     seed: int = 0,
-) -> dict[int, np.ndarray]:  # fmt: skip
+) -> dict[int, np.ndarray]:
     r"""L̂_K for several K from one set of weights in groups of K, (2.6): rises for every example.
 
     Args:
@@ -88,7 +88,7 @@ def importance_weighted_curve(
     epsilon = noise.normal(
         most, len(data[0]), model.latent_dim, key=noise.key(seed, "importance-weighted curve"),
         dtype=model.compute_dtype,
-    )  # fmt: skip
+    )
     log_w, _ = log_weights(q, prior, log_p, epsilon)
     grouped = {size: tf.reshape(log_w, [most // size, size, -1]) for size in sizes}
     return {
@@ -126,7 +126,7 @@ class Gap(NamedTuple):
 def gap(
     model: LatentVariableModel, *data: Any, num_samples: int = 5000, steps: int = 400,
     learning_rate: float = 0.03, noise_samples: int = 32, seed: int = 0,
-) -> Gap:  # fmt: skip
+) -> Gap:
     r"""Split the gap log p − L into approximation and amortisation, (2.7).
 
     Every example gets a Gaussian of its own, which starts at the network's q and climbs the bound;
@@ -163,7 +163,7 @@ def gap(
         return noise.normal(
             num, len(data[0]), model.latent_dim, key=noise.key(seed, purpose), step=step,
             dtype=model.compute_dtype,
-        )  # fmt: skip
+        )
 
     @tf.function(jit_compile=model.suits_xla(), autograph=False)
     def climb(step: tf.Tensor) -> None:

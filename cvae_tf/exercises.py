@@ -16,7 +16,7 @@ __all__ = ["compare", "require"]
 def compare(
     name: str, yours: Any, true: npt.ArrayLike, *, atol: float = 1e-6, unit: str = "",
     slips: Mapping[str, npt.ArrayLike] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Compares an answer with the true value and says in a sentence what is wrong.
 
     Args:

@@ -25,7 +25,7 @@ from cvae_tf.readout import Readout, frechet_distance, score
 __all__ = [
     "ATTRIBUTES", "IDENTITY", "Dataset", "Readout", "Split", "celeba", "cmu", "draw", "drawn",
     "frechet_distance", "from_file", "score",
-]  # fmt: skip
+]
 
 ATTRIBUTES = {
     "glasses": BINARY,
@@ -44,7 +44,7 @@ ATTRIBUTES = {
 IDENTITY = (
     "face width", "face height", "position across", "position down", "eye distance", "eye size",
     "nose", "mouth width", "skin", "hair tone", "background", "shirt",
-)  # fmt: skip
+)
 """What varies besides, uniformly in [−1, 1]: one column of `Split.identity` for each."""
 
 _FACES_PER_CHUNK = 64  # 64 faces of 32×32 pixels in float32 stay in the processor's cache
@@ -88,7 +88,7 @@ def drawn(num: int = 6000, *, size: int = 32, image: bool = True, seed: int = 0)
     return Dataset(
         train, validation, test, everything, "drawn faces", (size, size, 1), tuple(ATTRIBUTES),
         tuple(kinds.tolist()),
-    )  # fmt: skip
+    )
 
 
 def draw(y: npt.ArrayLike, identity: npt.ArrayLike | None = None, *, size: int = 32) -> np.ndarray:
@@ -171,7 +171,7 @@ def _portraits(y: np.ndarray, identity: np.ndarray, size: int) -> np.ndarray:
     (
         wide, tall, across, down, apart, eye_size, nose, mouth_width, skin, hair_tone, background,
         shirt,
-    ) = identity.T[..., None, None]  # fmt: skip
+    ) = identity.T[..., None, None]
 
     rx, ry = 0.50 + 0.045 * wide, 0.62 + 0.035 * tall
     cx, cy = 0.07 * across, 0.03 + 0.045 * down

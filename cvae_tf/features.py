@@ -46,7 +46,7 @@ class M1(TransformerMixin, BaseEstimator):
     def __init__(
         self, vae: Any, *, epochs: int = 50, batch_size: int = 100, learning_rate: float = 1e-3,
         min_std: float = 0.0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.vae = vae
         self.epochs = epochs
         self.batch_size = batch_size

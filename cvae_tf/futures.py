@@ -61,7 +61,7 @@ class FutureCVAE(LatentVariableModel):
 def draws(
     model: Any, x: Any, num_samples: int, *, seed: int = 0, sample: bool = True,
     rows_at_once: int = 20_000,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Many draws of y for each x.
 
     Args:

@@ -75,7 +75,7 @@ def graph_edges(model: Any) -> GraphEdges:
 def graphical_model(
     model: Any, *, name: str | None = None, title: str | None = None, factors: bool = True,
     columns: int | None = None, ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Draws the graphical model of a model, as the signatures of its factors state it.
 
     Solid arrows belong to the generative model p, dashed ones to the inference model q. Shaded
@@ -131,14 +131,14 @@ def graphical_model(
                     Line2D([], [], color=INK, lw=2.2, ls=(0, (3, 1.6)), label="inference, $q$"),
                 ],
                 loc="outside lower center", ncols=2 // legend_rows, handlelength=2.6,
-            )  # fmt: skip
+            )
     return fig
 
 
 def directed_graph(
     centres: Mapping[str, tuple[float, float]], edges: Iterable[Edge], *,
     observed: Sequence[str] = (), title: str | None = None, ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Draws any small directed graph, such as a collider or another paper's model.
 
     `graphical_model` reads a model's graph off its factors; this one draws what it is told.
@@ -204,7 +204,7 @@ def _nodes(ax: Axes, centres: Mapping[str, Any], observed: Any) -> Callable[...,
                 shrinkA=2, shrinkB=2, connectionstyle=f"arc3,rad={bend}", mutation_scale=22,
                 zorder=2, **look,
             )
-        )  # fmt: skip
+        )
 
     return arrow
 
@@ -231,7 +231,7 @@ def _draw_graph(
             (-0.72, -0.78), 3.44, 3.5, boxstyle="round,pad=0,rounding_size=0.18",
             fc="none", ec="#888888", lw=1.6, zorder=0,
         )
-    )  # fmt: skip
+    )
     ax.text(-0.58, -0.64, "$N$", ha="left", va="bottom", fontsize=19, color="#555555")
     arrow = _nodes(ax, centres, set(centres) - {"z"})
     for parent, child in sorted(edges.generative):

@@ -87,7 +87,7 @@ class LinearGaussian:
         y_dim = next((np.shape(M)[-1:] for M in (self.V, self.A) if M is not None), (None,))
         expected = {
             "b": (x_dim,), "V": (x_dim, *y_dim), "A": (z_dim, *y_dim), "a": (z_dim,), "S": (z_dim,),
-        }  # fmt: skip
+        }
         object.__setattr__(self, "W", W)
         object.__setattr__(self, "sigma", checks.number(self.sigma, "sigma", above=0))
         for name, shape in expected.items():
@@ -109,7 +109,7 @@ class LinearGaussian:
     def random(
         cls, x_dim: int, z_dim: int, y_dim: int | None = None, *, model: str = "VAE",
         sigma_squared_min: float = 0.01, seed: int,
-    ) -> LinearGaussian:  # fmt: skip
+    ) -> LinearGaussian:
         """Makes a random instance with the zeros that the model's row of section 7 demands.
 
         Args:
@@ -218,7 +218,7 @@ class LinearGaussian:
     def kl_to_posterior(
         self, mean: npt.ArrayLike, scale: npt.ArrayLike, x: npt.ArrayLike,
         y: npt.ArrayLike | None = None,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         r"""KL(N(mean, diag scale²) ‖ p(z|x,y)): the gap below the evidence, (1.3), (3.1).
 
         KL = ½[tr(C⁻¹ diag scale²) + (mean − μ)ᵀC⁻¹(mean − μ) − d + log det C − Σ log scale²], μ and
@@ -247,7 +247,7 @@ class LinearGaussian:
     def bound(
         self, mean: npt.ArrayLike, scale: npt.ArrayLike, x: npt.ArrayLike,
         y: npt.ArrayLike | None = None,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         r"""The bound L for q = N(mean, diag scale²), each expectation by its formula, (1.2), (3.2).
 
         L = −KL(q ‖ p(z|y)) + E_q[log p(x|y,z)], with

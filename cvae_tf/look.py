@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 COLOURS = {
     "VAE": "#0072B2", "CVAE1": "#D55E00", "CVAE2": "#009E73", "CVAE3": "#CC79A7", "CMMA": "#E69F00",
     "GSNN": "#56B4E9", "M1": "#661100", "M2": "#332288", "baseline": "#595959",
-}  # fmt: skip
+}
 SPARE = ("#117733", "#AA4499", "#999933", "#882255")  # for names that are not in the list
 CLASSES = (  # ten classes; the digit is written beside its points as well
     "#332288", "#E69F00", "#56B4E9", "#661100", "#009E73",
     "#D55E00", "#0072B2", "#111111", "#CC79A7", "#595959",
-)  # fmt: skip
+)
 MARKERS = dict(zip(COLOURS, "os^DvPX*h", strict=True))
 INK = "#222222"
 
@@ -38,7 +38,7 @@ _STYLE: dict[str, Any] = {
     "axes.spines.right": False, "axes.grid": False, "grid.color": "#DDDDDD", "lines.linewidth": 2.5,
     "lines.markersize": 8, "mathtext.fontset": "cm", "image.cmap": "gray_r",
     "image.interpolation": "nearest",
-}  # fmt: skip
+}
 
 
 @contextmanager

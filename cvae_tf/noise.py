@@ -61,7 +61,7 @@ def key(seed: int, purpose: str) -> int:
 def uniform(
     num_rows: Any, num_columns: int, *, key: Any, step: Any = 0, first_row: Any = 0,
     dtype: str = "float32",
-) -> tf.Tensor:  # fmt: skip
+) -> tf.Tensor:
     r"""Uniform numbers in the open interval (0, 1), one row of the table per example.
 
     Row r, counted from `first_row`, is a function of (key, step, r) alone, and of how many fours
@@ -87,16 +87,17 @@ def uniform(
     num_columns = checks.count(num_columns, "num_columns", least=0)
     if not tf.is_tensor(key):
         checks.count(key, "key", 0, 2**63 - 1)
-    for name, value in (("num_rows", num_rows), ("step", step), ("first_row", first_row)):
+    places = (("num_rows", num_rows, 1), ("step", step, 0), ("first_row", first_row, 0))
+    for name, value, least in places:
         if not tf.is_tensor(value):
-            checks.count(value, name, least=0)
+            checks.count(value, name, least)
     counts_per_row = -(-num_columns // _NUMBERS_PER_COUNT)
     first_count = tf.cast(first_row, tf.uint64) * tf.constant(counts_per_row, tf.uint64)
     bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
         shape=tf.stack([num_rows, counts_per_row * _NUMBERS_PER_COUNT]),
         key=tf.reshape(tf.cast(key, tf.uint64), [1]),
         counter=tf.stack([first_count, tf.cast(step, tf.uint64)]), alg=_PHILOX, dtype=tf.uint32,
-    )[:, :num_columns]  # fmt: skip
+    )[:, :num_columns]
     kept = (
         23 if tf.as_dtype(dtype) == tf.float32 else 32
     )  # so that integer + ½ is exact and 0 < u < 1
@@ -107,7 +108,7 @@ def uniform(
 def normal(
     num_samples: int, num_rows: Any, dim: int, *, key: Any, step: Any = 0, first_row: Any = 0,
     dtype: str = "float32",
-) -> tf.Tensor:  # fmt: skip
+) -> tf.Tensor:
     r"""Standard normal noise ε ~ N(0, I) for the reparameterisation z = μ + σ ⊙ ε, (2.1).
 
     Args:
@@ -155,5 +156,6 @@ def cubature(dim: int, dtype: str = "float64") -> np.ndarray:
     Source: A. H. Stroud (1971), the third-degree rule; I. Arasaratnam and S. Haykin (2009).
     """
     dim = checks.count(dim, "dim")
+    checks.choice(tf.as_dtype(dtype).name, "dtype", ("float32", "float64"))
     points = np.sqrt(dim) * np.concatenate([np.eye(dim), -np.eye(dim)])
     return points[:, None, :].astype(dtype)

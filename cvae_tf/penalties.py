@@ -157,7 +157,10 @@ def mmd(z: Any, z_prior: Any) -> tf.Tensor:
 
     Source: Gretton et al. (2012), lemma 6; kernel: Tolstikhin et al. (2018), section 4.
     """
-    z, z_prior = tf.convert_to_tensor(z), tf.convert_to_tensor(z_prior)
+    z, z_prior = (
+        s if isinstance(s, tf.Tensor) else tf.constant(checks.array(s, "a sample"))
+        for s in (z, z_prior)
+    )
     if z.shape.rank != 2 or not z.shape.is_compatible_with(z_prior.shape):
         raise ValueError(
             f"Received samples of shapes {z.shape} and {z_prior.shape}. Expected two of one shape "

@@ -24,7 +24,7 @@ def from_file(
     path: str | os.PathLike[str], *, attributes: Sequence[str] | None = None,
     group: str | None = None, image: bool = True, shares: npt.ArrayLike = (0.7, 0.15, 0.15),
     seed: int = 0,
-) -> Dataset:  # fmt: skip
+) -> Dataset:
     """Loads photographs and their attributes from an array file.
 
     The file is a NumPy .npz without pickles: `x` [N, H, W] or [N, H, W, C], uint8 or floats in
@@ -114,7 +114,7 @@ def cmu(**options: Any) -> Dataset:
 def celeba(
     size: int = 64, *, grey: bool = False, image: bool = True, num: int | None = None,
     data_dir: str | os.PathLike[str] | None = None, download: bool = False,
-) -> Dataset:  # fmt: skip
+) -> Dataset:
     """Loads CelebA, 202,599 photographs with 40 binary attributes, through TensorFlow Datasets.
 
     The central 178×178 pixels are averaged down to size×size and rounded to whole grey levels; the
@@ -264,7 +264,7 @@ def _encode(
     low, high = column.min(), column.max()
     return (
         (2 * column - low - high) / max(high - low, np.finfo(np.float32).tiny), [name], CONTINUOUS,
-    )  # fmt: skip
+    )
 
 
 def _split(groups: Any, shares: Any, seed: int, group: str | None) -> list[np.ndarray]:

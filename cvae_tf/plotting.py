@@ -34,7 +34,7 @@ __all__ = [
     "COLOURS", "GraphEdges", "bound_curves", "colour", "density_with_gaussians", "directed_graph",
     "explore", "graph_edges", "graphical_model", "image_grid", "label_style_sweep",
     "latent_manifold", "latent_scatter", "line_chart", "sampled_futures", "show", "style",
-]  # fmt: skip
+]
 
 Gaussian = tuple[npt.ArrayLike, npt.ArrayLike]  # mean [2], standard deviation [2]
 
@@ -123,7 +123,7 @@ def explore(
         return kind(
             value=first, min=least, max=greatest, step=step, description=name,
             continuous_update=False,
-        )  # fmt: skip
+        )
 
     controls = {name: control(name, *values) for name, values in sliders.items()}
     picture = ipywidgets.interactive_output(lambda **values: show(draw(**values), alt), controls)
@@ -136,7 +136,7 @@ def image_grid(
     image_shape: Sequence[int] | None = None, title: str | None = None,
     xlabel: str | None = None, ylabel: str | None = None,
     limits: tuple[float, float] = (0.0, 1.0), cmap: str = "gray_r", ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Shows images side by side.
 
     Args:
@@ -187,7 +187,7 @@ def image_grid(
                     index % columns * across + gap + width / 2 - 0.5,
                     index // columns * down + gap + head - 0.5 - 0.04 * height,
                     text, ha="center", va="bottom", fontsize=12,
-                )  # fmt: skip
+                )
         ax.set_xticks([c * across + gap + width / 2 - 0.5 for c in range(columns)])
         ax.set_yticks([r * down + gap + head + height / 2 - 0.5 for r in range(rows)])
         ax.set_xticklabels(column_labels or [""] * columns)
@@ -204,7 +204,7 @@ def latent_scatter(
     z: npt.ArrayLike, labels: npt.ArrayLike | None = None, *, names: Sequence[Any] | None = None,
     title: str | None = None, unit: str = "prior standard deviations", prior: bool = False,
     priors: Mapping[int, Gaussian] | None = None, ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Draws examples where their latents lie, coloured by label, each class named at its median.
 
     Args:
@@ -256,7 +256,7 @@ def latent_scatter(
                     (mean[0], mean[1]), *(2 * radius * scale), fill=False, lw=2.2, ec=shade,
                     zorder=3,
                 )
-            )  # fmt: skip
+            )
         if prior:
             ax.add_patch(
                 Circle((0, 0), radius, fill=False, ls=(0, (4, 3)), lw=1.5, ec=look.INK, zorder=3)
@@ -265,7 +265,7 @@ def latent_scatter(
                 "95 % of the prior", (0.71 * radius, 0.71 * radius), xytext=(4, 4),
                 textcoords="offset points", ha="left", va="bottom", fontsize=14, zorder=4,
                 annotation_clip=False,
-            )  # fmt: skip
+            )
         if labels is None:
             ax.scatter(z[:, 0], z[:, 1], s=18, color=COLOURS["VAE"], alpha=0.6, linewidths=0)
         else:
@@ -279,7 +279,7 @@ def latent_scatter(
                     color=legible(look.CLASSES[int(c) % len(look.CLASSES)]), zorder=5,
                     fontsize=24, fontweight="bold", ha="center", va="center",
                     path_effects=[withStroke(linewidth=5, foreground="white")],
-                )  # fmt: skip
+                )
         ax.set_aspect("equal", adjustable="datalim")
         label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
     return fig
@@ -289,7 +289,7 @@ def latent_manifold(
     model: Any, *, x: npt.ArrayLike | None = None, y: npt.ArrayLike | None = None, size: int = 15,
     dimensions: tuple[int, int] = (0, 1), image_shape: Sequence[int] | None = None,
     title: str | None = None, cmap: str = "gray_r", ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Decodes a grid over two latent dimensions whose cells hold equal mass of the prior.
 
     The grid is u = Φ⁻¹((i + ½)/size) on each axis, the other dimensions 0, and z = m + s·u with the
@@ -338,7 +338,7 @@ def latent_manifold(
     fig = image_grid(
         images, columns=size, column_labels=ticks, row_labels=ticks[::-1], image_shape=image_shape,
         title=title, xlabel=names[0], ylabel=names[1], cmap=cmap, ax=ax,
-    )  # fmt: skip
+    )
     axes = ax if ax is not None else fig.axes[0]
     axes.xaxis.tick_bottom()
     axes.xaxis.set_label_position("bottom")
@@ -351,7 +351,7 @@ def label_style_sweep(
     styles: npt.ArrayLike | None = None, seed: int = 0, label_names: Sequence[Any] | None = None,
     image_shape: Sequence[int] | None = None, title: str | None = None, cmap: str = "gray_r",
     ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Generates from every label in every style: a row shares its style z, a column its label y.
 
     A style is u ~ N(0, I), the same for all models of one latent dimension; z = m(y) + s(y)·u with
@@ -392,14 +392,14 @@ def label_style_sweep(
         column_labels=_texts(label_names, "label_names", len(y)) or range(len(y)),
         row_labels=[rf"$u^{{({i + 1})}}$" for i in range(len(styles))],
         xlabel="label $y$", ylabel="style (a draw of $u$)",
-    )  # fmt: skip
+    )
 
 
 def bound_curves(
     history: Any, *, quantity: str = "elbo", name: str = "VAE", validation: bool = True,
     limits: Mapping[str, float] | None = None, ylim: tuple[float, float] | None = None,
     ylabel: str = "bound (nats per example)", title: str | None = None, ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Draws the bound against epochs, one colour for each model, validation dashed.
 
     Args:
@@ -465,7 +465,7 @@ def line_chart(
     errors: Mapping[str, npt.ArrayLike] | None = None, xlabel: str, ylabel: str,
     xscale: str = "linear", yscale: str = "linear", limits: Mapping[str, float] | None = None,
     title: str | None = None, ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Draws several quantities against one, each with its own colour, dash and marker.
 
     Args:
@@ -492,7 +492,7 @@ def line_chart(
     errors = {
         name: _along(x, values, f"errors[{name!r}]")
         for name, values in (errors or {}).items() if name in series
-    }  # fmt: skip
+    }
     for scale, name in ((xscale, "xscale"), (yscale, "yscale")):
         checks.choice(scale, name, ("linear", "log"))
     limits = _limits(limits)
@@ -506,7 +506,7 @@ def line_chart(
                 color=COLOURS.get(name, look.SPARE[number % len(look.SPARE)]), label=name,
                 ls=dashes[number % len(dashes)], marker="os^D"[number % 4],
                 markevery=max(1, len(x) // 12),
-            )  # fmt: skip
+            )
             if name in errors:
                 ax.errorbar(x, values, yerr=errors[name], capsize=4, **looks)
             else:
@@ -537,7 +537,7 @@ def density_with_gaussians(
     first: npt.ArrayLike, second: npt.ArrayLike, density: npt.ArrayLike,
     gaussians: Mapping[str, Gaussian], *, legend: bool = True, margin: float = 3.0,
     title: str | None = None, ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Shades a density over two latent dimensions, with the ellipses of diagonal Gaussians on it.
 
     Args:
@@ -580,7 +580,7 @@ def density_with_gaussians(
         ax.imshow(
             density, origin="lower", extent=(first[0], first[-1], second[0], second[-1]),
             cmap="Greys", interpolation="bilinear",
-        )  # fmt: skip
+        )
         for number, (name, (mean, scale)) in enumerate(ellipses.items()):
             ax.add_patch(
                 Ellipse(
@@ -588,7 +588,7 @@ def density_with_gaussians(
                     ec=("#D55E00", "#0072B2", *look.SPARE)[number % 6],
                     ls=(0, (3, 1.5)) if not number else "-",
                 )
-            )  # fmt: skip
+            )
         centre = (mass.sum(0) @ first, mass.sum(1) @ second)
         spread = (mass.sum(0) @ (first - centre[0]) ** 2, mass.sum(1) @ (second - centre[1]) ** 2)
         reach = [abs(m - centre) + 2.2 * s for m, s in ellipses.values()]
@@ -606,7 +606,7 @@ def sampled_futures(
     truth: npt.ArrayLike | None = None, num_clusters: int = 10,
     image_shape: Sequence[int] | None = None, titles: Sequence[Any] | None = None,
     columns: int = 4, shade: str | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Draws sampled motions over the stills they start from, gathered into a few by k-means.
 
     Each cluster's mean path is a line; its width says how many of the draws it stands for. What
@@ -670,7 +670,7 @@ def sampled_futures(
                     *path.T, color=shade, lw=0.6 + 24 * share, solid_capstyle="round",
                     path_effects=[withStroke(linewidth=1.8 + 24 * share, foreground="white"),
                                   Normal()],
-                )  # fmt: skip
+                )
             if truth is not None:
                 path = beside["starts"][i] + tasks.trajectories(beside["truth"][i])
                 ax.plot(*path.T, color=look.INK, lw=2.0, ls=(0, (2, 1.3)), zorder=5)
@@ -682,7 +682,7 @@ def sampled_futures(
             handles.append(
                 Line2D([], [], color=look.INK, lw=2, ls=(0, (2, 1.3)), marker="o", ms=7,
                        label="what happened")
-            )  # fmt: skip
+            )
         fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return fig
 
@@ -858,4 +858,4 @@ def _endlabel(ax: Axes, ends: Any) -> None:  # names at the right edge, moved ap
             text, (1.0, place), xycoords=ax.get_yaxis_transform(), xytext=(8, 0),
             textcoords="offset points", color=legible(shade), va="center", fontweight="bold",
             fontsize=15, annotation_clip=False,
-        )  # fmt: skip
+        )

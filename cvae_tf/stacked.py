@@ -75,7 +75,7 @@ class StackedM2(M2):
             1, tf.shape(x)[0], self.features.latent_dim,
             key=noise_module.key(self.seed, f"{place.purpose}: features"), step=place.step,
             first_row=place.first_row, dtype=self.features.compute_dtype,
-        )[0]  # fmt: skip
+        )[0]
 
     def features_of(self, x: Any, noise: Any = None) -> Tensor:
         """z₁: the mean of q(z₁|x), or the draw that the noise says.

@@ -123,7 +123,7 @@ class Completion(NamedTuple):
 def completion(
     images: npt.ArrayLike | Split, observed: int | str | npt.ArrayLike = 1, *,
     unseen: float = 0.5, mask: bool = False, image_shape: Sequence[int] | None = None,
-) -> Completion:  # fmt: skip
+) -> Completion:
     """The task "given these pixels, predict the others", from any set of images.
 
     `observed`, for images of H × W pixels halved at H // 2 and W // 2:
@@ -326,7 +326,7 @@ class Futures(NamedTuple):
 def futures(
     num: int, seed: int = 0, *, image_shape: Sequence[int] = (16, 16), sigma: float = 0.2,
     reach: float = 5.5, ways: Sequence[int] = (2, 3),
-) -> Futures:  # fmt: skip
+) -> Futures:
     """Draws still scenes with a ball at a junction of two or three arms, and how it then moved.
 
     The arms are in the picture, so the still tells the ways; which of them the ball takes it does
@@ -402,7 +402,7 @@ def _crossings(num: int) -> list[np.ndarray]:
         for c in combinations(range(DIRECTIONS), num)
         if all(least[(b - a) % DIRECTIONS] and least[(a - b) % DIRECTIONS]
                for a, b in combinations(c, 2))
-    ]  # fmt: skip
+    ]
 
 
 def _stills(start: Any, directions: np.ndarray, reach: float, image_shape: Any) -> np.ndarray:

@@ -119,7 +119,13 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
                 "is trained on its own bound. For another objective override `objective`, for "
                 "other logs use callbacks."
             )
-        optimizer = keras.optimizers.get(optimizer)
+        try:
+            optimizer = keras.optimizers.get(optimizer)
+        except (ValueError, TypeError):
+            raise ValueError(
+                f"Received optimizer={optimizer!r}. Expected a Keras optimiser, such as "
+                "keras.optimizers.Adam(1e-3), or its name."
+            ) from None
         half = any(net and net.dtype_policy.name == "mixed_float16" for net in self.nets.values())
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if half and auto_scale_loss and not scaled:

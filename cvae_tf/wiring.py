@@ -48,7 +48,7 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
     checks.instance(
         family, "family", Family,
         "a likelihood family, such as distributions.Bernoulli() or distributions.Gaussian()",
-    )  # fmt: skip
+    )
     _warn_of_activation(nets["likelihood_net"], "likelihood_net", type(family).__name__)
     for key in ("posterior_net", "prior_net"):
         if nets.get(key) is not None:
@@ -333,7 +333,7 @@ def variables(
 
 def is_symbolic(values: Any) -> bool:
     """Whether these are a tensor without values yet, inside a `tf.function`."""
-    return tf.is_tensor(values) and not hasattr(values, "numpy")
+    return isinstance(values, tf.Tensor) and not hasattr(values, "numpy")
 
 
 def variable(model: Any, name: str, values: Any, where: str, least: int = -1) -> np.ndarray:
