@@ -306,7 +306,7 @@ class LatentVariableModel(BoundModel):
             >>> model.decode(model.encode(x, y), y).shape == x.shape
             True
         """
-        arrays = wiring.variables(self, self.data_names, data, "encode")
+        seed, arrays = checks.seed(seed), wiring.variables(self, self.data_names, data, "encode")
         q, _, _ = self.factors(*self.factors_see(*self._tensors(arrays), place=None))
         if not checks.flag(sample, "sample"):
             return centre(q).numpy()

@@ -171,8 +171,9 @@ def with_first_guess(net: keras.Model, baseline: Baseline) -> keras.Model:
 
     Source: Sohn, Lee & Yan (2015), section 4.2, the recurrent connection.
     """
-    if not isinstance(baseline, Baseline):
-        raise TypeError(f"Received baseline={baseline!r}. Expected a trained baselines.Baseline.")
+    checks.instance(baseline, "baseline", Baseline, "a trained baselines.Baseline")
+    if not (isinstance(net, keras.Model) and getattr(net, "inputs", None)):
+        raise checks.WrongKind(f"Received net={net!r}. Expected a built network of (x, ŷ, …).")
     shapes = [tuple(tensor.shape[1:]) for tensor in net.inputs]
     expected = [baseline.shapes["x"], baseline.shapes["y"]]
     if shapes[:2] != expected:
@@ -364,6 +365,7 @@ def corrupted(net: keras.Model, layer: keras.layers.Layer, *, position: int = 0)
             f"Received position={position}. The network has {len(net.inputs)} input(s): expected "
             f"0 ≤ position < {len(net.inputs)}."
         )
+    checks.instance(layer, "layer", keras.layers.Layer, "a layer, such as Flips(0.1)")
     layer = type(layer).from_config({**layer.get_config(), "name": None})
     inputs = _inputs_like(net.inputs)
     seen = [layer(t) if i == position else t for i, t in enumerate(inputs)]

@@ -80,6 +80,7 @@ def draws(
         (800, 500, 10)
     """
     num_samples, seed = checks.count(num_samples, "num_samples"), checks.seed(seed)
+    rows_at_once = checks.count(rows_at_once, "rows_at_once")
     x = checks.array(x, "x (in draws)", dtype=None)
     times = max(1, min(50, rows_at_once // len(x)))
     tiled = np.concatenate([x] * times)

@@ -7,6 +7,7 @@ built Keras model will do as well.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,6 +49,7 @@ def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
         tf.cast(tf.convert_to_tensor(_numbers(value, net)), spec.dtype)
         for value, spec in zip(inputs, net.inputs, strict=True)
     ]
+    _rows_agree(net, tensors)
     event_ranks = [len(spec.shape) - 1 for spec in net.inputs]
     batch_ranks = [len(t.shape) - rank for t, rank in zip(tensors, event_ranks, strict=True)]
     if all(rank == 1 for rank in batch_ranks):
@@ -71,6 +73,18 @@ def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
 def _numbers(value: Any, net: keras.Model) -> Any:
     is_tensor = isinstance(value, (tf.Tensor, tf.Variable, keras.Variable))
     return value if is_tensor else checks.dense(value, f"an input of the network {net.name!r}")
+
+
+def _rows_agree(net: keras.Model, tensors: list[tf.Tensor]) -> None:
+    pairs = zip(tensors, net.inputs, strict=True)
+    shapes = [t.shape[: len(t.shape) - len(s.shape) + 1] for t, s in pairs]
+    try:
+        functools.reduce(tf.broadcast_static_shape, shapes)
+    except ValueError:
+        raise ValueError(
+            f"Received inputs of shapes {[tuple(t.shape) for t in tensors]} for the network "
+            f"{net.name!r}. Expected one number of rows, [B, …], or sample axes that broadcast."
+        ) from None
 
 
 def _activation(activation: Any) -> Any:

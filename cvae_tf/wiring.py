@@ -50,9 +50,10 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
         "a likelihood family, such as distributions.Bernoulli() or distributions.Gaussian()",
     )
     _warn_of_activation(nets["likelihood_net"], "likelihood_net", type(family).__name__)
-    for key in ("posterior_net", "prior_net"):
-        if nets.get(key) is not None:
-            _warn_of_activation(nets[key], key, "Gaussian")
+    for key, net in nets.items():
+        if net is not None and key != "likelihood_net":
+            further = key.removesuffix("_net") in model_class.further_factors
+            _warn_of_activation(net, key, "Categorical" if further else "Gaussian")
     dtypes = {network_dtype(net) for net in nets.values() if net is not None}
     if len(dtypes | {family.variable_dtype}) > 1:
         every = sorted(dtypes | {family.variable_dtype})

@@ -208,7 +208,8 @@ SIZES = {"x": 6, "y": 3, "z": 2}
 
 def nets(model_class, family=None, *, hidden=(5,), prior_family=None, **changes):
     """Tiny networks, with some of them changed, as a constructor's arguments."""
-    family = family or (Categorical() if model_class.observed == "y" else Bernoulli())
+    usual = Categorical() if model_class.observed == "y" else Bernoulli()
+    family = family or (Gaussian() if model_class is FutureCVAE else usual)
     sizes = {**SIZES, "z": 0 if model_class is Baseline else 2}
     if model_class is VAE:
         del sizes["y"]
@@ -393,7 +394,7 @@ def used(made):
     name = next(n for n, m in MODELS.items() if type(made).__name__ == n.split(",")[0])
     data = plain(name)
     if isinstance(made, StackedM2):
-        data = (Z1, L)
+        data = (X, L)
     bound = made.bound(*data)
     made.compile(jit_compile=False, steps_per_execution=1)
     return bound
