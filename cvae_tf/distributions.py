@@ -47,8 +47,8 @@ class Family(keras.layers.Layer, abc.ABC):
         size = next((n for n in range(1, raw_size + 1) if self.raw_size(n) == raw_size), None)
         if size is None:
             raise ValueError(
-                f"{type(self).__name__} takes {self.raw_size(1)}, {self.raw_size(2)}, … numbers for "
-                f"1, 2, … dimensions. Expected such a last axis of the network, not {raw_size}."
+                f"{type(self).__name__} takes {self.raw_size(1)}, {self.raw_size(2)}, … numbers "
+                f"for 1, 2, … dimensions. Expected such a last axis of the network, not {raw_size}."
             )
         return size
 
