@@ -362,8 +362,7 @@ def corrupted(net: keras.Model, layer: keras.layers.Layer, *, position: int = 0)
     """
     if not 0 <= position < len(net.inputs):
         raise ValueError(
-            f"Received position={position}. The network has {len(net.inputs)} input(s): expected "
-            f"0 ≤ position < {len(net.inputs)}."
+            f"Received position={position}. Expected one of its {len(net.inputs)} input(s), from 0."
         )
     checks.instance(layer, "layer", keras.layers.Layer, "a layer, such as Flips(0.1)")
     layer = type(layer).from_config({**layer.get_config(), "name": None})

@@ -183,8 +183,7 @@ def array(
         raise ValueError(f"{label} has shape {result.shape}. Expected {ndim} axes.")
     if not empty and result.size == 0:
         raise ValueError(
-            f"{label} is empty: its shape is {result.shape}. Expected at least one row: check the "
-            "selection that made it."
+            f"{label} is empty: its shape is {result.shape}. Expected at least one row."
         )
     if dtype is not None:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -246,8 +245,7 @@ def check_finite(values: np.ndarray, label: str, cast: np.ndarray | None = None)
                 "scale them first."
             )
         raise ValueError(
-            f"{label} has NaN or infinite values. Expected finite numbers: remove or impute the "
-            "examples concerned."
+            f"{label} has NaN or infinite values. Expected finite numbers: remove or impute them."
         )
 
 
@@ -256,8 +254,7 @@ def same_length(arrays: dict[str, Any], where: str) -> int:
     lengths = {name: int(each.shape[0]) for name, each in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(
-            f"The arrays (in {where}) have different numbers of examples: {lengths}. Expected one "
-            "number: pair the arrays first."
+            f"Received different numbers of examples (in {where}): {lengths}. Expected pairs."
         )
     return next(iter(lengths.values()))
 

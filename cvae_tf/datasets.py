@@ -266,9 +266,8 @@ def _counted(stream: tf.data.Dataset, num_batches: int) -> tf.data.Dataset:
 def _check_options(binarise: Any, image: Any, seed: Any) -> None:
     if not (binarise is None or isinstance(binarise, str) and binarise == "fixed"):
         raise ValueError(
-            f'Received binarise={binarise!r}. Expected None (grey values) or "fixed" (one draw of '
-            "zeros and ones). Pixels that change at every use are a stream: pass "
-            "fresh_batches(data.train.x, data.train.y, batch_size=…) to fit."
+            f'Received binarise={binarise!r}. Expected None (grey values) or "fixed" (one draw). '
+            "For pixels drawn at every use pass fresh_batches(x, y, batch_size=…) to fit."
         )
     checks.flag(image, "image")
     checks.count(seed, "seed", 0, 2**32 - 1)  # scikit-learn's range
@@ -297,8 +296,7 @@ def _grey(x: Any) -> np.ndarray:  # checked grey values, float32
     low, high = x.min(), x.max()
     if low < 0 or high > 1:
         raise ValueError(
-            f"x holds values from {low} to {high}. Expected grey values in [0, 1], "
-            "the probabilities of a pixel being 1: divide by the greatest value a pixel can have."
+            f"x holds values from {low} to {high}. Expected grey values in [0, 1]: divide."
         )
     return x
 
@@ -330,9 +328,8 @@ def _bundled(filename: str) -> Path:
         if place.is_file():
             return place
     raise FileNotFoundError(
-        f"{filename} is not in {places[0].parent} or {places[1].parent}, where the course keeps "
-        "its data; restore the file from the course's repository (data/README.md also says how to "
-        "make it again)."
+        f"{filename} is neither in {places[0].parent} nor in {places[1].parent}: restore it from "
+        "the course's repository (data/README.md also says how to make it again)."
     )
 
 
@@ -352,10 +349,9 @@ def _load_mnist() -> Any:
             else f"The MNIST file was looked for at {path} and is not there,"
         )
         raise FileNotFoundError(
-            f"{came} and downloading it failed ({error}). Either connect to the network and try "
-            "again, or copy mnist.npz to that place, or set the environment variable KERAS_HOME, "
-            "before Python starts, to a folder you may write to that holds datasets/mnist.npz. "
-            "Without MNIST, datasets.digits() always works."
+            f"{came} and downloading it failed ({error}). Connect to the network and try again, "
+            "or copy mnist.npz there, or set the environment variable KERAS_HOME, before Python "
+            "starts, to a writable folder with datasets/mnist.npz. datasets.digits() always works."
         ) from error
     finally:
         socket.setdefaulttimeout(waited)

@@ -48,8 +48,7 @@ class Family(keras.layers.Layer, abc.ABC):
         if size is None:
             raise ValueError(
                 f"{type(self).__name__} takes {self.raw_size(1)}, {self.raw_size(2)}, … numbers "
-                f"for an event of 1, 2, … dimensions, but the network gives {raw_size} on its last "
-                "axis. Expected an output of such a size."
+                f"for 1, 2, … dimensions. Expected such a last axis of the network, not {raw_size}."
             )
         return size
 
@@ -104,8 +103,7 @@ class Bernoulli(Family):
         if not (least >= 0 and greatest <= 1):
             raise ValueError(
                 f"{name} has values outside [0, 1]: they span [{least:g}, {greatest:g}]. Expected, "
-                "for a Bernoulli likelihood, values in [0, 1]: scale the pixels (x / x.max()), or "
-                "use distributions.Gaussian()."
+                "for Bernoulli, none: scale them (x / x.max()), or use distributions.Gaussian()."
             )
 
 
@@ -317,28 +315,25 @@ def from_noise(distribution: tfd.Distribution, epsilon: tf.Tensor, u: Any = None
     for kind, rule in _RULES:
         if isinstance(distribution, kind):
             return rule(distribution, epsilon, u)
-    raise TypeError(
+    raise _no_rule(distribution)
+
+
+def _no_rule(distribution: Any) -> TypeError:
+    return TypeError(
         f"Received a {type(distribution).__name__}, and no rule says how it is drawn from noise. "
-        "Expected a Gaussian, a mixture, a transformed distribution, one with a quantile function, "
-        "or a rule of your own: distributions.drawn_by."
+        "Expected a Gaussian, a mixture, a transformed distribution, one number's with a quantile "
+        "function, or a rule of your own: distributions.drawn_by."
     )
 
 
 @drawn_by(tfd.Distribution)
 def _by_quantile(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
-    if not distribution.event_shape.rank == 0:
-        raise TypeError(
-            f"Received a {type(distribution).__name__}, and no rule says how it is drawn from "
-            "noise. Expected a Gaussian, a mixture, a transformed distribution, or a rule of your "
-            "own: distributions.drawn_by."
-        )
+    if distribution.event_shape.rank != 0:
+        raise _no_rule(distribution)
     try:
         return distribution.quantile(_uniform(epsilon))
     except NotImplementedError:
-        raise TypeError(
-            f"Received a {type(distribution).__name__}, which has no quantile function to be drawn "
-            "from noise with. Expected one that has, or a rule of your own: distributions.drawn_by."
-        ) from None
+        raise _no_rule(distribution) from None
 
 
 def _uniform(epsilon: tf.Tensor) -> tf.Tensor:

@@ -98,15 +98,12 @@ def _checked(model: Any, x: Any, y: Any, y_new: Any, where: str) -> tuple[np.nda
     checks.instance(model, "model", LatentVariableModel, "a model, such as CMMA, CVAE1 or CVAE2")
     if tuple(model.data_names) != ("x", "y") or model.observed != "x":
         raise ValueError(
-            f"{where} received a {type(model).__name__}, which models "
-            f"{'p(y|x)' if model.observed == 'y' else 'p(x)'}. Expected a model of p(x|y), such as "
-            "CMMA, CVAE1 or CVAE2."
+            f"{where} received a {type(model).__name__}. Expected a model of p(x|y), such as CMMA."
         )
     x, y = wiring.variables(model, model.data_names, (x, y), where)
     y_new = model.check_variable("y", y_new, f"{where}: y_new")
     if len(y_new) != len(x):
         raise ValueError(
-            f"{where} received {len(x)} pictures and {len(y_new)} new attributes. Expected one row "
-            "of y_new for each picture."
+            f"{where} received {len(x)} pictures and {len(y_new)} new attributes. Expected as many."
         )
     return x, y, y_new

@@ -115,8 +115,7 @@ def draw(y: npt.ArrayLike, identity: npt.ArrayLike | None = None, *, size: int =
     identity = np.atleast_2d(checks.array(identity, "identity"))
     if identity.shape not in ((1, len(IDENTITY)), (len(y), len(IDENTITY))):
         raise ValueError(
-            f"identity has shape {identity.shape}. Expected ({len(y)}, {len(IDENTITY)}), one "
-            f"column for each of {', '.join(IDENTITY)}."
+            f"identity has shape {identity.shape}. Expected ({len(y)}, {len(IDENTITY)}): IDENTITY."
         )
     identity = np.broadcast_to(identity, (len(y), len(IDENTITY)))
     x = np.empty((len(y), size, size, 1), np.float32)

@@ -115,8 +115,7 @@ def least_distance(samples: Any, y: Any, sizes: Sequence[int]) -> dict[int, np.n
     ]
     if samples.shape[1:] != y.shape:
         raise ValueError(
-            f"Received samples of shape {samples.shape} beside y of shape {y.shape}. Expected "
-            "(S, N, K) beside (N, K)."
+            f"Received samples {samples.shape} and y {y.shape}. Expected (S, N, K) and (N, K)."
         )
     distance = np.sqrt(((samples - y) ** 2).sum(-1))  # [S, N]
     nearest = np.minimum.accumulate(distance, 0)

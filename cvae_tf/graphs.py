@@ -101,8 +101,7 @@ def graphical_model(
     models = list(model) if isinstance(model, (list, tuple)) else [model]
     if not models or (ax is not None and len(models) != 1):
         raise ValueError(
-            f"Received {len(models)} models{' and one ax' if ax is not None else ''}. Expected one "
-            "model or more; leave ax out to draw several."
+            f"Received {len(models)} models. Expected one or more; leave ax out for several."
         )
     edges, factors = [graph_edges(one) for one in models], checks.flag(factors, "factors")
     columns = len(models) if columns is None else checks.count(columns, "columns")

@@ -291,8 +291,7 @@ class LinearGaussian:
         """
         if (y is None) == (num_samples is None):
             raise ValueError(
-                f"Received y={y!r} and num_samples={num_samples}. Expected one of them: y (a draw "
-                "per row) or, for a model without y, num_samples."
+                f"Received y={y!r} and num_samples={num_samples}. Expected one of the two."
             )
         rng = np.random.default_rng(checks.count(seed, "seed", 0))
         mean, scale = self.prior(y)

@@ -42,8 +42,7 @@ def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
     """
     if len(inputs) != len(net.inputs):
         raise ValueError(
-            f"Received {len(inputs)} input(s) for the network {net.name!r}. Expected "
-            f"{len(net.inputs)}."
+            f"Received {len(inputs)} input(s) for {net.name!r}. Expected {len(net.inputs)}."
         )
     tensors = [
         tf.cast(tf.convert_to_tensor(_numbers(value, net)), spec.dtype)
@@ -119,8 +118,7 @@ def _inputs(sizes: Sizes) -> list[Any]:
     """Input layers, named when `sizes` is a dict."""
     if not isinstance(sizes, (dict, list, tuple)) or not sizes:
         raise TypeError(
-            f"Received inputs={sizes!r}. Expected a list with one size or shape for each parent, "
-            "such as [64, 10], or a dict {name: size}."
+            f"Received inputs={sizes!r}. Expected a list or dict of sizes, one a parent: [64, 10]."
         )
     named = sizes.items() if isinstance(sizes, dict) else ((None, size) for size in sizes)
     dtype = keras.config.dtype_policy().variable_dtype
@@ -242,9 +240,8 @@ def conv_encoder(
             _image(image.shape[1:])
         if len({image.shape[1:3] for image in images}) != 1:
             raise ValueError(
-                f"Received inputs of shapes {[p.shape[1:] for p in parents]}. Expected at least "
-                "one image (H, W, C), and all images of one height and width. For vectors alone, "
-                "use networks.mlp."
+                f"Received inputs of shapes {[p.shape[1:] for p in parents]}. Expected images "
+                "(H, W, C) of one height and width. For vectors alone, use networks.mlp."
             )
         h = images[0] if len(images) == 1 else keras.layers.Concatenate()(images)
         for _ in range(max(1, _strides(h.shape[1:]))):
@@ -289,8 +286,7 @@ def conv_decoder(
     activation = _activation(activation)
     if len(_shape(outputs, "outputs")) != 3:
         raise ValueError(
-            f"Received outputs={outputs!r}. Expected an image shape (H, W, C). For vectors, "
-            f"use networks.mlp."
+            f"Received outputs={outputs!r}. Expected an image shape (H, W, C), or use networks.mlp."
         )
     _image(outputs)
     height, width, channels = outputs

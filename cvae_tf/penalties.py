@@ -163,8 +163,7 @@ def mmd(z: Any, z_prior: Any) -> tf.Tensor:
     )
     if z.shape.rank != 2 or not z.shape.is_compatible_with(z_prior.shape):
         raise ValueError(
-            f"Received samples of shapes {z.shape} and {z_prior.shape}. Expected two of one shape "
-            "[B, d]."
+            f"Received samples of shapes {z.shape}, {z_prior.shape}. Expected one shape, [B, d]."
         )
     scale = tf.cast(2 * tf.shape(z)[1], z.dtype)
     count = tf.cast(tf.shape(z)[0], z.dtype)

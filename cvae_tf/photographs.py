@@ -75,8 +75,7 @@ def from_file(
     wanted = [name for name in names if name != group] if attributes is None else list(attributes)
     if not wanted or len(set(wanted)) < len(wanted):
         raise ValueError(
-            f"Received attributes={wanted}: no attribute is left for y, or one comes twice. "
-            "Expected at least one, each once."
+            f"Received attributes={wanted}. Expected one or more beside the group, each once."
         )
     encoded = [_encode(name, table[:, names.index(name)], code_names.get(name)) for name in wanted]
     y = np.concatenate([columns for columns, _, _ in encoded], axis=1)
@@ -226,8 +225,7 @@ def _checked(arrays: dict[str, Any], path: Any) -> tuple[Any, ...]:
     if len(table) != len(x) or table.shape[1:] != names.shape:
         raise ValueError(
             f"In {path} x has shape {x.shape}, attributes {table.shape} and attribute_names "
-            f"{names.shape}. Expected one row of attributes for each image and one name for each "
-            "column."
+            f"{names.shape}. Expected a row of attributes for each image, a name for each column."
         )
     if x.dtype == np.uint8:
         x = x / np.float32(255)

@@ -106,8 +106,7 @@ def explore(
         least, greatest, first = _several(values, f"slider {name}", 3)
         if not least <= first <= greatest:
             raise ValueError(
-                f"Slider {name} begins at {first}, outside {least} to {greatest}. Expected (least, "
-                "greatest, first value)."
+                f"Slider {name} begins at {first}. Expected it from {least} to {greatest}."
             )
     show(draw(**{name: first for name, (_, _, first) in sliders.items()}), alt)
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
@@ -378,8 +377,7 @@ def label_style_sweep(
     _check_model(model)
     if "y" not in {*parents(model.prior), *parents(model.likelihood)}:
         raise ValueError(
-            f"{type(model).__name__} does not generate from y. Expected a model of p(x|y), such as "
-            "CVAE1, CVAE2 or CMMA."
+            f"{type(model).__name__} does not generate from y. Expected a model of p(x|y), as CMMA."
         )
     y = np.eye(model.shapes["y"][-1]) if y is None else checks.array(y, "y", ndim=2)
     if styles is None:
@@ -719,8 +717,7 @@ def _check_model(model: Any) -> None:
     there = all(factor(model, name) for name in FACTORS if name != "posterior")
     if isinstance(model, type) or not (there and hasattr(model, "latent_dim")):
         raise TypeError(
-            f"Received model={model!r}. Expected a built model with prior, likelihood, latent_dim "
-            "and shapes, such as CVAE1(…)."
+            f"Received model={model!r}. Expected a built model with a latent z, such as CVAE1(…)."
         )
 
 
@@ -780,8 +777,7 @@ def _cells(images: Any, columns: Any, image_shape: Any) -> Any:  # [N, H, W], nu
             side = math.isqrt(images.shape[1])
             if side * side != images.shape[1]:
                 raise ValueError(
-                    f"images have shape {images.shape}, and {images.shape[1]} pixels are no "
-                    "square. Give image_shape=(height, width)."
+                    f"images have {images.shape[1]} pixels, no square: give image_shape."
                 )
             images = images.reshape(-1, side, side)
     if images.ndim == 4:  # [rows, columns, H, W]

@@ -119,8 +119,7 @@ def _dimensions(kept: Any, latent_dim: int) -> list[int]:
     if kept.dtype == bool:
         if len(kept) != latent_dim:
             raise ValueError(
-                f"Received a mask kept of {len(kept)} entries. Expected one for each of the "
-                f"{latent_dim} latent dimensions."
+                f"Received a mask kept of {len(kept)} entries. Expected {latent_dim}, one each."
             )
         return np.flatnonzero(kept).tolist()
     if len(set(kept.tolist())) < len(kept):

@@ -34,8 +34,7 @@ def _seen(observed: Any, height: int, width: int) -> np.ndarray:
         seen = mask.astype(bool)
         if mask.shape != (height, width) or (mask != seen).any():
             raise ValueError(
-                f"Received observed, a mask of shape {mask.shape}. The images have {height} × "
-                f"{width} pixels. Expected one boolean for each."
+                f"Received observed {mask.shape}. Expected one boolean a pixel, {height} × {width}."
             )
         if seen.all() or not seen.any():
             raise ValueError("Received a mask with all pixels seen, or none. Expected some.")
@@ -169,8 +168,7 @@ def completion(
         height, width = height_and_width(image_shape)
     if images.shape[1:] not in ((height * width,), (height, width, channels)):
         raise ValueError(
-            f"Received images of shape {images.shape[1:]}, which are not {height} × {width}. "
-            "Give image_shape=(height, width)."
+            f"Received images {images.shape[1:]}, not {height} × {width}. Give image_shape=(H, W)."
         )
     seen = _seen(observed, height, width)
     pixels = images.reshape(len(images), -1, channels)

@@ -116,8 +116,7 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
         if refused:
             raise ValueError(
                 f"Received {', '.join(refused)}. Expected optimizer=… alone: {type(self).__name__} "
-                "is trained on its own bound. For another objective override `objective`, for "
-                "other logs use callbacks."
+                "has its own bound. Override `objective` for another; for logs use callbacks."
             )
         try:
             optimizer = keras.optimizers.get(optimizer)

@@ -40,8 +40,7 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
         needed = graph.get(factor, ())
         if not needed and net is not None:
             raise ValueError(
-                f"Received a {key}, but the {factor} of {name} has no parents and so needs no "
-                f"network. Leave {key} out."
+                f"Received a {key}, but the {factor} of {name} has no parents. Leave {key} out."
             )
         if needed:
             _check_network(name, key, factor, needed, net)
@@ -58,8 +57,7 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
     if len(dtypes | {family.variable_dtype}) > 1:
         every = sorted(dtypes | {family.variable_dtype})
         raise ValueError(
-            f"The networks and the family have the dtypes {every}. Expected one: pass the same "
-            "dtype= to the networks and to the family."
+            f"The networks and the family have the dtypes {every}. Expected one: pass one dtype=."
         )
 
 
@@ -83,14 +81,12 @@ def _check_network(name: str, key: str, factor: str, needed: tuple[str, ...], ne
         )
     if len(net.inputs) != len(needed):
         raise ValueError(
-            f"{key} has {len(net.inputs)} input(s). Expected one for each parent of the {factor} "
-            f"of {name}, [{parents}], in this order."
+            f"{key} has {len(net.inputs)} input(s). Expected those of {name}: [{parents}]."
         )
     if len(net.outputs) != 1:
         raise ValueError(
-            f"{key} has {len(net.outputs)} outputs. Expected one, the raw numbers of its "
-            "distribution: a mean and a raw scale for each dimension go side by side, such as "
-            "keras.layers.Concatenate()([mean, raw_scale])."
+            f"{key} has {len(net.outputs)} outputs. Expected one, a mean and a raw scale for each "
+            "dimension side by side: keras.layers.Concatenate()([mean, raw_scale])."
         )
 
 
@@ -128,16 +124,9 @@ def variable_shapes(model: Any) -> dict[str, tuple[int, ...]]:
         shape = tuple(shape)
         before = found.setdefault(variable, (shape, where))
         if before[0] != shape:
-            raise ValueError(
-                f"The networks disagree about {variable}: its shape is {before[0]} for "
-                f"{before[1]}, but {shape} for {where}. Expected one. "
-                + (
-                    "A network that makes q(z|·) or p(z|·) has 2 outputs per latent dimension, a "
-                    "mean and a raw scale."
-                    if variable == "z"
-                    else "Make the networks with one size for it."
-                )
-            )
+            both = f"{before[0]} for {before[1]}, but {shape} for {where}"
+            cure = "2 raw numbers a latent dimension" if variable == "z" else "one size for it"
+            raise ValueError(f"The networks disagree about {variable}: {both}. Expected {cure}.")
 
     for factor, parents in signatures.graph(model).items():
         key = f"{factor}_net"
@@ -183,8 +172,7 @@ def check_factors(model: Any) -> None:
         checks.instance(penalty, "penalty", Penalty, "a penalty, such as penalties.Beta(4.0)")
         if isinstance(estimator, ImportanceWeighted):
             raise ValueError(
-                "Received a penalty and the ImportanceWeighted estimator. Expected SGVBA or SGVBB "
-                "with it: a penalty weights the terms of the plain bound."
+                "Received a penalty beside ImportanceWeighted. Expected SGVBA or SGVBB with it."
             )
     richer = not isinstance(prior_family, Gaussian)
     if richer and (model.prior_net is None or signatures.factor(model, "posterior") is None):
@@ -213,15 +201,13 @@ def check_factors(model: Any) -> None:
             tfd.kl_divergence(q, prior)
         except NotImplementedError:
             raise ValueError(
-                f"The prior, a {type(prior).__name__}, has no closed-form KL from q, a "
-                f"{type(q).__name__}. Expected estimators.SGVBA(), which needs none (or, for a "
-                "mixture, SGVBMixture(), the bound (10.1)), and no FreeBits."
+                f"The prior, a {type(prior).__name__}, has no closed-form KL from q. Expected "
+                "SGVBA(), which needs none (for a mixture, SGVBMixture(), (10.1)), and no FreeBits."
             ) from None
     if isinstance(penalty, FreeBits | MMD) and not _is_diagonal(prior):
         raise ValueError(
-            f"Received penalty={type(penalty).__name__} beside a prior that is a "
-            f"{type(prior).__name__}, of no single mean and scale. Expected a diagonal Gaussian "
-            "prior, or another penalty."
+            f"Received penalty={type(penalty).__name__} and a {type(prior).__name__} as prior. "
+            "Expected a diagonal Gaussian prior, of one mean and scale, or another penalty."
         )
 
 
@@ -259,15 +245,13 @@ def by_name(model: Any, names: tuple[str, ...], x: Any, y: Any, where: str) -> t
         missing = names[len(values)]
         raise ValueError(
             f"{missing} is missing (in {where}). {type(model).__name__} is trained on "
-            f"{_wanted(model.data_names)}. Expected {_wanted(names)} here: call fit"
-            f"{_wanted(names)}, or let the dataset give such tuples."
+            f"{_wanted(model.data_names)}. Expected fit{_wanted(names)}, or such a dataset."
         )
     if len(values) > len(names):
         models = "" if model.conditions else " models p(x) and has no y: it"
         raise ValueError(
             f"Received {len(values)} variables (in {where}). {type(model).__name__}{models} "
-            f"expects {_wanted(names)}. Leave the others out, or use a conditional model, such "
-            "as CVAE1."
+            f"expects {_wanted(names)}. Leave the others out, or use a conditional model: CVAE1."
         )
     return values
 
@@ -297,8 +281,7 @@ def packed(
         sample_weight = checks.array(sample_weight, label, ndim=1)
         if np.min(sample_weight) < 0:
             raise ValueError(
-                f"{label} has negative values, down to {np.min(sample_weight):g}. Expected weights "
-                "≥ 0: with a negative one the objective is no bound."
+                f"{label} has negative values, {np.min(sample_weight):g}. Expected weights ≥ 0."
             )
         checks.same_length({names[0]: arrays[0], "sample_weight": sample_weight}, where)
     if len(names) > 2:
@@ -319,10 +302,8 @@ def variables(
         ValueError, TypeError: with what came, what was expected and how to fix it.
     """
     if len(data) != len(names):
-        raise ValueError(
-            f"Received {len(data)} array(s) (in {where}). {type(model).__name__} expects "
-            f"{_wanted(names)}."
-        )
+        came = f"{len(data)} array(s) (in {where})"
+        raise ValueError(f"{type(model).__name__} expects {_wanted(names)}. Received {came}.")
     arrays = tuple(
         values if is_symbolic(values) else model.check_variable(name, values, where, least)
         for name, values in zip(names, data, strict=True)
@@ -359,8 +340,7 @@ def variable(model: Any, name: str, values: Any, where: str, least: int = -1) ->
         return labels(array, expected[-1], label, least)
     if array.ndim == 0 or len(array) == 0:
         raise ValueError(
-            f"{label} is empty: its shape is {array.shape}. Expected {checks.rows_of(expected)} "
-            "with N ≥ 1: check the selection that made it."
+            f"{label} is empty, {array.shape}. Expected {checks.rows_of(expected)}, N ≥ 1."
         )
     if array.shape[1:] != expected:
         raise ValueError(
@@ -399,16 +379,14 @@ def labels(array: np.ndarray, num_classes: int, label: str, least: int = -1) -> 
         )
     if array.dtype.kind not in "iu":
         raise ValueError(
-            f"{label} has dtype {array.dtype}. Expected labels, {expected}: y.astype(int), and −1 "
-            "where a label is missing."
+            f"{label} has dtype {array.dtype}. Expected labels, {expected}: y.astype(int)."
         )
     low, high = int(np.min(array)), int(np.max(array))
     if low < -1 or high >= num_classes:
         raise ValueError(f"{label} has labels from {low} to {high}. Expected {expected}.")
     if low < least:
         raise ValueError(
-            f"{label} has the label −1. Expected classes, 0 to {num_classes - 1}: say which class "
-            "each one is to be of."
+            f"{label} has the label −1. Expected classes, 0 to {num_classes - 1}, all known."
         )
     return array.astype("int32")
 
@@ -442,8 +420,7 @@ def noise_for(model: Any, values: Any, rows: Any) -> tf.Tensor:
     known = is_symbolic(rows) or (array.ndim == 3 and array.shape[1] in allowed)
     if array.ndim != 3 or array.shape[2] != model.latent_dim or not known:
         raise ValueError(
-            f"Received noise of shape {array.shape}. Expected (L, B, d) or (L, 1, d) with B = "
-            f"{'the rows' if is_symbolic(rows) else int(rows.shape[0])}, d = {model.latent_dim}, "
-            "such as model.evaluation_noise(B) gives."
+            f"Received noise of shape {array.shape}. Expected (L, B or 1, d) with "
+            f"d = {model.latent_dim} and B rows, such as model.evaluation_noise(B) gives."
         )
     return model.tensor(array)
