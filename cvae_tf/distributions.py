@@ -333,7 +333,7 @@ def from_noise(distribution: tfd.Distribution, epsilon: tf.Tensor, u: Any = None
 
 @drawn_by(tfd.Distribution)
 def _by_quantile(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
-    if not distribution.event_shape.rank == 0:
+    if getattr(distribution.event_shape, "rank", None) != 0:  # a joint distribution has a list
         raise TypeError(
             f"Received a {type(distribution).__name__}, and no rule says how it is drawn from "
             "noise. Expected a Gaussian, a mixture, a transformed distribution, or a rule of your "
