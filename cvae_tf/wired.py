@@ -118,7 +118,7 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
                 "other logs use callbacks."
             )
         optimizer = keras.optimizers.get(optimizer)
-        half = any(net and net.dtype_policy.name == "mixed_float16" for net in self.nets.values())
+        half = any(net and wiring.has_policy(net, "mixed_float16") for net in self.nets.values())
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if half and auto_scale_loss and not scaled:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
