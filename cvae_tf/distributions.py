@@ -328,7 +328,7 @@ def _no_rule(distribution: Any) -> TypeError:
 
 @drawn_by(tfd.Distribution)
 def _by_quantile(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
-    if distribution.event_shape.rank != 0:
+    if getattr(distribution.event_shape, "rank", None) != 0:  # a joint distribution has a list
         raise _no_rule(distribution)
     try:
         return distribution.quantile(_uniform(epsilon))

@@ -125,7 +125,7 @@ class M2(LatentVariableModel):
 
     def classifier(self, x: Tensor) -> Distribution:
         """q(y|x). Args: x [B, …]. Returns: tfd.Categorical, batch [B], over C classes."""
-        return tfd.Categorical(logits=apply(self.classifier_net, x))
+        return tfd.Categorical(logits=self.tensor(apply(self.classifier_net, x)))
 
     def prior(self) -> Distribution:
         """p(z) = N(0, I)."""

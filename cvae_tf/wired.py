@@ -125,7 +125,7 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
                 f"Received optimizer={optimizer!r}. Expected a Keras optimiser, such as "
                 "keras.optimizers.Adam(1e-3), or its name."
             ) from None
-        half = any(net and net.dtype_policy.name == "mixed_float16" for net in self.nets.values())
+        half = any(net and wiring.has_policy(net, "mixed_float16") for net in self.nets.values())
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if half and auto_scale_loss and not scaled:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

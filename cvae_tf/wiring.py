@@ -67,6 +67,16 @@ def network_dtype(net: keras.Model) -> str:
     return noise.working_dtype(weights[0].dtype if weights else net.variable_dtype)
 
 
+def has_policy(net: keras.Model, policy: str) -> bool:
+    """Whether a layer of a network has this dtype policy; a loaded network's own may not say."""
+    return any(
+        has_policy(layer, policy)
+        if isinstance(layer, keras.Model)
+        else layer.dtype_policy.name == policy
+        for layer in net.layers
+    )
+
+
 def _check_network(name: str, key: str, factor: str, needed: tuple[str, ...], net: Any) -> None:
     parents = ", ".join(needed)
     if not isinstance(net, keras.Model):

@@ -90,7 +90,7 @@ FAILURES = (
 
 _rng = np.random.default_rng(0)
 X = _rng.integers(0, 2, (12, 6)).astype("float32")
-X[0], X[1] = 1, 0
+X[0], X[1] = [1, 1, 1, 1, 1, 0], 0
 Y = np.eye(3, dtype="float32")[np.arange(12) % 3]
 R = (_rng.integers(-8, 9, (12, 6)) / 4).astype("float32")  # exact in 16 bits
 V = (_rng.integers(-8, 9, (12, 3)) / 4).astype("float32")

@@ -413,7 +413,7 @@ def test_a_stream_that_runs_out_ends_training_with_a_warning():
         model.fit(dataset(), steps_per_epoch=9, verbose=0)
 
 
-# What is private in Keras, and relied on ------------------------------------------------------------
+# What is private in Keras, and relied on ---------------------------------------------------------
 
 
 @BOTH
