@@ -61,7 +61,7 @@ help:
 	@echo "make notebooks    re-run lessons from their text twins and store the outputs (LESSON=01)"
 	@echo "make exercises    the same for the solutions, and the students' copies from them (LESSON=01)"
 	@echo "make benchmark    speed beside Keras, PyTorch, JAX and Pyro (sets up the peers; 20 minutes)"
-	@echo "make lint         ruff over the code and the lessons' text twins"
+	@echo "make lint         ruff over the code and the lessons' text twins; mypy over the library"
 	@echo "make requirements compile requirements.txt anew from pyproject.toml"
 	@echo "make clean        remove what was built (distclean: .venv too)"
 	@echo
@@ -107,6 +107,7 @@ $(PEERS)/.ready: benchmarks/requirements-peers.txt
 
 lint: $(READY)
 	$(BIN)/ruff check cvae_tf tests tools benchmarks examples $(wildcard notebooks/text)
+	$(BIN)/mypy
 
 # Only this target needs the network once .venv is there. It works apart from .venv, so that the
 # course never runs on more than what requirements.txt names.
@@ -122,7 +123,7 @@ build:
 	@mkdir -p build
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache notebooks/.ipynb_checkpoints
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache notebooks/.ipynb_checkpoints
 	find cvae_tf tests tools notebooks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean

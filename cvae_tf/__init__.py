@@ -16,28 +16,14 @@ from cvae_tf.vae import VAE
 __version__ = "0.1.0"
 
 # What is imported when it is first asked for: matplotlib and scikit-learn take their time.
-_LAZY = ("datasets", "diagnostics", "editing", "evaluation", "faces", "graphs", "oracle")
-_LAZY += ("photographs", "plotting", "readout", "tasks")
+_LAZY = (
+    "datasets", "diagnostics", "editing", "evaluation", "faces", "graphs", "oracle",
+    "photographs", "plotting", "readout", "tasks",
+)
 
 __all__ = [
-    "Baseline",
-    "CMMA",
-    "CVAE1",
-    "CVAE2",
-    "CVAE3",
-    "CVAE4",
-    "FutureCVAE",
-    "GSNN",
-    "M1",
-    "M2",
-    "StackedM2",
-    "VAE",
-    "distributions",
-    "estimators",
-    "networks",
-    "noise",
-    "penalties",
-    *_LAZY,
+    "Baseline", "CMMA", "CVAE1", "CVAE2", "CVAE3", "CVAE4", "FutureCVAE", "GSNN", "M1", "M2",
+    "StackedM2", "VAE", "distributions", "estimators", "networks", "noise", "penalties", *_LAZY,
 ]
 
 

@@ -16,15 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from cvae_tf import checks, estimators, noise, signatures, wiring
-from cvae_tf.distributions import (
-    Bernoulli,
-    Gaussian,
-    centre,
-    draw,
-    sample_rows,
-    standard_normal,
-    tfd,
-)
+from cvae_tf.batches import in_parts
+from cvae_tf.compiling import counter
+from cvae_tf.distributions import Bernoulli, Gaussian, centre, draw, observe, standard_normal, tfd
 from cvae_tf.logs import TermMeans
 from cvae_tf.noise import Place
 from cvae_tf.training import place_in_global_batch
@@ -51,37 +45,20 @@ class BoundModel(WiredModel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._terms = TermMeans(self.logged)
-        self._rows_seen = tf.Variable(
-            0,
-            trainable=False,
-            dtype=tf.int64,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
-
-    # What a model says --------------------------------------------------------------------------
+        self._rows_seen = counter()
 
     @abc.abstractmethod
     def estimate(self, *data: Any, noise: tf.Tensor) -> estimators.Bound:
         """The bound per example. Args: data as the factors see them; ε [L, B, d]."""
 
     def objective(self, *data: Any, noise: tf.Tensor) -> tuple[tf.Tensor, estimators.Bound]:
-        """What training minimises, per example: minus the bound. Override it for another.
-
-        Args:
-            *data: as the factors see them, [B, …].
-            noise: ε, [L, B, d].
-
-        Returns:
-            (loss [B] in nats, Bound whose terms are logged).
-        """
+        """What training minimises, (loss [B] in nats, Bound to be logged): minus the bound."""
         bound = self.estimate(*data, noise=noise)
         return -bound.value, bound
 
     def evaluation_objective(self, *data: Any, noise: tf.Tensor) -> tuple[tf.Tensor, Any]:
         """What `evaluate` reports: here, the objective."""
         return self.objective(*data, noise=noise)
-
-    # The bound ----------------------------------------------------------------------------------
 
     def bound(self, *data: Any, noise: Any = None) -> estimators.Bound:
         r"""The chosen estimator of the bound, per example.
@@ -113,11 +90,8 @@ class BoundModel(WiredModel):
     def training_noise(self, batch_size: Any) -> tf.Tensor:
         """The noise of the present step: ε of (seed, batches seen, position in the global batch).
 
-        Args:
-            batch_size: int or scalar tensor B, examples on this replica.
-
-        Returns:
-            ε, [L, B, d]; where a penalty draws too, its samples follow.
+        Args: batch_size: int or scalar tensor B, examples on this replica. Returns: ε, [L, B, d];
+        where a penalty draws too, its samples follow.
         """
         return self.noise_at(self.training_place(batch_size), batch_size)
 
@@ -127,18 +101,8 @@ class BoundModel(WiredModel):
 
     def noise_at(self, place: Place, batch_size: Any) -> tf.Tensor:
         """ε of (seed, place), [L, B, d]."""
-        return self._normal(place, batch_size, self.num_samples)
-
-    def _normal(self, place: Place, batch_size: Any, num: int, dim: Any = None) -> tf.Tensor:
-        return noise.normal(
-            num,
-            batch_size,
-            self.latent_dim if dim is None else dim,
-            key=noise.key(self.seed, place.purpose),
-            step=place.step,
-            first_row=place.first_row,
-            dtype=self.compute_dtype,
-        )
+        size = self.num_samples, batch_size, self.latent_dim
+        return noise.normal_at(place, self.seed, *size, self.compute_dtype)
 
     def training_place(self, batch_size: Any) -> Place:
         """Where the present step's noise is: (seed's purpose, batches seen, first row)."""
@@ -177,29 +141,19 @@ class BoundModel(WiredModel):
         return self.log(losses, bound, weights)
 
     def predict_step(self, data: Any) -> Any:
-        """What `predict` gives for one batch: `predicted` of its first part."""
+        """`predicted` of a batch's first part."""
         given, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self.predicted(given)
 
     @abc.abstractmethod
     def predicted(self, given: Any) -> tf.Tensor:
-        """What `predict` and a call of the model give. Args: given: tensor, or a dict of them."""
+        """What `predict` and `model(…)` give. Args: given: tensor, or a dict of them."""
 
     def call(self, data: Any, noise: Any = None, training: Any = None) -> Any:
-        """The objective inside Keras's call context, so that the networks know they train.
-
-        Without noise, as in `model(x)`, what `predict` gives.
-        """
+        """The objective, as networks in training see it; without noise, what `predict` gives."""
         if noise is None:
             return self.predicted(data)
         return (self.objective if training else self.evaluation_objective)(*data, noise=noise)
-
-    def observation(self, p: Any, num_rows: int, seed: int, sample: bool) -> np.ndarray:
-        """The mean of p(observed | …), or a draw from it, as a function of (seed, row)."""
-        if not checks.flag(sample, "sample"):
-            return centre(p).numpy()
-        key = noise.key(seed, "observation")
-        return sample_rows(p, num_rows, self.shapes[self.observed], key, self.compute_dtype).numpy()
 
     def mean_loss(self, losses: tf.Tensor, weights: Any) -> tf.Tensor:
         """Σ w ℓ / B over the global batch, and the networks' losses: this replica's share."""
@@ -306,7 +260,8 @@ class LatentVariableModel(BoundModel):
         """
 
     def estimate(self, *data: Any, noise: tf.Tensor) -> estimators.Bound:
-        return self.estimator(*self.factors(*data), noise)
+        q, prior, log_likelihood = self.factors(*data)
+        return self.estimator(q, prior, log_likelihood, noise)
 
     def objective(self, *data: Any, noise: tf.Tensor) -> tuple[tf.Tensor, estimators.Bound]:
         """Minus the bound, per example; (7.3)–(7.5) with a penalty. Override it for another.
@@ -334,21 +289,18 @@ class LatentVariableModel(BoundModel):
         if self.penalty is None or not self.penalty.num_draws:
             return epsilon
         place = place._replace(purpose=f"{place.purpose}: penalty")
-        own = self._normal(place, batch_size, self.penalty.num_draws)
+        size = self.penalty.num_draws, batch_size, self.latent_dim
+        own = noise.normal_at(place, self.seed, *size, self.compute_dtype)
         return tf.concat([epsilon, own], 0)
 
     # Using a trained model ----------------------------------------------------------------------
 
     def encode(self, *data: Any, sample: bool = False, seed: int = 0) -> np.ndarray:
-        """z of what is observed: the mean of q, or a draw from it.
+        """z of what is observed, NumPy array [N, d]: the mean of q, or a draw from it.
 
         Args:
             *data: x or (x, y), [N, …].
-            sample: bool; True draws z ~ q.
-            seed: int, of the draw.
-
-        Returns:
-            NumPy array [N, d].
+            sample, seed: bool and int; True draws z ~ q.
 
         Example:
             >>> model.decode(model.encode(x, y), y).shape == x.shape
@@ -371,19 +323,10 @@ class LatentVariableModel(BoundModel):
         Returns:
             NumPy array [..., N, …] of what the model observes.
         """
-        z = checks.array(z, "z (in decode)", dtype=self.compute_dtype)
-        if z.ndim < 2 or z.shape[-1] != self.latent_dim:
-            raise ValueError(f"Received z of shape {z.shape}. Expected (…, N, {self.latent_dim}).")
         sees = set(signatures.parents(self.likelihood)) & set(self.conditions)
         variables = {} if given is None and not sees else self.condition(given, "decode")
-        for name in sees:
-            if len(variables[name]) != z.shape[-2]:
-                raise ValueError(
-                    f"Received z of shape {z.shape} beside {len(variables[name])} rows of {name}. "
-                    "Expected one row for each z, on its last axis but one."
-                )
-        p = signatures.evaluate(self, "likelihood", {**variables, "z": self.tensor(z)})
-        return self.shown(centre(p).numpy())
+        variables["z"] = wiring.latents(self, z, {name: variables[name] for name in sees})
+        return self.shown(centre(signatures.evaluate(self, "likelihood", variables)).numpy())
 
     def reconstruct(self, *data: Any) -> np.ndarray:
         """The mean of p(observed | z, ·) at z = the mean of q.
@@ -419,7 +362,7 @@ class LatentVariableModel(BoundModel):
         prior = signatures.evaluate(self, "prior", variables)
         variables["z"] = self._draw(prior, num_rows, seed, "generation")
         p = signatures.evaluate(self, "likelihood", variables)
-        return self.shown(self.observation(p, num_rows, seed, sample))
+        return self.shown(observe(p, num_rows, self.shapes[self.observed], sample, seed).numpy())
 
     def predicted(self, given: Any) -> tf.Tensor:
         """The mean of p(observed | given), over z ~ p(z|given)."""
@@ -477,45 +420,25 @@ class LatentVariableModel(BoundModel):
         num_samples = checks.count(num_samples, "num_samples")
         key = tf.constant(noise.key(seed, "log-likelihood"), tf.int64)
         arrays = wiring.variables(self, self.data_names, data, "log_likelihood")
-        per_chunk = estimators.draws_per_chunk(num_samples)
-        num_rows = len(arrays[0])
-        size = checks.count(batch_size or max(1, _ROWS_PER_CHUNK // per_chunk), "batch_size")
-        size = min(num_rows, size)
+        chunk = estimators.draws_per_chunk(num_samples)
+        size = max(1, _ROWS_PER_CHUNK // chunk) if batch_size is None else batch_size
+        size = min(len(arrays[0]), checks.count(size, "batch_size"))
 
-        def of_batch(batch: Any, first_row: Any, count: Any) -> tf.Tensor:
-            q, prior, log_likelihood = self.factors(
-                *self.factors_see(*batch, place=Place("evaluation", 0, first_row))
-            )
+        def of_batch(batch: Any, first_row: Any, count: Any, key: Any) -> tf.Tensor:
+            place = Place("evaluation", 0, first_row)
+            q, prior, log_likelihood = self.factors(*self.factors_see(*batch, place=place))
+            where = {"key": key, "first_row": first_row, "dtype": self.compute_dtype}
+            how = {"num_samples": count, "per_chunk": chunk, "num_rows": size, **where}
+            drawn_from = q if method == "importance" else prior
             return estimators.log_likelihood(
-                q if method == "importance" else prior,
-                prior,
-                log_likelihood,
-                num_samples=count,
-                num_rows=size,
-                latent_dim=self.latent_dim,
-                per_chunk=per_chunk,
-                key=key,
-                first_row=first_row,
-                dtype=self.compute_dtype,
+                drawn_from, prior, log_likelihood, latent_dim=self.latent_dim, **how
             )
 
         self.refresh()
-        name = f"log-likelihood, {method}, {seed}, {size} rows, {per_chunk} draws at once"
+        name = f"log-likelihood by {method}, {size} rows, {chunk} draws at once"
         program = self.program(name, of_batch, jit_compile=self.suits_xla())
-        values = []
-        for first in range(0, num_rows, size):
-            rows = np.minimum(np.arange(first, first + size), num_rows - 1)  # the last is repeated
-            batch = self._tensors([array[rows] for array in arrays])
-            values.append(program(batch, tf.constant(first, tf.int64), tf.constant(num_samples)))
-        return np.concatenate(values)[:num_rows]
-
-    def get_config(self) -> dict[str, Any]:
-        parts = {"estimator": self.estimator, "penalty": self.penalty}
-        if self.prior_family is not self.latent:
-            parts["prior_family"] = self.prior_family
-        config = {
-            name: keras.saving.serialize_keras_object(part)
-            for name, part in parts.items()
-            if part is not None
-        }
-        return {**super().get_config(), **config}
+        values = [
+            program(self._tensors(part), tf.constant(first), tf.constant(num_samples), key)
+            for first, part in in_parts(arrays, size)
+        ]
+        return np.concatenate(values)[: len(arrays[0])]

@@ -7,6 +7,7 @@ network and return a built network, so no model knows of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ import tensorflow as tf
 
 from cvae_tf import checks, noise, wiring
 from cvae_tf.base import BoundModel
-from cvae_tf.distributions import Bernoulli, Distribution, Tensor
+from cvae_tf.distributions import Bernoulli, Distribution, Tensor, observe
 from cvae_tf.estimators import Bound
 from cvae_tf.networks import apply
 
@@ -44,11 +45,7 @@ class Baseline(BoundModel):
     observed = "y"
 
     def __init__(
-        self,
-        *,
-        likelihood_net: keras.Model,
-        family: Any = None,
-        estimator: Any = None,
+        self, *, likelihood_net: keras.Model, family: Any = None, estimator: Any = None,
         **kwargs: Any,
     ) -> None:
         kwargs = {k: v for k, v in kwargs.items() if v is not None or k != "penalty"}
@@ -70,12 +67,7 @@ class Baseline(BoundModel):
         return Bound(log_p, log_p, tf.zeros_like(log_p))
 
     def log_likelihood(
-        self,
-        x: Any,
-        y: Any,
-        num_samples: int = 1,
-        method: str = "importance",
-        seed: int = 0,
+        self, x: Any, y: Any, num_samples: int = 1, method: str = "importance", seed: int = 0,
         batch_size: int | None = None,
     ) -> np.ndarray:
         """log p(y|x) of every example, exactly.
@@ -89,6 +81,9 @@ class Baseline(BoundModel):
             NumPy array [N], nats.
         """
         checks.choice(method, "method", ("importance", "prior"))
+        checks.count(num_samples, "num_samples")
+        checks.seed(seed)
+        checks.optional_count(batch_size, "batch_size")
         return self.factors(*self.given(x, y, where="log_likelihood")).numpy()
 
     def reconstruct(self, x: Any, y: Any) -> np.ndarray:
@@ -99,7 +94,8 @@ class Baseline(BoundModel):
     def generate(self, given: Any, *, seed: int = 0, sample: bool = False) -> np.ndarray:
         """E[y|x], or a draw from p(y|x). Args, Returns: as in the other models."""
         x = self.condition(given, "generate")["x"]
-        return self.observation(self.likelihood(x), len(x), seed, sample)
+        p, event = self.likelihood(x), self.shapes["y"]
+        return observe(p, len(x), event, sample, seed).numpy()
 
     def predicted(self, given: Tensor) -> Tensor:
         """E[y|x]."""
@@ -122,7 +118,7 @@ class FirstGuess(keras.layers.Layer):
         family: its likelihood's family.
     """
 
-    def __init__(self, net, family, **kwargs):
+    def __init__(self, net: keras.Model, family: Any, **kwargs: Any) -> None:
         kwargs.pop("trainable", None)
         super().__init__(**kwargs)
         self.net = net
@@ -132,29 +128,27 @@ class FirstGuess(keras.layers.Layer):
         self.trainable = False
         self.built = True
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return tf.stop_gradient(self.family(self.net(x, training=False)).mean())
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return (input_shape[0], *self.family.event_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
-            **super().get_config(),
-            "net": serialize(self.net),
-            "family": serialize(self.family),
+            **super().get_config(), "net": serialize(self.net), "family": serialize(self.family),
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> FirstGuess:
         deserialize = keras.saving.deserialize_keras_object
         return cls(
             **{k: deserialize(v) if k in ("net", "family") else v for k, v in config.items()}
         )
 
 
-def with_first_guess(net, baseline):
+def with_first_guess(net: keras.Model, baseline: Baseline) -> keras.Model:
     """A network of (x, ŷ, …) as a network of (x, …): the baseline's guess ŷ(x) is made inside.
 
     The baseline is copied and frozen: training the result leaves it as it is, and training it
@@ -196,7 +190,7 @@ def with_first_guess(net, baseline):
     return keras.Model(given if others else x, net([x, guess(x), *others]), name=net.name)
 
 
-def _inputs_like(tensors):
+def _inputs_like(tensors: Sequence[Any]) -> list[Any]:
     return [keras.Input(t.shape[1:], dtype=t.dtype, name=t.name) for t in tensors]
 
 
@@ -214,21 +208,17 @@ class Corruption(keras.layers.Layer):
         seed: int.
     """
 
-    def __init__(self, seed=0, **kwargs):
+    def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = int(seed)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.calls = self.add_weight(
-            shape=(),
-            dtype="int64",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-            name="calls",
+            shape=(), dtype="int64", initializer="zeros", trainable=False,
+            aggregation="only_first_replica", name="calls",
         )
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if not training:
             return inputs
         context = tf.distribute.get_replica_context()
@@ -243,22 +233,22 @@ class Corruption(keras.layers.Layer):
         self.calls.assign_add(1)
         return self.corrupt(inputs, u)
 
-    def numbers_per_row(self, shape):
+    def numbers_per_row(self, shape: Any) -> int:
         """How many uniform numbers an example of this shape takes."""
         return int(np.prod(shape))
 
-    def corrupt(self, inputs, u):
+    def corrupt(self, inputs: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         """Args: inputs [B, …]; u [B, numbers_per_row], uniform. Returns: as inputs."""
         raise NotImplementedError
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
 
 
-def _check_rate(rate):
+def _check_rate(rate: float) -> float:
     if not 0 <= rate < 1:
         raise ValueError(f"Received rate={rate}. Expected a probability, 0 ≤ rate < 1.")
     return float(rate)
@@ -275,15 +265,15 @@ class Flips(Corruption):
         seed: int.
     """
 
-    def __init__(self, rate, seed=0, **kwargs):
+    def __init__(self, rate: float, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
         self.rate = _check_rate(rate)
 
-    def corrupt(self, inputs, u):
+    def corrupt(self, inputs: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         u = tf.reshape(u, tf.shape(inputs))
         return tf.where(u < self.rate, 1 - inputs, inputs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate}
 
 
@@ -301,18 +291,21 @@ class Blocks(Corruption):
     Source: Sohn, Lee & Yan (2015), section 4.2, input omission noise.
     """
 
-    def __init__(self, rate, size=2, image_shape=None, value=0.5, seed=0, **kwargs):
+    def __init__(
+        self, rate: float, size: int = 2, image_shape: Sequence[int] | None = None,
+        value: float = 0.5, seed: int = 0, **kwargs: Any,
+    ) -> None:
         super().__init__(seed, **kwargs)
         self.rate = _check_rate(rate)
         self.size = int(size)
-        self.image_shape = None if image_shape is None else tuple(image_shape)
+        self.image_shape = None if image_shape is None else checks.sizes(image_shape, "image_shape")
         self.value = float(value)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         super().build(input_shape)
         self._block_of_pixel(input_shape[1:])  # refuses a shape that is no image
 
-    def _block_of_pixel(self, shape):
+    def _block_of_pixel(self, shape: Any) -> tuple[np.ndarray, int]:
         """(block of each value in reading order, number of blocks)."""
         if len(shape) == 3:
             height, width, channels = shape
@@ -329,25 +322,22 @@ class Blocks(Corruption):
         block = rows // self.size * across + columns // self.size
         return np.repeat(block, channels), int(block.max()) + 1
 
-    def numbers_per_row(self, shape):
+    def numbers_per_row(self, shape: Any) -> int:
         return self._block_of_pixel(shape)[1]
 
-    def corrupt(self, inputs, u):
+    def corrupt(self, inputs: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         block, _ = self._block_of_pixel(inputs.shape[1:])
         hidden = tf.reshape(tf.gather(u < self.rate, block, axis=1), tf.shape(inputs))
         return tf.where(hidden, tf.cast(self.value, inputs.dtype), inputs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
-            **super().get_config(),
-            "rate": self.rate,
-            "size": self.size,
-            "image_shape": self.image_shape,
-            "value": self.value,
+            **super().get_config(), "rate": self.rate, "size": self.size,
+            "image_shape": self.image_shape, "value": self.value,
         }
 
 
-def corrupted(net, layer, *, position=0):
+def corrupted(net: keras.Model, layer: keras.layers.Layer, *, position: int = 0) -> keras.Model:
     """A network that sees one of its inputs through a corruption, while it trains.
 
     The layer is copied, so that one may be given to several networks.

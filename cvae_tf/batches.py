@@ -7,6 +7,7 @@ training in blocks: as many batches as one compiled call runs.
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -36,6 +37,10 @@ def unpack(batch: Any) -> tuple[Any, Any, Any]:
     """(x, y, sample_weight) of a batch or of validation data, in any form that Keras takes."""
     if isinstance(batch, list):
         batch = tuple(batch)
+    if isinstance(batch, tuple) and not 1 <= len(batch) <= 3:
+        raise ValueError(
+            f"Received {len(batch)} parts. Expected x, (x,), (x, y) or (x, y, sample_weight)."
+        )
     return keras.utils.unpack_x_y_sample_weight(batch)
 
 
@@ -67,6 +72,14 @@ def batches(num_rows: int, batch_size: int, **where: Any) -> Iterator[np.ndarray
         yield from (order[first : first + batch_size] for first in range(0, num_rows, batch_size))
 
 
+def in_parts(arrays: Batch, size: int) -> Iterator[tuple[int, Batch]]:
+    """(first row, rows of arrays) in parts of one size: the last row fills the last of them."""
+    num_rows = len(arrays[0])
+    for first in range(0, num_rows, size):
+        rows = np.minimum(np.arange(first, first + size), num_rows - 1)
+        yield first, tuple(array[rows] for array in arrays)
+
+
 class Rows:
     """Arrays, taken in batches of rows."""
 
@@ -76,7 +89,7 @@ class Rows:
         self.num_batches = -(-self.num_rows // batch_size)
         self.asked, self.steps = steps, steps or self.num_batches
 
-    def split(self, fraction: float) -> tuple[Rows, Rows]:
+    def split(self, fraction: float, size: Any, steps: Any) -> tuple[Rows, Rows]:
         """The last `fraction` of the rows held out, as Keras does it."""
         first = int(self.num_rows * (1 - fraction))
         if not 0 < first < self.num_rows:
@@ -88,7 +101,7 @@ class Rows:
         held_out = map_batch(lambda a: a[first:], self.arrays)
         return (
             Rows(kept, self.batch_size, self.asked, self.label),
-            Rows(held_out, EVALUATION_BATCH, None, "validation_split"),
+            Rows(held_out, size or EVALUATION_BATCH, steps, "validation_split"),
         )
 
     def training(self, steps: ManySteps, shuffle: bool, seed: int, first_step: int) -> RowBlocks:
@@ -137,7 +150,7 @@ class RowBlocks:
             while len(block) < min(most, left) and (not block or len(block[-1]) == size):
                 block.append(next(self._order))
             left -= len(block)
-            yield len(block), lambda block=block: self._run(block, most)
+            yield len(block), functools.partial(self._run, block, most)
 
     def _run(self, block: list[np.ndarray], most: int) -> Any:
         size = self._data.batch_size
@@ -155,7 +168,9 @@ class RowBlocks:
 class Stream:
     """Batches from anywhere, checked one by one on the host before they are used."""
 
-    def __init__(self, source: Any, steps: int | None, check: Callable[..., Batch], label: str):
+    def __init__(
+        self, source: Any, steps: int | None, check: Callable[..., Batch], label: str
+    ) -> None:
         self.label, self.arrays = f"The stream (in {label})", None
         self._source, self._check, self._asked = source, check, steps
         self._known = length(source)
@@ -168,7 +183,7 @@ class Stream:
         self._iterator: Iterator[Any] | None = None
         self._peeked: list[Any] = []
 
-    def split(self, fraction: float) -> Any:
+    def split(self, fraction: float, size: Any, steps: Any) -> Any:
         raise ValueError(
             f"Received validation_split={fraction} beside a stream. Expected validation_data=…."
         )
@@ -223,7 +238,7 @@ class StreamBlocks:
         size = most if not self._stream.steps else min(most, even(self._stream.steps, most))
         stream = self._stream.in_order()
         while block := list(itertools.islice(stream, size)):
-            yield len(block), lambda block=block: self._run(block, size)
+            yield len(block), functools.partial(self._run, block, size)
 
     def _run(self, block: list[Batch], size: int) -> Any:
         logs = None
@@ -262,7 +277,7 @@ def items(dataset: keras.utils.PyDataset) -> Iterator[Any]:
     """An epoch of a PyDataset, prepared ahead by its workers."""
     dataset.on_epoch_begin()
     total = length(dataset)
-    numbers = itertools.count() if total == -1 else range(total)
+    numbers = itertools.count() if total == -1 else range(total or 0)
     if dataset.workers > 1:
         with ThreadPoolExecutor(dataset.workers) as pool:
             ahead: collections.deque[Any] = collections.deque()

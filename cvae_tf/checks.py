@@ -11,6 +11,7 @@ import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -40,26 +41,24 @@ def count(value: Any, name: str, least: int = 1, most: int | None = None) -> int
         3
     """
     value = _scalar(value)
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        hint = ""
-        if isinstance(value, numbers.Real) and value == math.floor(value):
-            hint = f" Write {int(value)}."
-        expected = _range("an integer", least, most)
+    expected = _range("an integer", least, most)
+    if not _is_a(numbers.Integral, value):
+        real = isinstance(value, numbers.Real) and math.isfinite(value)
+        hint = f" Write {int(value)}." if real and value == int(value) else ""
         raise WrongKind(f"Received {name}={value!r}. Expected {expected}.{hint}")
     if value < least or (most is not None and value > most):
-        expected = _range("an integer", least, most)
         raise ValueError(f"Received {name}={value!r}. Expected {expected}.")
     return int(value)
 
 
+def optional_count(value: Any, name: str, least: int = 1) -> int | None:
+    """A count, or None."""
+    return None if value is None else count(value, name, least)
+
+
 def number(
-    value: Any,
-    name: str,
-    *,
-    least: float | None = None,
-    above: float | None = None,
-    most: float | None = None,
-    below: float | None = None,
+    value: Any, name: str, *, least: float | None = None, above: float | None = None,
+    most: float | None = None, below: float | None = None,
 ) -> float:
     """A finite real number, NumPy's too, in a range.
 
@@ -87,7 +86,7 @@ def number(
     ).replace(" ≤", " and ≤" if least is not None or above is not None else " ≤").replace(
         " <", " and <" if least is not None or above is not None else " <"
     )
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    if not _is_a(numbers.Real, value):
         raise WrongKind(f"Received {name}={value!r}. Expected {expected}.")
     inside = (
         math.isfinite(value)
@@ -140,15 +139,17 @@ def sizes(value: Any, name: str, least: int = 1) -> tuple[int, ...]:
     return tuple(count(each, f"a number of {name}", least) for each in value)
 
 
+def policy(dtype: Any) -> Any:
+    """A Keras dtype policy; the current one for None."""
+    if dtype is None or isinstance(dtype, (dict, keras.dtype_policies.DTypePolicy)):
+        return keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+    known = ("float32", "float64", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16")
+    return keras.dtype_policies.get(choice(dtype, "dtype", known))
+
+
 def array(
-    values: Any,
-    label: str,
-    *,
-    event: Shape | None = None,
-    ndim: int | None = None,
-    dtype: Any = "float32",
-    finite: bool = True,
-    empty: bool = False,
+    values: Any, label: str, *, event: Shape | None = None, ndim: int | None = None,
+    dtype: Any = "float32", finite: bool = True, empty: bool = False,
 ) -> np.ndarray:
     """Numbers as a NumPy array of one dtype, checked after the cast.
 
@@ -209,7 +210,8 @@ def dense(values: Any, label: str) -> np.ndarray:
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(
             f"{label} is a masked array: {int(np.ma.getmaskarray(values).sum())} values are "
-            "masked, and a mask would be lost here. Fill it (values.filled(…)) or drop the rows."
+            "masked. Expected none, as the mask would be lost: fill it (values.filled(…)) or drop "
+            "the rows."
         )
     if values is None or isinstance(values, (str, bytes, dict, set)) or callable(values):
         raise WrongKind(f"{label} is {_short(values)}. Expected an array of numbers.")
@@ -240,7 +242,8 @@ def check_finite(values: np.ndarray, label: str, cast: np.ndarray | None = None)
         if cast is not None and values.size and np.isfinite(_extremes(values)).all():
             raise ValueError(
                 f"{label} has values too large for {cast.dtype}: they span "
-                f"[{np.min(values):g}, {np.max(values):g}]. Scale them first."
+                f"[{np.min(values):g}, {np.max(values):g}]. Expected numbers that it can hold: "
+                "scale them first."
             )
         raise ValueError(
             f"{label} has NaN or infinite values. Expected finite numbers: remove or impute the "
@@ -278,6 +281,10 @@ def _scalar(value: Any) -> Any:
         if as_array.ndim == 0 and as_array.dtype.kind in "buif":
             return as_array.item()
     return value
+
+
+def _is_a(kind: type, value: Any) -> bool:  # a truth value is no number
+    return isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
 
 
 def _range(kind: str, least: float, most: float | None) -> str:

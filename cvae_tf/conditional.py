@@ -273,7 +273,7 @@ def _predictive(
     model: LatentVariableModel, x: Any, method: str, num_samples: int, seed: int
 ) -> np.ndarray:
     checks.choice(method, "method", ("monte_carlo", "plug_in"))
-    num_samples = checks.count(num_samples, "num_samples")
+    num_samples, seed = checks.count(num_samples, "num_samples"), checks.seed(seed)
     given = model.condition(x, "predictive")
     if method == "monte_carlo":  # (5.6)
         return model.mean_over_prior(given, num_samples, seed).numpy()

@@ -33,7 +33,7 @@ from cvae_tf import checks
 __all__ = [
     "BINARY", "CATEGORY", "CONTINUOUS", "Dataset", "Split", "binarise", "digits", "fresh_batches",
     "has_mnist", "height_and_width", "labelled_subset", "mixed_batches", "mnist",
-]  # fmt: skip
+]
 
 BINARY, CONTINUOUS, CATEGORY = "binary", "continuous", "category"
 
@@ -200,13 +200,8 @@ def binarise(x: npt.ArrayLike, seed: int) -> np.ndarray:
 
 
 def fresh_batches(
-    x: npt.ArrayLike,
-    y: npt.ArrayLike | None = None,
-    *,
-    batch_size: int,
-    seed: int = 0,
-    shuffle: bool = True,
-    first_epoch: int = 0,
+    x: npt.ArrayLike, y: npt.ArrayLike | None = None, *, batch_size: int, seed: int = 0,
+    shuffle: bool = True, first_epoch: int = 0,
 ) -> tf.data.Dataset:
     """Streams batches whose binary pixels are drawn anew at every use, for `model.fit`.
 
@@ -246,7 +241,7 @@ def fresh_batches(
     first_epoch = checks.count(first_epoch, "first_epoch", 0)
     epochs = itertools.count(first_epoch)  # all the state there is
 
-    def draw_epoch():
+    def draw_epoch() -> Iterator[tuple[np.ndarray, ...]]:
         rng = np.random.default_rng([seed, next(epochs)])
         rows = rng.permutation(num) if shuffle else np.arange(num)
         for start in range(0, num, batch_size):
@@ -260,7 +255,7 @@ def fresh_batches(
     return _counted(stream, -(-num // batch_size))
 
 
-def _counted(stream, num_batches):
+def _counted(stream: tf.data.Dataset, num_batches: int) -> tf.data.Dataset:
     stream = stream.apply(tf.data.experimental.assert_cardinality(num_batches))
     options = tf.data.Options()  # tuning so plain a pipeline anew at every pass doubles its cost
     options.experimental_optimization.apply_default_optimizations = False
@@ -268,7 +263,7 @@ def _counted(stream, num_batches):
     return stream.prefetch(2).with_options(options)
 
 
-def _check_options(binarise, image, seed):
+def _check_options(binarise: Any, image: Any, seed: Any) -> None:
     if not (binarise is None or isinstance(binarise, str) and binarise == "fixed"):
         raise ValueError(
             f'Received binarise={binarise!r}. Expected None (grey values) or "fixed" (one draw of '
@@ -279,7 +274,10 @@ def _check_options(binarise, image, seed):
     checks.count(seed, "seed", 0, 2**32 - 1)  # scikit-learn's range
 
 
-def _dataset(name, grey, labels, image_shape, splits, binarisation, image, seed):
+def _dataset(
+    name: str, grey: np.ndarray, labels: np.ndarray, image_shape: tuple[int, int, int],
+    splits: Any, binarisation: str | None, image: bool, seed: int,
+) -> Dataset:
     x = grey if binarisation is None else binarise(grey, seed)
     labels = labels.astype(np.int32)
     everything = Split(
@@ -325,7 +323,7 @@ def _labels(labels: Any, least: int) -> np.ndarray:  # int32 [N]
     return labels.astype(np.int32)
 
 
-def _bundled(filename):
+def _bundled(filename: str) -> Path:
     here = Path(__file__).resolve().parent
     places = [here / "data" / filename, here.parent / "data" / filename]
     for place in places:
@@ -338,7 +336,7 @@ def _bundled(filename):
     )
 
 
-def _load_mnist():
+def _load_mnist() -> Any:
     import keras
 
     path = _mnist_path()
@@ -363,7 +361,7 @@ def _load_mnist():
         socket.setdefaulttimeout(waited)
 
 
-def _mnist_path():
+def _mnist_path() -> Path:
     # Where Keras looks: KERAS_HOME, else ~/.keras; a temporary folder if that is not writable.
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
     if not os.access(home, os.W_OK):
@@ -423,13 +421,8 @@ def labelled_subset(labels: npt.ArrayLike, per_class: int, seed: int = 0) -> np.
 
 
 def mixed_batches(
-    x: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    *,
-    batch_size: int,
-    labelled_per_batch: int,
-    seed: int = 0,
-    first_epoch: int = 0,
+    x: npt.ArrayLike, labels: npt.ArrayLike, *, batch_size: int, labelled_per_batch: int,
+    seed: int = 0, first_epoch: int = 0,
 ) -> tf.data.Dataset:
     """Streams minibatches with a stated number of labelled rows in each, for `M2.fit`.
 
@@ -475,11 +468,11 @@ def mixed_batches(
     unlabelled_per_batch = batch_size - labelled_per_batch
     num_batches = -(-len(unlabelled) // unlabelled_per_batch)
 
-    def rounds(rng, rows, size):
+    def rounds(rng: np.random.Generator, rows: np.ndarray, size: int) -> np.ndarray:
         count = -(-size // len(rows))
         return np.concatenate([rng.permutation(rows) for _ in range(count)])[:size]
 
-    def draw_epoch():
+    def draw_epoch() -> Iterator[tuple[np.ndarray, ...]]:
         rng = np.random.default_rng([seed, next(epochs)])
         hidden = np.resize(rng.permutation(unlabelled), [num_batches, unlabelled_per_batch])
         seen = rounds(rng, labelled, num_batches * labelled_per_batch)

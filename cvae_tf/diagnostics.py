@@ -31,10 +31,7 @@ def _gaussian_factors(model: Any, data: Any, where: str) -> Any:
 
 def _noise(model: Any, num_samples: int, num_rows: int, seed: int, purpose: str) -> tf.Tensor:
     return noise.normal(
-        num_samples,
-        num_rows,
-        model.latent_dim,
-        key=noise.key(seed, f"diagnostics: {purpose}"),
+        num_samples, num_rows, model.latent_dim, key=noise.key(seed, f"diagnostics: {purpose}"),
         dtype=model.compute_dtype,
     )
 
@@ -166,6 +163,7 @@ def ledger(
     Returns:
         Ledger.
     """
+    num_importance_samples = checks.count(num_importance_samples, "num_importance_samples")
     gap = evaluation.gap(model, *data, seed=seed, **options)
     curve = evaluation.importance_weighted_curve(
         model, *data, sizes=(1, num_importance_samples), seed=seed

@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from cvae_tf import checks, noise
 
-tfd = tfp.distributions
-Tensor = tf.Tensor
-Distribution = tfd.Distribution
+Tensor: TypeAlias = tf.Tensor
+Distribution: TypeAlias = tfd.Distribution
 
 
 class Family(keras.layers.Layer, abc.ABC):
@@ -36,8 +35,8 @@ class Family(keras.layers.Layer, abc.ABC):
     params_per_dim = 1
 
     def __init__(self, *, dtype: Any = None, **kwargs: Any) -> None:
-        policy = keras.config.dtype_policy() if dtype is None else keras.dtype_policies.get(dtype)
-        super().__init__(dtype=noise.working_dtype(policy.variable_dtype), **kwargs)
+        given = checks.policy(dtype)
+        super().__init__(dtype=noise.working_dtype(given.variable_dtype), **kwargs)
 
     def raw_size(self, size: int) -> int:
         """How many raw numbers an event of `size` dimensions (on its last axis) takes."""
@@ -73,7 +72,7 @@ class Family(keras.layers.Layer, abc.ABC):
 class _LogitBernoulli(tfd.Bernoulli):
     """Bernoulli whose log-probability is one fused cross-entropy (also defined for 0 < x < 1)."""
 
-    def _log_prob(self, event):
+    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
         logits = self.logits
         event, logits = tf.cast(event, logits.dtype), logits
         shape = tf.broadcast_dynamic_shape(tf.shape(event), tf.shape(logits))
@@ -139,10 +138,10 @@ class Categorical(Family):
 class _OneHot(tfd.OneHotCategorical):
     """OneHotCategorical with a mean (the class probabilities) and a log-probability linear in y."""
 
-    def _mean(self):
+    def _mean(self) -> tf.Tensor:
         return self.probs_parameter()
 
-    def _log_prob(self, event):
+    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(event * tf.nn.log_softmax(self.logits), -1)
 
 
@@ -173,11 +172,7 @@ class Gaussian(Family):
     """
 
     def __init__(
-        self,
-        scale: str | float = "shared",
-        *,
-        initial_scale: float = 1.0,
-        min_scale: float = 1e-4,
+        self, scale: str | float = "shared", *, initial_scale: float = 1.0, min_scale: float = 1e-4,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -218,9 +213,7 @@ class Gaussian(Family):
 
     def get_config(self) -> dict[str, Any]:
         return {
-            **super().get_config(),
-            "scale": self.scale,
-            "initial_scale": self.initial_scale,
+            **super().get_config(), "scale": self.scale, "initial_scale": self.initial_scale,
             "min_scale": self.min_scale,
         }
 
@@ -401,13 +394,8 @@ def _choose(probabilities: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
 
 
 def draw(
-    distribution: tfd.Distribution,
-    num_samples: int,
-    num_rows: Any,
-    event: int | tuple[int, ...],
-    *,
-    key: int,
-    **where: Any,
+    distribution: tfd.Distribution, num_samples: int, num_rows: Any, event: int | tuple[int, ...],
+    *, key: int, **where: Any,
 ) -> tf.Tensor:
     r"""Draws as a function of (key, step, row), by `from_noise`.
 
@@ -428,15 +416,25 @@ def draw(
     return from_noise(distribution, epsilon, u)
 
 
-def sample_rows(
-    distribution: tfd.Distribution, num_rows: int, event: tuple[int, ...], key: int, dtype: str
+def observe(
+    distribution: tfd.Distribution, num_rows: int, event: tuple[int, ...], sample: bool, seed: int
 ) -> tf.Tensor:
-    """One draw for each row, a function of (key, row); by TFP's own sampler where no rule is known.
+    """The mean of each row's distribution, or one draw of it as a function of (seed, row).
+
+    Args:
+        distribution: batch [B].
+        num_rows, event: B and the event's shape.
+        sample: bool; True draws, by TFP's own sampler where no rule says how.
+        seed: int.
 
     Returns:
         [B, *event].
     """
+    key = noise.key(seed, "observation")
+    if not checks.flag(sample, "sample"):
+        return centre(distribution)
     try:
+        dtype = noise.working_dtype(distribution.dtype)
         return draw(distribution, 1, num_rows, event, key=key, dtype=dtype)[0]
     except TypeError:
         seeds = [[key % 2**31, row] for row in range(num_rows)]

@@ -56,13 +56,7 @@ def transport(model: LatentVariableModel, x: Any, y: Any, y_new: Any) -> np.ndar
 
 
 def reencode(
-    model: LatentVariableModel,
-    x: Any,
-    y: Any,
-    y_new: Any,
-    *,
-    sample: bool = False,
-    seed: int = 0,
+    model: LatentVariableModel, x: Any, y: Any, y_new: Any, *, sample: bool = False, seed: int = 0,
 ) -> np.ndarray:
     r"""Edit by encoding x with the new attributes: z' ~ q(z|x,y'), then decode, (6.4).
 

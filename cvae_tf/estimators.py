@@ -98,10 +98,7 @@ class Estimator(abc.ABC):
 
     @abc.abstractmethod
     def __call__(
-        self,
-        q: tfd.Distribution,
-        prior: tfd.Distribution,
-        log_likelihood: LogLikelihood,
+        self, q: tfd.Distribution, prior: tfd.Distribution, log_likelihood: LogLikelihood,
         noise: tf.Tensor,
     ) -> Bound:
         """The bound per example.
@@ -214,17 +211,9 @@ class ImportanceWeighted(Estimator):
 
 
 def log_likelihood(
-    q: tfd.Distribution,
-    prior: tfd.Distribution,
-    log_likelihood_of: LogLikelihood,
-    *,
-    num_samples: Any,
-    num_rows: int,
-    latent_dim: int,
-    per_chunk: int = _SAMPLES_PER_CHUNK,
-    key: Any,
-    first_row: Any = 0,
-    dtype: str = "float32",
+    q: tfd.Distribution, prior: tfd.Distribution, log_likelihood_of: LogLikelihood, *,
+    num_samples: Any, num_rows: int, latent_dim: int, per_chunk: int = _SAMPLES_PER_CHUNK, key: Any,
+    first_row: Any = 0, dtype: str = "float32",
 ) -> tf.Tensor:
     r"""log (1/S) Σ_s p(x|z_s) p(z_s|·)/q(z_s|x,·), z_s ~ q, by a loop over chunks, (2.6), (5.8).
 

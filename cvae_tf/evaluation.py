@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from cvae_tf import checks, noise
-from cvae_tf.base import LatentVariableModel
+from cvae_tf.base import BoundModel, LatentVariableModel
 from cvae_tf.distributions import Gaussian
 from cvae_tf.estimators import SGVBB, log_mean_exp, log_weights
 
@@ -24,7 +24,7 @@ class Estimate(NamedTuple):
 
     mean: float
     standard_error: float
-    count: int
+    count: int  # type: ignore[assignment]
 
     def __str__(self) -> str:
         return f"{self.mean:.2f} ± {self.standard_error:.2f} nats (N = {self.count})"
@@ -51,6 +51,7 @@ def log_likelihood(model: Any, *data: Any, **options: Any) -> Estimate:
     Example:
         >>> print(log_likelihood(model, x_test, num_samples=5000))
     """
+    checks.instance(model, "model", BoundModel, "a model, such as VAE or CVAE1")
     return estimate(model.log_likelihood(*data, **options))
 
 
@@ -62,9 +63,7 @@ def latent_factors(model: Any, data: Any, where: str) -> Any:
 
 
 def importance_weighted_curve(
-    model: LatentVariableModel,
-    *data: Any,
-    sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
+    model: LatentVariableModel, *data: Any, sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
     seed: int = 0,
 ) -> dict[int, np.ndarray]:
     r"""L̂_K for several K from one set of weights in groups of K, (2.6): rises for every example.
@@ -85,15 +84,12 @@ def importance_weighted_curve(
     sizes = checks.sizes(sizes, "sizes")
     if not sizes or any(sizes[-1] % size for size in sizes):
         raise ValueError(f"Received sizes={sizes}. Expected each to divide the last.")
-    most, factors = sizes[-1], latent_factors(model, data, "importance_weighted_curve")
+    most, (q, prior, log_p) = sizes[-1], latent_factors(model, data, "importance_weighted_curve")
     epsilon = noise.normal(
-        most,
-        len(data[0]),
-        model.latent_dim,
-        key=noise.key(seed, "importance-weighted curve"),
+        most, len(data[0]), model.latent_dim, key=noise.key(seed, "importance-weighted curve"),
         dtype=model.compute_dtype,
     )
-    log_w, _ = log_weights(*factors, epsilon)
+    log_w, _ = log_weights(q, prior, log_p, epsilon)
     grouped = {size: tf.reshape(log_w, [most // size, size, -1]) for size in sizes}
     return {
         size: tf.reduce_mean(log_mean_exp(weights, axis=1), 0).numpy()
@@ -128,13 +124,8 @@ class Gap(NamedTuple):
 
 
 def gap(
-    model: LatentVariableModel,
-    *data: Any,
-    num_samples: int = 5000,
-    steps: int = 400,
-    learning_rate: float = 0.03,
-    noise_samples: int = 32,
-    seed: int = 0,
+    model: LatentVariableModel, *data: Any, num_samples: int = 5000, steps: int = 400,
+    learning_rate: float = 0.03, noise_samples: int = 32, seed: int = 0,
 ) -> Gap:
     r"""Split the gap log p − L into approximation and amortisation, (2.7).
 
@@ -170,11 +161,7 @@ def gap(
 
     def draw(num: int, purpose: str, step: Any) -> tf.Tensor:
         return noise.normal(
-            num,
-            len(data[0]),
-            model.latent_dim,
-            key=noise.key(seed, purpose),
-            step=step,
+            num, len(data[0]), model.latent_dim, key=noise.key(seed, purpose), step=step,
             dtype=model.compute_dtype,
         )
 

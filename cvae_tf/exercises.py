@@ -16,7 +16,7 @@ __all__ = ["compare", "require"]
 def compare(
     name: str, yours: Any, true: npt.ArrayLike, *, atol: float = 1e-6, unit: str = "",
     slips: Mapping[str, npt.ArrayLike] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Compares an answer with the true value and says in a sentence what is wrong.
 
     Args:
@@ -88,7 +88,7 @@ def require(condition: npt.ArrayLike, otherwise: str) -> None:
         raise AssertionError(otherwise)
 
 
-def _slip(yours, slips, atol):
+def _slip(yours: np.ndarray, slips: Mapping[str, Any], atol: float) -> str:
     for sentence, value in slips.items():
         if value.shape == yours.shape and np.allclose(value, yours, rtol=1e-6, atol=atol):
             return sentence
@@ -99,7 +99,7 @@ def _numbers(values: Any, label: str, finite: bool = True) -> np.ndarray:
     return checks.array(values, label, dtype="float64", finite=finite)
 
 
-def _first(values, where=None):  # the first value, or the first where something is the matter
+def _first(values: Any, where: Any = None) -> str:  # the first, or the first that is amiss
     values = np.atleast_1d(values)
     value = values.ravel()[0] if where is None else values[np.atleast_1d(where)][0]
     return f"{value + 0.0:.4g}"  # + 0.0: no minus before a zero

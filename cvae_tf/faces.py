@@ -12,6 +12,8 @@ by their names here too. Light is 1, dark is 0 (`plotting.image_grid(..., cmap="
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +25,7 @@ from cvae_tf.readout import Readout, frechet_distance, score
 __all__ = [
     "ATTRIBUTES", "IDENTITY", "Dataset", "Readout", "Split", "celeba", "cmu", "draw", "drawn",
     "frechet_distance", "from_file", "score",
-]  # fmt: skip
+]
 
 ATTRIBUTES = {
     "glasses": BINARY,
@@ -42,7 +44,7 @@ ATTRIBUTES = {
 IDENTITY = (
     "face width", "face height", "position across", "position down", "eye distance", "eye size",
     "nose", "mouth width", "skin", "hair tone", "background", "shirt",
-)  # fmt: skip
+)
 """What varies besides, uniformly in [−1, 1]: one column of `Split.identity` for each."""
 
 _FACES_PER_CHUNK = 64  # 64 faces of 32×32 pixels in float32 stay in the processor's cache
@@ -84,13 +86,7 @@ def drawn(num: int = 6000, *, size: int = 32, image: bool = True, seed: int = 0)
     rows = slice(0, first), slice(first, last), slice(last, num)
     train, validation, test = map(everything.take, rows)
     return Dataset(
-        train,
-        validation,
-        test,
-        everything,
-        "drawn faces",
-        (size, size, 1),
-        tuple(ATTRIBUTES),
+        train, validation, test, everything, "drawn faces", (size, size, 1), tuple(ATTRIBUTES),
         tuple(kinds.tolist()),
     )
 
@@ -136,23 +132,23 @@ class _Canvas:
     The frame is [−1, 1]², x to the right and y down. A shape's edge is one pixel soft.
     """
 
-    def __init__(self, num, size, tone):
+    def __init__(self, num: int, size: int, tone: Any) -> None:
         centres = ((np.arange(size) + 0.5) / size * 2 - 1).astype(np.float32)
         self.x, self.y = centres[None, None, :], centres[None, :, None]
         self.softness = 2.0 / size
         self.picture = np.broadcast_to(tone, (num, size, size)).astype(np.float32)
 
-    def paint(self, distance, tone, opacity=1.0):
+    def paint(self, distance: Any, tone: Any, opacity: Any = 1.0) -> None:
         coverage = np.clip(0.5 - distance / self.softness, 0, 1) * opacity
         self.picture += coverage * (tone - self.picture)
 
-    def ellipse(self, cx, cy, rx, ry):
+    def ellipse(self, cx: Any, cy: Any, rx: Any, ry: Any) -> Any:
         """Signed distance, first order at the edge: k(k − 1)/|∇k²|/2, k = |(x/rx, y/ry)|."""
         u, v = (self.x - cx) / rx, (self.y - cy) / ry
         k = np.sqrt(u * u + v * v) + 1e-6
         return k * (k - 1) / (np.sqrt((u / rx) ** 2 + (v / ry) ** 2) + 1e-6)
 
-    def stroke(self, cx, cy, half, bend, slope, thickness):
+    def stroke(self, cx: Any, cy: Any, half: Any, bend: Any, slope: Any, thickness: Any) -> Any:
         """A brush line of constant thickness along y = cy + slope·dx + bend·(1 − 2 (dx/half)²)."""
         dx = self.x - cx
         inside = np.clip(dx, -half, half)
@@ -161,21 +157,21 @@ class _Canvas:
         across = (self.y - curve) / np.sqrt(1 + steepness**2)
         return np.sqrt((dx - inside) ** 2 + across**2) - thickness / 2
 
-    def box(self, cx, cy, half_width, half_height, roundness):
+    def box(self, cx: Any, cy: Any, half_width: Any, half_height: Any, roundness: float) -> Any:
         u = np.abs(self.x - cx) - half_width + roundness
         v = np.abs(self.y - cy) - half_height + roundness
         outside = np.sqrt(np.maximum(u, 0) ** 2 + np.maximum(v, 0) ** 2)
         return outside + np.minimum(np.maximum(u, v), 0) - roundness
 
 
-def _portraits(y, identity, size):
+def _portraits(y: np.ndarray, identity: np.ndarray, size: int) -> np.ndarray:
     """[N, size, size] from y [N, 10] and identity [N, 12]."""
     columns = y.T[..., None, None]  # [10, N, 1, 1]
     glasses, beard, moustache, hat, bow_tie, smile, brows, hair, pose, light = columns
     (
         wide, tall, across, down, apart, eye_size, nose, mouth_width, skin, hair_tone, background,
         shirt,
-    ) = identity.T[..., None, None]  # fmt: skip
+    ) = identity.T[..., None, None]
 
     rx, ry = 0.50 + 0.045 * wide, 0.62 + 0.035 * tall
     cx, cy = 0.07 * across, 0.03 + 0.045 * down
@@ -184,7 +180,7 @@ def _portraits(y, identity, size):
     ink = 0.06
     turn = 0.55 * pose  # radians; features sit on an ellipsoid and turn with it
 
-    def place(longitude, lift=1.0):
+    def place(longitude: Any, lift: float = 1.0) -> tuple[Any, Any]:
         """Position across and foreshortening of a feature at a longitude of the head."""
         return cx + lift * rx * np.sin(longitude + turn), np.cos(longitude + turn)
 

@@ -44,12 +44,7 @@ class M1(TransformerMixin, BaseEstimator):
     """
 
     def __init__(
-        self,
-        vae: Any,
-        *,
-        epochs: int = 50,
-        batch_size: int = 100,
-        learning_rate: float = 1e-3,
+        self, vae: Any, *, epochs: int = 50, batch_size: int = 100, learning_rate: float = 1e-3,
         min_std: float = 0.0,
     ) -> None:
         self.vae = vae

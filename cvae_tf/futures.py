@@ -59,12 +59,7 @@ class FutureCVAE(LatentVariableModel):
 
 
 def draws(
-    model: Any,
-    x: Any,
-    num_samples: int,
-    *,
-    seed: int = 0,
-    sample: bool = True,
+    model: Any, x: Any, num_samples: int, *, seed: int = 0, sample: bool = True,
     rows_at_once: int = 20_000,
 ) -> np.ndarray:
     """Many draws of y for each x.
@@ -114,7 +109,9 @@ def least_distance(samples: Any, y: Any, sizes: Sequence[int]) -> dict[int, np.n
     """
     samples = checks.array(samples, "samples", ndim=3, dtype=None)
     y = checks.array(y, "y (in least_distance)", ndim=2, dtype=None)
-    sizes = [checks.count(size, "one of sizes", most=len(samples)) for size in sizes]
+    sizes = [
+        checks.count(s, "one of sizes", most=len(samples)) for s in checks.sizes(sizes, "sizes")
+    ]
     if samples.shape[1:] != y.shape:
         raise ValueError(
             f"Received samples of shape {samples.shape} beside y of shape {y.shape}. Expected "

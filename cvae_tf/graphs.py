@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -73,13 +73,8 @@ def graph_edges(model: Any) -> GraphEdges:
 
 
 def graphical_model(
-    model: Any,
-    *,
-    name: str | None = None,
-    title: str | None = None,
-    factors: bool = True,
-    columns: int | None = None,
-    ax: Axes | None = None,
+    model: Any, *, name: str | None = None, title: str | None = None, factors: bool = True,
+    columns: int | None = None, ax: Axes | None = None,
 ) -> Figure:
     """Draws the graphical model of a model, as the signatures of its factors state it.
 
@@ -136,17 +131,13 @@ def graphical_model(
                     Line2D([], [], color=INK, lw=2.2, ls=(0, (3, 1.6)), label="inference, $q$"),
                 ],
                 loc="outside lower center", ncols=2 // legend_rows, handlelength=2.6,
-            )  # fmt: skip
+            )
     return fig
 
 
 def directed_graph(
-    centres: Mapping[str, tuple[float, float]],
-    edges: Iterable[Edge],
-    *,
-    observed: Sequence[str] = (),
-    title: str | None = None,
-    ax: Axes | None = None,
+    centres: Mapping[str, tuple[float, float]], edges: Iterable[Edge], *,
+    observed: Sequence[str] = (), title: str | None = None, ax: Axes | None = None,
 ) -> Figure:
     """Draws any small directed graph, such as a collider or another paper's model.
 
@@ -195,7 +186,7 @@ def directed_graph(
     return fig
 
 
-def _nodes(ax, centres, observed):
+def _nodes(ax: Axes, centres: Mapping[str, Any], observed: Any) -> Callable[..., None]:
     """Draws circles with names in them; returns what draws an arrow from one to another."""
     from matplotlib.patches import Circle, FancyArrowPatch
 
@@ -206,19 +197,21 @@ def _nodes(ax, centres, observed):
         ax.add_patch(nodes[node])
         ax.text(*centre, f"${node}$", ha="center", va="center_baseline", fontsize=25, zorder=4)
 
-    def arrow(parent, child, bend=0.0, **look):
+    def arrow(parent: str, child: str, bend: float = 0.0, **look: Any) -> None:
         ax.add_patch(
             FancyArrowPatch(
                 centres[parent], centres[child], patchA=nodes[parent], patchB=nodes[child],
                 shrinkA=2, shrinkB=2, connectionstyle=f"arc3,rad={bend}", mutation_scale=22,
                 zorder=2, **look,
             )
-        )  # fmt: skip
+        )
 
     return arrow
 
 
-def _draw_graph(ax, model, edges, heading, shade, factors):
+def _draw_graph(
+    ax: Axes, model: Any, edges: GraphEdges, heading: str, shade: str, factors: bool
+) -> None:
     from matplotlib.patches import FancyBboxPatch
 
     predicted = _predicted(model)
@@ -238,7 +231,7 @@ def _draw_graph(ax, model, edges, heading, shade, factors):
             (-0.72, -0.78), 3.44, 3.5, boxstyle="round,pad=0,rounding_size=0.18",
             fc="none", ec="#888888", lw=1.6, zorder=0,
         )
-    )  # fmt: skip
+    )
     ax.text(-0.58, -0.64, "$N$", ha="left", va="bottom", fontsize=19, color="#555555")
     arrow = _nodes(ax, centres, set(centres) - {"z"})
     for parent, child in sorted(edges.generative):
@@ -261,12 +254,12 @@ def _draw_graph(ax, model, edges, heading, shade, factors):
     ax.axis("off")
 
 
-def _density(letter, child, parents):
+def _density(letter: str, child: str, parents: Iterable[str]) -> str:
     bar = r" \mid " if parents else ""
     return f"{letter}({child}{bar}{', '.join(sorted(parents))})"
 
 
-def _predicted(model):
+def _predicted(model: Any) -> str:
     stated = getattr(model, "observed", None)
     if stated in ("x", "y"):
         return stated

@@ -81,13 +81,13 @@ class LinearGaussian:
     a: np.ndarray | None = None
     S: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         W = checks.array(self.W, "W", ndim=2, dtype="float64")
         x_dim, z_dim = W.shape
         y_dim = next((np.shape(M)[-1:] for M in (self.V, self.A) if M is not None), (None,))
         expected = {
             "b": (x_dim,), "V": (x_dim, *y_dim), "A": (z_dim, *y_dim), "a": (z_dim,), "S": (z_dim,),
-        }  # fmt: skip
+        }
         object.__setattr__(self, "W", W)
         object.__setattr__(self, "sigma", checks.number(self.sigma, "sigma", above=0))
         for name, shape in expected.items():
@@ -109,7 +109,7 @@ class LinearGaussian:
     def random(
         cls, x_dim: int, z_dim: int, y_dim: int | None = None, *, model: str = "VAE",
         sigma_squared_min: float = 0.01, seed: int,
-    ) -> LinearGaussian:  # fmt: skip
+    ) -> LinearGaussian:
         """Makes a random instance with the zeros that the model's row of section 7 demands.
 
         Args:
@@ -216,10 +216,7 @@ class LinearGaussian:
         return cho_solve(factor, evidence.T).T, (covariance + covariance.T) / 2
 
     def kl_to_posterior(
-        self,
-        mean: npt.ArrayLike,
-        scale: npt.ArrayLike,
-        x: npt.ArrayLike,
+        self, mean: npt.ArrayLike, scale: npt.ArrayLike, x: npt.ArrayLike,
         y: npt.ArrayLike | None = None,
     ) -> np.ndarray:
         r"""KL(N(mean, diag scale²) ‖ p(z|x,y)): the gap below the evidence, (1.3), (3.1).
@@ -248,10 +245,7 @@ class LinearGaussian:
         )
 
     def bound(
-        self,
-        mean: npt.ArrayLike,
-        scale: npt.ArrayLike,
-        x: npt.ArrayLike,
+        self, mean: npt.ArrayLike, scale: npt.ArrayLike, x: npt.ArrayLike,
         y: npt.ArrayLike | None = None,
     ) -> np.ndarray:
         r"""The bound L for q = N(mean, diag scale²), each expectation by its formula, (1.2), (3.2).
@@ -308,30 +302,24 @@ class LinearGaussian:
         return z @ self.W.T + self._offset(self._given(y)) + self.sigma * noise, z
 
     @cached_property
-    def _variances(self):  # S, [d]
+    def _variances(self) -> np.ndarray:  # S, [d]
         return np.ones(self.W.shape[1]) if self.S is None else self.S
 
     @cached_property
-    def _precision(self):  # C⁻¹, [d, d]
+    def _precision(self) -> np.ndarray:  # C⁻¹, [d, d]
         return np.diag(1 / self._variances) + self.W.T @ self.W / self.sigma**2
 
-    def _offset(self, y):  # Vy + b, [N, D] or [D]
+    def _offset(self, y: Any) -> np.ndarray:  # Vy + b, [N, D] or [D]
         return self.b if self.V is None else y @ self.V.T + self.b
 
-    def _rows(
-        self, x: Any, y: Any
-    ) -> tuple[
-        np.ndarray, Any
-    ]:  # what is predicted and what is given, of one length or with one row
+    def _rows(self, x: Any, y: Any) -> tuple[np.ndarray, Any]:  # of one length, or with one row
         x = checks.array(x, "x", event=(len(self.b),), dtype="float64")
         y = self._given(y)
         if y is not None and len({len(x), len(y), 1}) > 2:
             checks.same_length({"x": x, "y": y}, "LinearGaussian")
         return x, y
 
-    def _q(
-        self, mean: Any, scale: Any, x: Any
-    ) -> tuple[np.ndarray, np.ndarray]:  # q's parameters as [N, d] each, or [1, d]
+    def _q(self, mean: Any, scale: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
         mean = checks.array(mean, "q's mean", dtype="float64")
         scale = checks.array(scale, "q's scale", dtype="float64")
         d, rows = self.W.shape[1], {len(v) for v in (mean, scale, x) if np.ndim(v) == 2} - {1}

@@ -19,48 +19,24 @@ if TYPE_CHECKING:
 
 # After Okabe & Ito and Paul Tol: far apart for colour-blind eyes too, dark enough for a projector.
 COLOURS = {
-    "VAE": "#0072B2",
-    "CVAE1": "#D55E00",
-    "CVAE2": "#009E73",
-    "CVAE3": "#CC79A7",
-    "CMMA": "#E69F00",
-    "GSNN": "#56B4E9",
-    "M1": "#661100",
-    "M2": "#332288",
-    "baseline": "#595959",
+    "VAE": "#0072B2", "CVAE1": "#D55E00", "CVAE2": "#009E73", "CVAE3": "#CC79A7", "CMMA": "#E69F00",
+    "GSNN": "#56B4E9", "M1": "#661100", "M2": "#332288", "baseline": "#595959",
 }
 SPARE = ("#117733", "#AA4499", "#999933", "#882255")  # for names that are not in the list
 CLASSES = (  # ten classes; the digit is written beside its points as well
     "#332288", "#E69F00", "#56B4E9", "#661100", "#009E73",
     "#D55E00", "#0072B2", "#111111", "#CC79A7", "#595959",
-)  # fmt: skip
+)
 MARKERS = dict(zip(COLOURS, "os^DvPX*h", strict=True))
 INK = "#222222"
 
 _STYLE: dict[str, Any] = {
-    "figure.dpi": 100,
-    "savefig.dpi": 110,
-    "figure.facecolor": "white",
-    "font.size": 15,
-    "axes.titlesize": 17,
-    "axes.labelsize": 16,
-    "xtick.labelsize": 14,
-    "ytick.labelsize": 14,
-    "legend.fontsize": 14,
-    "legend.frameon": False,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": False,
-    "grid.color": "#DDDDDD",
-    "lines.linewidth": 2.5,
-    "lines.markersize": 8,
-    "mathtext.fontset": "cm",
-    "image.cmap": "gray_r",
+    "figure.dpi": 100, "savefig.dpi": 110, "figure.facecolor": "white", "font.size": 15,
+    "axes.titlesize": 17, "axes.labelsize": 16, "xtick.labelsize": 14, "ytick.labelsize": 14,
+    "legend.fontsize": 14, "legend.frameon": False, "text.color": INK, "axes.labelcolor": INK,
+    "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": False, "grid.color": "#DDDDDD", "lines.linewidth": 2.5,
+    "lines.markersize": 8, "mathtext.fontset": "cm", "image.cmap": "gray_r",
     "image.interpolation": "nearest",
 }
 

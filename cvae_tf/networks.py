@@ -45,7 +45,7 @@ def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
             f"{len(net.inputs)}."
         )
     tensors = [
-        tf.cast(tf.convert_to_tensor(value), spec.dtype)
+        tf.cast(tf.convert_to_tensor(_numbers(value, net)), spec.dtype)
         for value, spec in zip(inputs, net.inputs, strict=True)
     ]
     event_ranks = [len(spec.shape) - 1 for spec in net.inputs]
@@ -66,6 +66,21 @@ def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
     output = net(folded if len(folded) > 1 else folded[0])
     unfolded = tf.reshape(output, tf.concat([batch, tf.shape(output)[1:]], 0))
     return tf.ensure_shape(unfolded, [None] * max(batch_ranks) + list(net.output_shape[1:]))
+
+
+def _numbers(value: Any, net: keras.Model) -> Any:
+    is_tensor = isinstance(value, (tf.Tensor, tf.Variable, keras.Variable))
+    return value if is_tensor else checks.dense(value, f"an input of the network {net.name!r}")
+
+
+def _activation(activation: Any) -> Any:
+    try:
+        return keras.activations.get(activation)
+    except ValueError:
+        raise ValueError(
+            f"Received activation={activation!r}. Expected the name of a Keras activation, such as "
+            '"relu", or a function.'
+        ) from None
 
 
 def convolves(net: keras.Model) -> bool:
@@ -105,13 +120,8 @@ def _flat(tensors: list[Any]) -> Any:
 
 
 def mlp(
-    inputs: Sizes,
-    hidden: Sequence[int],
-    outputs: Any,
-    *,
-    activation: Any = "relu",
-    dtype: Any = None,
-    name: str | None = None,
+    inputs: Sizes, hidden: Sequence[int], outputs: Any, *, activation: Any = "relu",
+    dtype: Any = None, name: str | None = None,
 ) -> keras.Model:
     """A multilayer perceptron of its inputs, flattened and side by side; the output is linear.
 
@@ -131,6 +141,7 @@ def mlp(
         (None, 4)
     """
     hidden, shape = checks.sizes(hidden, "hidden"), _shape(outputs, "outputs")
+    activation = _activation(activation)
     with _policy(dtype):
         parents = _inputs(inputs)
         h = _flat(parents)
@@ -155,7 +166,7 @@ class _policy:
     def __enter__(self) -> None:
         self.before = keras.config.dtype_policy()
         if self.dtype is not None:
-            keras.config.set_dtype_policy(self.dtype)
+            keras.config.set_dtype_policy(checks.policy(self.dtype))
 
     def __exit__(self, *error: Any) -> None:
         keras.config.set_dtype_policy(self.before)
@@ -180,14 +191,8 @@ def _strides(shape: Any) -> int:
 
 
 def conv_encoder(
-    inputs: Sizes,
-    filters: int,
-    hidden: int,
-    outputs: Any,
-    *,
-    activation: Any = "relu",
-    dtype: Any = None,
-    name: str | None = None,
+    inputs: Sizes, filters: int, hidden: int, outputs: Any, *, activation: Any = "relu",
+    dtype: Any = None, name: str | None = None,
 ) -> keras.Model:
     """A convolutional network from images (and vectors) to a vector: q(z|x), q(z|x,y), p(z|x).
 
@@ -213,6 +218,7 @@ def conv_encoder(
         (None, 40)
     """
     filters, hidden = checks.count(filters, "filters"), checks.count(hidden, "hidden")
+    activation = _activation(activation)
     outputs = checks.count(outputs, "outputs")
     with _policy(dtype):
         parents = _inputs(inputs)
@@ -239,14 +245,8 @@ def conv_encoder(
 
 
 def conv_decoder(
-    inputs: Sizes,
-    filters: int,
-    hidden: int,
-    outputs: Any,
-    *,
-    activation: Any = "relu",
-    dtype: Any = None,
-    name: str | None = None,
+    inputs: Sizes, filters: int, hidden: int, outputs: Any, *, activation: Any = "relu",
+    dtype: Any = None, name: str | None = None,
 ) -> keras.Model:
     """A convolutional network to an image: p(x|z), p(x|y,z), and p(y|x,z) for an image y.
 
@@ -272,6 +272,7 @@ def conv_decoder(
         (None, 28, 28, 1)
     """
     filters, hidden = checks.count(filters, "filters"), checks.count(hidden, "hidden")
+    activation = _activation(activation)
     if len(_shape(outputs, "outputs")) != 3:
         raise ValueError(
             f"Received outputs={outputs!r}. Expected an image shape (H, W, C). For vectors, "
@@ -301,10 +302,7 @@ def conv_decoder(
         for level in reversed(range(doublings)):
             h = _join(h, skips)
             h = keras.layers.Conv2DTranspose(
-                filters * 2 ** max(level - 1, 0),
-                3,
-                strides=2,
-                padding="same",
+                filters * 2 ** max(level - 1, 0), 3, strides=2, padding="same",
                 activation=activation,
             )(h)
         raw = keras.layers.Conv2D(channels, 3, padding="same")(_join(h, skips))
@@ -317,7 +315,7 @@ def _join(h: Any, skips: dict[int, Any]) -> Any:
 
 
 def _factor_shapes(
-    model_class: type, sizes: dict[str, Any], family: Any, prior_family: Any
+    model_class: Any, sizes: dict[str, Any], family: Any, prior_family: Any
 ) -> dict[str, tuple[dict[str, tuple[int, ...]], tuple[int, ...]]]:
     """{net name: (parents' shapes, raw output's shape)} read off a model's factors."""
     kind = "distributions.Bernoulli() or distributions.Gaussian()"
@@ -325,6 +323,10 @@ def _factor_shapes(
     if prior_family is not None:
         checks.instance(prior_family, "prior_family", Family, "a family of distributions over z")
     graph = signatures.graph(model_class)
+    if not graph:
+        raise checks.WrongKind(
+            f"Received model_class={model_class!r}. Expected a model's class, such as CVAE1."
+        )
     needed = {parent for parents in graph.values() for parent in parents} | {model_class.observed}
     if set(sizes) - {"z"} != needed - {"z"} or ("z" in needed and "z" not in sizes):
         raise ValueError(
@@ -350,14 +352,8 @@ def _factor_shapes(
 
 
 def mlps(
-    model_class: type,
-    *,
-    hidden: Sequence[int],
-    family: Family,
-    prior_family: Family | None = None,
-    activation: Any = "relu",
-    dtype: Any = None,
-    **sizes: Any,
+    model_class: type, *, hidden: Sequence[int], family: Family, prior_family: Family | None = None,
+    activation: Any = "relu", dtype: Any = None, **sizes: Any,
 ) -> dict[str, keras.Model]:
     """One `mlp` for each factor of a model, its inputs the factor's parents.
 
@@ -387,15 +383,8 @@ def mlps(
 
 
 def convs(
-    model_class: type,
-    *,
-    filters: int,
-    hidden: int,
-    family: Family,
-    prior_family: Family | None = None,
-    activation: Any = "relu",
-    dtype: Any = None,
-    **sizes: Any,
+    model_class: type, *, filters: int, hidden: int, family: Family,
+    prior_family: Family | None = None, activation: Any = "relu", dtype: Any = None, **sizes: Any,
 ) -> dict[str, keras.Model]:
     """One convolutional network for each factor that has an image in it, an `mlp` for the others.
 

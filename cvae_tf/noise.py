@@ -59,18 +59,13 @@ def key(seed: int, purpose: str) -> int:
 
 
 def uniform(
-    num_rows: Any,
-    num_columns: int,
-    *,
-    key: Any,
-    step: Any = 0,
-    first_row: Any = 0,
+    num_rows: Any, num_columns: int, *, key: Any, step: Any = 0, first_row: Any = 0,
     dtype: str = "float32",
 ) -> tf.Tensor:
     r"""Uniform numbers in the open interval (0, 1), one row of the table per example.
 
-    Row r, counted from `first_row`, is a function of (key, step, r) alone; a longer row begins with
-    the shorter one. Inside and outside of XLA the numbers are the same bits.
+    Row r, counted from `first_row`, is a function of (key, step, r) alone, and of how many fours
+    the columns take. Inside and outside of XLA the numbers are the same bits.
 
     Args:
         num_rows: int or scalar tensor.
@@ -90,17 +85,18 @@ def uniform(
     """
     checks.choice(tf.as_dtype(dtype).name, "dtype", ("float32", "float64"))
     num_columns = checks.count(num_columns, "num_columns", least=0)
-    for name, value in (("num_rows", num_rows), ("step", step), ("first_row", first_row)):
+    if not tf.is_tensor(key):
+        checks.count(key, "key", 0, 2**63 - 1)
+    places = (("num_rows", num_rows, 1), ("step", step, 0), ("first_row", first_row, 0))
+    for name, value, least in places:
         if not tf.is_tensor(value):
-            checks.count(value, name, least=0)
+            checks.count(value, name, least)
     counts_per_row = -(-num_columns // _NUMBERS_PER_COUNT)
     first_count = tf.cast(first_row, tf.uint64) * tf.constant(counts_per_row, tf.uint64)
     bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
         shape=tf.stack([num_rows, counts_per_row * _NUMBERS_PER_COUNT]),
         key=tf.reshape(tf.cast(key, tf.uint64), [1]),
-        counter=tf.stack([first_count, tf.cast(step, tf.uint64)]),
-        alg=_PHILOX,
-        dtype=tf.uint32,
+        counter=tf.stack([first_count, tf.cast(step, tf.uint64)]), alg=_PHILOX, dtype=tf.uint32,
     )[:, :num_columns]
     kept = (
         23 if tf.as_dtype(dtype) == tf.float32 else 32
@@ -110,13 +106,7 @@ def uniform(
 
 
 def normal(
-    num_samples: int,
-    num_rows: Any,
-    dim: int,
-    *,
-    key: Any,
-    step: Any = 0,
-    first_row: Any = 0,
+    num_samples: int, num_rows: Any, dim: int, *, key: Any, step: Any = 0, first_row: Any = 0,
     dtype: str = "float32",
 ) -> tf.Tensor:
     r"""Standard normal noise ε ~ N(0, I) for the reparameterisation z = μ + σ ⊙ ε, (2.1).
@@ -141,6 +131,14 @@ def normal(
     return tf.transpose(tf.reshape(epsilon, [-1, num_samples, dim]), [1, 0, 2])
 
 
+def normal_at(
+    place: Place, seed: int, num_samples: int, num_rows: Any, dim: int, dtype: str = "float32"
+) -> tf.Tensor:
+    """ε of (seed, place), [L, B, d]. Args: place: a `Place`; the others as in `normal`."""
+    where = {"step": place.step, "first_row": place.first_row, "dtype": dtype}
+    return normal(num_samples, num_rows, dim, key=key(seed, place.purpose), **where)
+
+
 def cubature(dim: int, dtype: str = "float64") -> np.ndarray:
     r"""The 2d points ±√d·e_j, whose mean replaces E_{N(0,I)} exactly for quadratics, (1.5).
 
@@ -158,5 +156,6 @@ def cubature(dim: int, dtype: str = "float64") -> np.ndarray:
     Source: A. H. Stroud (1971), the third-degree rule; I. Arasaratnam and S. Haykin (2009).
     """
     dim = checks.count(dim, "dim")
+    checks.choice(tf.as_dtype(dtype).name, "dtype", ("float32", "float64"))
     points = np.sqrt(dim) * np.concatenate([np.eye(dim), -np.eye(dim)])
     return points[:, None, :].astype(dtype)

@@ -157,7 +157,10 @@ def mmd(z: Any, z_prior: Any) -> tf.Tensor:
 
     Source: Gretton et al. (2012), lemma 6; kernel: Tolstikhin et al. (2018), section 4.
     """
-    z, z_prior = tf.convert_to_tensor(z), tf.convert_to_tensor(z_prior)
+    z, z_prior = (
+        s if isinstance(s, tf.Tensor) else tf.constant(checks.array(s, "a sample"))
+        for s in (z, z_prior)
+    )
     if z.shape.rank != 2 or not z.shape.is_compatible_with(z_prior.shape):
         raise ValueError(
             f"Received samples of shapes {z.shape} and {z_prior.shape}. Expected two of one shape "
@@ -166,11 +169,11 @@ def mmd(z: Any, z_prior: Any) -> tf.Tensor:
     scale = tf.cast(2 * tf.shape(z)[1], z.dtype)
     count = tf.cast(tf.shape(z)[0], z.dtype)
 
-    def kernel(a, b):
+    def kernel(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
         squares = tf.reduce_sum((a[:, None] - b[None]) ** 2, -1)
         return scale / (scale + squares)
 
-    def within(a):
+    def within(a: tf.Tensor) -> tf.Tensor:
         pairs = tf.maximum(count * (count - 1), 1)
         return (tf.reduce_sum(kernel(a, a)) - count) / pairs  # k(a, a) = 1
 

@@ -21,12 +21,8 @@ __all__ = ["celeba", "cmu", "from_file"]
 
 
 def from_file(
-    path: str | os.PathLike[str],
-    *,
-    attributes: Sequence[str] | None = None,
-    group: str | None = None,
-    image: bool = True,
-    shares: npt.ArrayLike = (0.7, 0.15, 0.15),
+    path: str | os.PathLike[str], *, attributes: Sequence[str] | None = None,
+    group: str | None = None, image: bool = True, shares: npt.ArrayLike = (0.7, 0.15, 0.15),
     seed: int = 0,
 ) -> Dataset:
     """Loads photographs and their attributes from an array file.
@@ -116,13 +112,8 @@ def cmu(**options: Any) -> Dataset:
 
 
 def celeba(
-    size: int = 64,
-    *,
-    grey: bool = False,
-    image: bool = True,
-    num: int | None = None,
-    data_dir: str | os.PathLike[str] | None = None,
-    download: bool = False,
+    size: int = 64, *, grey: bool = False, image: bool = True, num: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None, download: bool = False,
 ) -> Dataset:
     """Loads CelebA, 202,599 photographs with 40 binary attributes, through TensorFlow Datasets.
 
@@ -162,13 +153,13 @@ def celeba(
         ) from error
     import tensorflow as tf
 
-    def shrink(example):
+    def shrink(example: Any) -> Any:
         photograph = tf.image.resize_with_crop_or_pad(example["image"], 178, 178)
         photograph = tf.image.resize(photograph, (size, size), method="area")
         photograph = tf.image.rgb_to_grayscale(photograph) if grey else photograph
         return tf.cast(tf.round(photograph), tf.uint8), example["attributes"]
 
-    def split(name):
+    def split(name: str) -> tuple[Split, tuple[str, ...]]:
         stream = tfds.load("celeb_a", split=name, data_dir=data_dir, download=download)
         stream = stream.map(shrink, num_parallel_calls=tf.data.AUTOTUNE)
         rows = list((stream if num is None else stream.take(num)).as_numpy_iterator())
@@ -189,7 +180,7 @@ def celeba(
     return Dataset(train, validation, test, None, "celeba", shape, names, (BINARY,) * len(names))
 
 
-def _find(path):
+def _find(path: str | os.PathLike[str]) -> Path:
     folder = os.environ.get("CVAE_TF_DATA")
     places = [Path(path)]
     if folder and not Path(path).is_absolute():
@@ -204,7 +195,7 @@ def _find(path):
     )
 
 
-def _arrays(path):
+def _arrays(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             if not hasattr(file, "files"):
@@ -217,7 +208,7 @@ def _arrays(path):
         ) from error
 
 
-def _checked(arrays, path):
+def _checked(arrays: dict[str, Any], path: Any) -> tuple[Any, ...]:
     """(x float32 [N, H, W, C], attributes [N, A], names, {name: names of the codes})"""
     missing = [name for name in ("x", "attributes", "attribute_names") if name not in arrays]
     if missing:
@@ -260,7 +251,9 @@ def _checked(arrays, path):
     return x.reshape(*x.shape[:3], -1), table, names, code_names
 
 
-def _encode(name, values, codes):
+def _encode(
+    name: str, values: np.ndarray, codes: list[str] | None
+) -> tuple[np.ndarray, list[str], str]:
     """(columns [N, k], their names, their kind) of one attribute."""
     if codes is not None and len(codes) != 2:
         one_hot = np.eye(len(codes), dtype=np.float32)[values.astype(int)]
@@ -270,13 +263,11 @@ def _encode(name, values, codes):
         return column, [name if codes is None else f"{name}={codes[1]}"], BINARY
     low, high = column.min(), column.max()
     return (
-        (2 * column - low - high) / max(high - low, np.finfo(np.float32).tiny),
-        [name],
-        CONTINUOUS,
+        (2 * column - low - high) / max(high - low, np.finfo(np.float32).tiny), [name], CONTINUOUS,
     )
 
 
-def _split(groups, shares, seed, group):
+def _split(groups: Any, shares: Any, seed: int, group: str | None) -> list[np.ndarray]:
     """Three arrays of row numbers; rows of one group stay together."""
     distinct, member = np.unique(groups, return_inverse=True)
     if len(distinct) < 3:

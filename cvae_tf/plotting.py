@@ -34,7 +34,7 @@ __all__ = [
     "COLOURS", "GraphEdges", "bound_curves", "colour", "density_with_gaussians", "directed_graph",
     "explore", "graph_edges", "graphical_model", "image_grid", "label_style_sweep",
     "latent_manifold", "latent_scatter", "line_chart", "sampled_futures", "show", "style",
-]  # fmt: skip
+]
 
 Gaussian = tuple[npt.ArrayLike, npt.ArrayLike]  # mean [2], standard deviation [2]
 
@@ -116,14 +116,14 @@ def explore(
     import ipywidgets
     from IPython.display import display
 
-    def control(name, least, greatest, first):
+    def control(name: str, least: float, greatest: float, first: float) -> Any:
         whole = all(isinstance(value, int) for value in (least, greatest, first))
         kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
         step = 1 if whole else (greatest - least) / 40
         return kind(
             value=first, min=least, max=greatest, step=step, description=name,
             continuous_update=False,
-        )  # fmt: skip
+        )
 
     controls = {name: control(name, *values) for name, values in sliders.items()}
     picture = ipywidgets.interactive_output(lambda **values: show(draw(**values), alt), controls)
@@ -136,7 +136,7 @@ def image_grid(
     image_shape: Sequence[int] | None = None, title: str | None = None,
     xlabel: str | None = None, ylabel: str | None = None,
     limits: tuple[float, float] = (0.0, 1.0), cmap: str = "gray_r", ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Shows images side by side.
 
     Args:
@@ -180,14 +180,14 @@ def image_grid(
         room = (0.4 + (0.9 if row_labels is not None else 0.0), 0.3 + (0.6 if title else 0.0))
         fig, ax = look.figure(ax, (columns * size * across / down + room[0], rows * size + room[1]))
         ax.imshow(canvas, vmin=paper, vmax=ink, cmap=cmap)
-        _frames(ax, rows, columns, down, across, gap, head, len(cells))
+        _frames(ax, columns, down, across, gap, head, len(cells))
         if captions is not None:
             for index, text in enumerate(captions):
                 ax.text(
                     index % columns * across + gap + width / 2 - 0.5,
                     index // columns * down + gap + head - 0.5 - 0.04 * height,
                     text, ha="center", va="bottom", fontsize=12,
-                )  # fmt: skip
+                )
         ax.set_xticks([c * across + gap + width / 2 - 0.5 for c in range(columns)])
         ax.set_yticks([r * down + gap + head + height / 2 - 0.5 for r in range(rows)])
         ax.set_xticklabels(column_labels or [""] * columns)
@@ -204,7 +204,7 @@ def latent_scatter(
     z: npt.ArrayLike, labels: npt.ArrayLike | None = None, *, names: Sequence[Any] | None = None,
     title: str | None = None, unit: str = "prior standard deviations", prior: bool = False,
     priors: Mapping[int, Gaussian] | None = None, ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Draws examples where their latents lie, coloured by label, each class named at its median.
 
     Args:
@@ -253,11 +253,7 @@ def latent_scatter(
             shade = look.CLASSES[int(each) % len(look.CLASSES)]
             ax.add_patch(
                 Ellipse(
-                    (mean[0], mean[1]),
-                    *(2 * radius * scale),
-                    fill=False,
-                    lw=2.2,
-                    ec=shade,
+                    (mean[0], mean[1]), *(2 * radius * scale), fill=False, lw=2.2, ec=shade,
                     zorder=3,
                 )
             )
@@ -269,7 +265,7 @@ def latent_scatter(
                 "95 % of the prior", (0.71 * radius, 0.71 * radius), xytext=(4, 4),
                 textcoords="offset points", ha="left", va="bottom", fontsize=14, zorder=4,
                 annotation_clip=False,
-            )  # fmt: skip
+            )
         if labels is None:
             ax.scatter(z[:, 0], z[:, 1], s=18, color=COLOURS["VAE"], alpha=0.6, linewidths=0)
         else:
@@ -283,7 +279,7 @@ def latent_scatter(
                     color=legible(look.CLASSES[int(c) % len(look.CLASSES)]), zorder=5,
                     fontsize=24, fontweight="bold", ha="center", va="center",
                     path_effects=[withStroke(linewidth=5, foreground="white")],
-                )  # fmt: skip
+                )
         ax.set_aspect("equal", adjustable="datalim")
         label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
     return fig
@@ -293,7 +289,7 @@ def latent_manifold(
     model: Any, *, x: npt.ArrayLike | None = None, y: npt.ArrayLike | None = None, size: int = 15,
     dimensions: tuple[int, int] = (0, 1), image_shape: Sequence[int] | None = None,
     title: str | None = None, cmap: str = "gray_r", ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Decodes a grid over two latent dimensions whose cells hold equal mass of the prior.
 
     The grid is u = Φ⁻¹((i + ½)/size) on each axis, the other dimensions 0, and z = m + s·u with the
@@ -342,7 +338,7 @@ def latent_manifold(
     fig = image_grid(
         images, columns=size, column_labels=ticks, row_labels=ticks[::-1], image_shape=image_shape,
         title=title, xlabel=names[0], ylabel=names[1], cmap=cmap, ax=ax,
-    )  # fmt: skip
+    )
     axes = ax if ax is not None else fig.axes[0]
     axes.xaxis.tick_bottom()
     axes.xaxis.set_label_position("bottom")
@@ -355,7 +351,7 @@ def label_style_sweep(
     styles: npt.ArrayLike | None = None, seed: int = 0, label_names: Sequence[Any] | None = None,
     image_shape: Sequence[int] | None = None, title: str | None = None, cmap: str = "gray_r",
     ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Generates from every label in every style: a row shares its style z, a column its label y.
 
     A style is u ~ N(0, I), the same for all models of one latent dimension; z = m(y) + s(y)·u with
@@ -396,14 +392,14 @@ def label_style_sweep(
         column_labels=_texts(label_names, "label_names", len(y)) or range(len(y)),
         row_labels=[rf"$u^{{({i + 1})}}$" for i in range(len(styles))],
         xlabel="label $y$", ylabel="style (a draw of $u$)",
-    )  # fmt: skip
+    )
 
 
 def bound_curves(
     history: Any, *, quantity: str = "elbo", name: str = "VAE", validation: bool = True,
     limits: Mapping[str, float] | None = None, ylim: tuple[float, float] | None = None,
     ylabel: str = "bound (nats per example)", title: str | None = None, ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Draws the bound against epochs, one colour for each model, validation dashed.
 
     Args:
@@ -469,7 +465,7 @@ def line_chart(
     errors: Mapping[str, npt.ArrayLike] | None = None, xlabel: str, ylabel: str,
     xscale: str = "linear", yscale: str = "linear", limits: Mapping[str, float] | None = None,
     title: str | None = None, ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Draws several quantities against one, each with its own colour, dash and marker.
 
     Args:
@@ -496,7 +492,7 @@ def line_chart(
     errors = {
         name: _along(x, values, f"errors[{name!r}]")
         for name, values in (errors or {}).items() if name in series
-    }  # fmt: skip
+    }
     for scale, name in ((xscale, "xscale"), (yscale, "yscale")):
         checks.choice(scale, name, ("linear", "log"))
     limits = _limits(limits)
@@ -510,7 +506,7 @@ def line_chart(
                 color=COLOURS.get(name, look.SPARE[number % len(look.SPARE)]), label=name,
                 ls=dashes[number % len(dashes)], marker="os^D"[number % 4],
                 markevery=max(1, len(x) // 12),
-            )  # fmt: skip
+            )
             if name in errors:
                 ax.errorbar(x, values, yerr=errors[name], capsize=4, **looks)
             else:
@@ -527,7 +523,7 @@ def line_chart(
     return fig
 
 
-def _plain_log_ticks(axis):  # 0.1, 1, 10, and between them where that leaves few
+def _plain_log_ticks(axis: Any) -> None:  # 0.1, 1, 10, and between them where that leaves few
     from matplotlib.ticker import LogLocator, NullFormatter
 
     low, high = sorted(axis.get_data_interval())
@@ -541,7 +537,7 @@ def density_with_gaussians(
     first: npt.ArrayLike, second: npt.ArrayLike, density: npt.ArrayLike,
     gaussians: Mapping[str, Gaussian], *, legend: bool = True, margin: float = 3.0,
     title: str | None = None, ax: Axes | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Shades a density over two latent dimensions, with the ellipses of diagonal Gaussians on it.
 
     Args:
@@ -584,7 +580,7 @@ def density_with_gaussians(
         ax.imshow(
             density, origin="lower", extent=(first[0], first[-1], second[0], second[-1]),
             cmap="Greys", interpolation="bilinear",
-        )  # fmt: skip
+        )
         for number, (name, (mean, scale)) in enumerate(ellipses.items()):
             ax.add_patch(
                 Ellipse(
@@ -592,7 +588,7 @@ def density_with_gaussians(
                     ec=("#D55E00", "#0072B2", *look.SPARE)[number % 6],
                     ls=(0, (3, 1.5)) if not number else "-",
                 )
-            )  # fmt: skip
+            )
         centre = (mass.sum(0) @ first, mass.sum(1) @ second)
         spread = (mass.sum(0) @ (first - centre[0]) ** 2, mass.sum(1) @ (second - centre[1]) ** 2)
         reach = [abs(m - centre) + 2.2 * s for m, s in ellipses.values()]
@@ -610,7 +606,7 @@ def sampled_futures(
     truth: npt.ArrayLike | None = None, num_clusters: int = 10,
     image_shape: Sequence[int] | None = None, titles: Sequence[Any] | None = None,
     columns: int = 4, shade: str | None = None,
-) -> Figure:  # fmt: skip
+) -> Figure:
     """Draws sampled motions over the stills they start from, gathered into a few by k-means.
 
     Each cluster's mean path is a line; its width says how many of the draws it stands for. What
@@ -674,7 +670,7 @@ def sampled_futures(
                     *path.T, color=shade, lw=0.6 + 24 * share, solid_capstyle="round",
                     path_effects=[withStroke(linewidth=1.8 + 24 * share, foreground="white"),
                                   Normal()],
-                )  # fmt: skip
+                )
             if truth is not None:
                 path = beside["starts"][i] + tasks.trajectories(beside["truth"][i])
                 ax.plot(*path.T, color=look.INK, lw=2.0, ls=(0, (2, 1.3)), zorder=5)
@@ -686,12 +682,12 @@ def sampled_futures(
             handles.append(
                 Line2D([], [], color=look.INK, lw=2, ls=(0, (2, 1.3)), marker="o", ms=7,
                        label="what happened")
-            )  # fmt: skip
+            )
         fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return fig
 
 
-def _decode(model, u, **given):
+def _decode(model: Any, u: np.ndarray, **given: Any) -> np.ndarray:
     """The likelihood's mean at z = m + s·u; the condition is broadcast over the rows of u."""
     import tensorflow as tf
 
@@ -719,7 +715,7 @@ def _decode(model, u, **given):
     return np.concatenate(means)
 
 
-def _check_model(model):
+def _check_model(model: Any) -> None:
     there = all(factor(model, name) for name in FACTORS if name != "posterior")
     if isinstance(model, type) or not (there and hasattr(model, "latent_dim")):
         raise TypeError(
@@ -752,7 +748,7 @@ def _gaussian(pair: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     return mean, scale
 
 
-def _limits(limits):
+def _limits(limits: Any) -> dict[str, float]:
     checks.instance(limits or {}, "limits", Mapping, "{text: value}")
     return {
         text: checks.number(value, f"limits[{text!r}]") for text, value in (limits or {}).items()
@@ -765,7 +761,7 @@ def _along(x: Any, values: Any, name: str) -> np.ndarray:  # values [n] for x [n
     return values
 
 
-def _cells(images, columns, image_shape):  # [N, H, W] and the number of columns
+def _cells(images: Any, columns: Any, image_shape: Any) -> Any:  # [N, H, W], number of columns
     images = checks.array(images, "images")
     columns = None if columns is None else checks.count(columns, "columns")
     if image_shape is not None:
@@ -799,7 +795,9 @@ def _cells(images, columns, image_shape):  # [N, H, W] and the number of columns
     return images, columns or min(10, len(images))
 
 
-def _frames(ax, rows, columns, down, across, gap, head, count):  # a hairline round each image
+def _frames(
+    ax: Axes, columns: int, down: int, across: int, gap: int, head: int, count: int
+) -> None:
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
@@ -812,7 +810,7 @@ def _frames(ax, rows, columns, down, across, gap, head, count):  # a hairline ro
     ax.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#BBBBBB", linewidth=0.6))
 
 
-def _curve(name, run, quantity):  # training values and validation values or None
+def _curve(name: str, run: Any, quantity: str) -> Any:  # training, and validation or None
     logs = getattr(run, "history", run)
     if isinstance(logs, Mapping) and quantity not in logs:
         raise ValueError(
@@ -831,7 +829,7 @@ def _curve(name, run, quantity):  # training values and validation values or Non
     return curves
 
 
-def _range(curves, limits):  # of the axis: all limits, and the curves without their first tenth
+def _range(curves: Any, limits: Any) -> Any:  # all limits, the curves without their first tenth
     tails = np.concatenate([c[min(len(c) // 10, len(c) - 1) :] for c in curves])
     values = np.concatenate([tails, list(limits.values())])
     values = values[np.isfinite(values)]
@@ -839,7 +837,7 @@ def _range(curves, limits):  # of the axis: all limits, and the curves without t
     return values.min() - margin, values.max() + margin
 
 
-def _endlabel(ax, ends):  # names at the right edge, moved apart where they would overlap
+def _endlabel(ax: Axes, ends: Any) -> None:  # names at the right edge, moved apart
     low, high = ax.get_ylim()
     least = 0.072 * (high - low)
     ends = sorted(ends)
@@ -860,4 +858,4 @@ def _endlabel(ax, ends):  # names at the right edge, moved apart where they woul
             text, (1.0, place), xycoords=ax.get_yaxis_transform(), xytext=(8, 0),
             textcoords="offset points", color=legible(shade), va="center", fontweight="bold",
             fontsize=15, annotation_clip=False,
-        )  # fmt: skip
+        )

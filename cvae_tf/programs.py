@@ -75,7 +75,7 @@ class ManySteps:
         optional: bool = False,
         eager: bool = False,
     ) -> None:
-        self._step = step if eager else compiled(step, reduce_retracing=True)
+        self._step: Any = step if eager else compiled(step, reduce_retracing=True)
         self._eager = eager
         self._logs: Any = None
         self.one = step if eager else Program(step, jit_compile, optional)

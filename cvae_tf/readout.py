@@ -7,6 +7,7 @@ attributes from real pictures alone, and scores what a model makes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,7 @@ class Readout:
         1.0
     """
 
-    def __init__(self, data: Dataset, *, epochs: int = 20, seed: int = 0):
+    def __init__(self, data: Dataset, *, epochs: int = 20, seed: int = 0) -> None:
         import keras
         import tensorflow as tf
 
@@ -54,7 +55,7 @@ class Readout:
         self.groups = attribute_groups(self.attribute_names, self.kinds)
         seeds = iter(range(100 * seed, 100 * seed + 100))
 
-        def start():
+        def start() -> Any:
             return keras.initializers.GlorotUniform(seed=next(seeds))
 
         h = pixels = keras.Input(self.image_shape)
@@ -75,7 +76,7 @@ class Readout:
         reader.compile(keras.optimizers.Adam(rate), loss=self._loss, jit_compile=False)
         reader.fit(batches.prefetch(2), epochs=epochs, shuffle=False, verbose=0)
 
-    def _images(self, x):
+    def _images(self, x: Any) -> np.ndarray:
         x = checks.array(x, "x")
         height, width, channels = self.image_shape
         rows = (height * width * channels,)
@@ -91,13 +92,13 @@ class Readout:
             )
         return x.reshape(-1, *self.image_shape)
 
-    def _outputs(self, x):
+    def _outputs(self, x: Any) -> tuple[np.ndarray, ...]:
         """(raw [N, A], features [N, 64]), a thousand pictures at a time."""
         x = self._images(x)
         parts = [self.network(x[i : i + 1000], training=False) for i in range(0, len(x), 1000)]
         return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
 
-    def _loss(self, y, raw):
+    def _loss(self, y: Any, raw: Any) -> Any:
         """Σ over attributes: cross entropy of the discrete, twice squared error of the others."""
         import tensorflow as tf
 

@@ -270,7 +270,7 @@ class M2(LatentVariableModel):
         """q(y|x), [B, C]."""
         return tf.exp(self._log_q(self._features(given)))
 
-    def log_likelihood(self, x: Any, y: Any, **options: Any) -> np.ndarray:  # type: ignore[override]
+    def log_likelihood(self, x: Any, y: Any, **options: Any) -> np.ndarray:
         r"""log p(x, y) where y is a label, log p(x) = log Σ_y p(x, y) where it is −1, by S samples.
 
         Args:
@@ -421,7 +421,12 @@ class M2(LatentVariableModel):
             self.num_examples = self.num_labelled = None
         else:
             self.num_examples = checks.count(num_examples, "num_examples")
-            self.num_labelled = checks.count(num_labelled, "num_labelled", 0, self.num_examples)
+            self.num_labelled = checks.count(num_labelled, "num_labelled", least=0)
+            if self.num_labelled > self.num_examples:
+                raise ValueError(
+                    f"Received num_examples={num_examples}, num_labelled={num_labelled}. Expected "
+                    "num_labelled ≤ num_examples."
+                )
         self._counts.assign([float(self.num_labelled or 0), float(self.num_examples or 0)])
 
     def get_config(self) -> dict[str, Any]:

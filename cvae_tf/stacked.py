@@ -72,13 +72,9 @@ class StackedM2(M2):
 
     def _feature_noise(self, place: Place, x: Tensor) -> Tensor:
         return noise_module.normal(
-            1,
-            tf.shape(x)[0],
-            self.features.latent_dim,
-            key=noise_module.key(self.seed, f"{place.purpose}: features"),
-            step=place.step,
-            first_row=place.first_row,
-            dtype=self.features.compute_dtype,
+            1, tf.shape(x)[0], self.features.latent_dim,
+            key=noise_module.key(self.seed, f"{place.purpose}: features"), step=place.step,
+            first_row=place.first_row, dtype=self.features.compute_dtype,
         )[0]
 
     def features_of(self, x: Any, noise: Any = None) -> Tensor:
@@ -127,4 +123,6 @@ def _dimensions(kept: Any, latent_dim: int) -> list[int]:
                 f"{latent_dim} latent dimensions."
             )
         return np.flatnonzero(kept).tolist()
+    if len(set(kept.tolist())) < len(kept):
+        raise ValueError(f"Received kept={kept.tolist()}. Expected each dimension once.")
     return [checks.count(k, "a dimension in kept", 0, latent_dim - 1) for k in kept]

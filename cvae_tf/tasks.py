@@ -25,7 +25,7 @@ DIRECTIONS = 8  # compass points that an arm may have
 # Completion ----------------------------------------------------------------------------------
 
 
-def _seen(observed, height, width):
+def _seen(observed: Any, height: int, width: int) -> np.ndarray:
     """Which pixels are seen, [H, W]."""
     seen = np.zeros((height, width), bool)
     lower, right = height // 2, width // 2
@@ -123,7 +123,7 @@ class Completion(NamedTuple):
 def completion(
     images: npt.ArrayLike | Split, observed: int | str | npt.ArrayLike = 1, *,
     unseen: float = 0.5, mask: bool = False, image_shape: Sequence[int] | None = None,
-) -> Completion:  # fmt: skip
+) -> Completion:
     """The task "given these pixels, predict the others", from any set of images.
 
     `observed`, for images of H × W pixels halved at H // 2 and W // 2:
@@ -244,9 +244,7 @@ def trajectories(coefficients: npt.ArrayLike, frames: int = FRAMES) -> np.ndarra
     return idct(spectrum * np.sqrt(frames), axis=-2, norm="ortho")
 
 
-def _motions(
-    y: Any, label: str, num: int | None = None
-) -> np.ndarray:  # coefficients, [..., 10], or [..., N, 10] for N scenes
+def _motions(y: Any, label: str, num: int | None = None) -> np.ndarray:  # [..., 10], [..., N, 10]
     y = checks.array(y, label, dtype="float64")
     expected = (2 * COEFFICIENTS,) if num is None else (num, 2 * COEFFICIENTS)
     if y.shape[-len(expected) :] != expected:
@@ -315,7 +313,7 @@ class Futures(NamedTuple):
         """Distance of y to the nearest way, pixels. Args: y [..., N, 10]. Returns: [..., N]."""
         return np.sqrt(self._squares(y).min(-1))
 
-    def _squares(self, y):  # to each way, [..., N, W]; infinite to one that is not there
+    def _squares(self, y: Any) -> np.ndarray:  # to each way, [..., N, W]; infinite if not there
         squares = ((_motions(y, "y", len(self.y))[..., None, :] - self.modes) ** 2).sum(-1)
         return np.where(self.probabilities > 0, squares, np.inf)
 
@@ -328,7 +326,7 @@ class Futures(NamedTuple):
 def futures(
     num: int, seed: int = 0, *, image_shape: Sequence[int] = (16, 16), sigma: float = 0.2,
     reach: float = 5.5, ways: Sequence[int] = (2, 3),
-) -> Futures:  # fmt: skip
+) -> Futures:
     """Draws still scenes with a ball at a junction of two or three arms, and how it then moved.
 
     The arms are in the picture, so the still tells the ways; which of them the ball takes it does
@@ -396,7 +394,7 @@ def futures(
     return Futures(x, y.astype(np.float32), start, modes, probabilities, way, sigma, image_shape)
 
 
-def _crossings(num):
+def _crossings(num: int) -> list[np.ndarray]:
     """Sets of `num` directions at least a right angle apart."""
     least = 360 / DIRECTIONS * np.arange(DIRECTIONS) >= 90  # of the step from one to another
     return [
@@ -404,10 +402,10 @@ def _crossings(num):
         for c in combinations(range(DIRECTIONS), num)
         if all(least[(b - a) % DIRECTIONS] and least[(a - b) % DIRECTIONS]
                for a, b in combinations(c, 2))
-    ]  # fmt: skip
+    ]
 
 
-def _stills(start, directions, reach, image_shape):
+def _stills(start: Any, directions: np.ndarray, reach: float, image_shape: Any) -> np.ndarray:
     """Arms in grey, the ball in black, edges one pixel soft. [N, H·W] in [0, 1]."""
     height, width = image_shape
     rows, columns = np.mgrid[:height, :width]

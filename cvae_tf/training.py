@@ -4,18 +4,15 @@ At notebook size the time of a step goes into dispatch, not arithmetic. So `fit`
 program the arrays and a block of row numbers (or stacked batches of a stream), and the program runs
 the model's `train_step` on one batch after the other without coming back to Python. Nothing else
 changes: callbacks, logs and progress bars see the same steps, and the numbers are those of stepping
-one by one.
+one by one. How many steps a call runs is decided when it runs.
 
-How many steps a call runs is decided when it runs. What was compiled is dropped when anything
-changes that it was compiled from (`traced_state`). All that Keras keeps private and this package
-touches is touched here: `_initial_epoch`, `_should_eval`, `_get_metrics_result_or_logs`,
-`_tracker`, `_layers`, `_maybe_symbolic_build`.
+What Keras keeps private is touched in `compiling` and here: `_initial_epoch`, `_should_eval`,
+`_get_metrics_result_or_logs`, `_maybe_symbolic_build`.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -25,10 +22,11 @@ import tensorflow as tf
 from cvae_tf import checks
 from cvae_tf.batches import EVALUATION_BATCH, Rows, Stream, is_stream, unpack
 from cvae_tf.callbacks import FirstStep, sees_batches
-from cvae_tf.programs import Batch, ManySteps, Program, Programs, leaves, tensors
+from cvae_tf.compiling import CompiledModel
+from cvae_tf.programs import Batch, ManySteps, leaves, tensors
 
 
-class ManyStepModel(keras.Model):
+class ManyStepModel(CompiledModel):
     """A `keras.Model` whose `fit` runs many `train_step`s in one compiled call.
 
     Subclasses write `train_step`, `test_step` and `predict_step` as for `keras.Model`; `fit`,
@@ -39,22 +37,13 @@ class ManyStepModel(keras.Model):
     Args:
         seed: int, of the order of the rows.
         **kwargs: Keras's own, such as `name`.
-
-    Attributes:
-        batches_seen: int64 variable, batches trained on since `compile` or `restart`; saved and
-            loaded with the weights.
     """
+
+    optimizer: Any
 
     def __init__(self, *, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.seed = checks.seed(seed)
-        self.batches_seen = tf.Variable(
-            0,
-            trainable=False,
-            dtype=tf.int64,
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
-        self.programs = Programs()
 
     # What a subclass may say --------------------------------------------------------------------
 
@@ -81,97 +70,6 @@ class ManyStepModel(keras.Model):
 
     def before_training(self, batch: Batch | None) -> None:
         """Called when `fit` begins, with the whole arrays, or None for a stream."""
-
-    def on_change(self) -> None:
-        """Called when something changed that programs were compiled from."""
-
-    def suits_xla(self) -> bool:
-        """Whether XLA compiles by default."""
-        return True
-
-    # Compiling ----------------------------------------------------------------------------------
-
-    def compile(
-        self,
-        optimizer: Any = "adam",
-        *,
-        run_eagerly: bool = False,
-        steps_per_execution: Any = "auto",
-        jit_compile: Any = "auto",
-        **options: Any,
-    ) -> None:
-        """As `keras.Model.compile`.
-
-        Args:
-            optimizer: Keras optimiser or its name.
-            run_eagerly: bool; True steps through Python, for debugging.
-            steps_per_execution: "auto" runs many steps per compiled call; an int, that many (1:
-                step by step).
-            jit_compile: "auto" or bool; whether XLA compiles the steps ("auto": where it can and
-                pays).
-            **options: Keras's others.
-        """
-        if steps_per_execution != "auto":
-            steps_per_execution = checks.count(steps_per_execution, "steps_per_execution")
-        compiled = not run_eagerly and not self._is_distributed
-        self.programs.forget(compiled, steps_per_execution, jit_compile)
-        automatic = compiled and self.suits_xla() if jit_compile == "auto" else jit_compile
-        super().compile(
-            optimizer=optimizer,
-            run_eagerly=run_eagerly,
-            steps_per_execution=1 if steps_per_execution == "auto" else steps_per_execution,
-            jit_compile=automatic,
-            **options,
-        )
-        with self.distribute_strategy.scope():
-            self.optimizer.build(self.trainable_variables)  # so that its state is saved and loaded
-        self.programs.optimised = list(self.trainable_variables)
-        if not int(tf.convert_to_tensor(self.optimizer.iterations)):
-            self.batches_seen.assign(0)
-
-    def get_compile_config(self) -> dict[str, Any]:
-        config = super().get_compile_config()
-        if config:
-            config["steps_per_execution"] = self.programs.steps_per_execution
-            config["jit_compile"] = self.programs.jit_compile
-        return config
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
-    def restart(self, weights: list[np.ndarray]) -> None:
-        """Go back to the first step of training, from these weights; nothing is compiled again.
-
-        For the same model on other data or from other initial weights: an optimiser as new (at the
-        present learning rate), step 0, and with it the first step's noise and order.
-
-        Args:
-            weights: list of arrays, as `get_weights()` of this model or of its like gives.
-
-        Example:
-            >>> start = model.get_weights()
-            >>> for seed in range(3):
-            ...     model.restart(start)
-            ...     model.fit(x[subset[seed]], epochs=10)
-        """
-        self._require_compiled("restart")
-        self.set_weights(weights)
-        new = type(self.optimizer).from_config(self.optimizer.get_config())
-        new.build(self.programs.optimised)
-        for variable, start in zip(self.optimizer.variables, new.variables, strict=True):
-            variable.assign(start)
-        self.batches_seen.assign(0)
-
-    def program(self, name: str, function: Callable[..., Any], jit_compile: bool = False) -> Any:
-        """`function` compiled; kept under this name while nothing changes that it was made from."""
-        if self.run_eagerly:
-            return function
-        optional = self.programs.may_leave_xla_out
-        return self.programs.get(name, lambda: Program(function, jit_compile, optional))
-
-    def refresh(self) -> None:
-        """Drop what was compiled from something that has changed since."""
-        self.programs.refresh(self, self.on_change)
 
     # fit, evaluate, predict -----------------------------------------------------------------------
 
@@ -219,9 +117,15 @@ class ManyStepModel(keras.Model):
             )
         epochs = checks.count(epochs, "epochs", least=0)
         initial_epoch = checks.count(initial_epoch, "initial_epoch", least=0)
-        data = self._data(x, y, sample_weight, batch_size or 32, steps_per_epoch, "fit")
-        if validation_split and validation_data is None:
-            data, held_out = data.split(checks.number(validation_split, "validation_split"))
+        fraction = checks.number(validation_split, "validation_split", least=0, below=1)
+        validation_steps = checks.optional_count(validation_steps, "validation_steps")
+        validation_batch_size = checks.optional_count(
+            validation_batch_size, "validation_batch_size"
+        )
+        size = 32 if batch_size is None else batch_size
+        data = self._data(x, y, sample_weight, size, steps_per_epoch, "fit")
+        if fraction and validation_data is None:
+            data, held_out = data.split(fraction, validation_batch_size, validation_steps)
         else:
             held_out = self._validation(validation_data, validation_batch_size, validation_steps)
         self.before_training(data.arrays)
@@ -249,7 +153,7 @@ class ManyStepModel(keras.Model):
         validation_freq: Any,
     ) -> keras.callbacks.History:
         self.refresh()
-        self._know_all_variables()
+        self.know_all_variables()
         callbacks = self._callbacks(callbacks, verbose, epochs, data.steps, add_history=True)
         most = 1 if sees_batches(callbacks, "train") else self.programs.steps_per_call
         self.stop_training, self._initial_epoch = False, None
@@ -370,7 +274,7 @@ class ManyStepModel(keras.Model):
         batch = tensors(self.batch_of(x, y, sample_weight, "train_on_batch"))
         self.before_training(batch)
         self.refresh()
-        self._know_all_variables()
+        self.know_all_variables()
         self.reset_metrics()
         logs = floats_of(self._steps().one(batch))
         return logs if return_dict else listed(logs)
@@ -396,10 +300,6 @@ class ManyStepModel(keras.Model):
 
     # Inside -------------------------------------------------------------------------------------
 
-    @property
-    def _is_distributed(self) -> bool:
-        return self.distribute_strategy.num_replicas_in_sync > 1
-
     def _steps(self) -> ManySteps:
         """The compiled `train_step`; kept, so that a second fit does not compile again."""
 
@@ -424,7 +324,9 @@ class ManyStepModel(keras.Model):
         if not is_stream(x):
             given = self.inputs_of(x, where) if predicts else None
             arrays = given or self.batch_of(x, y, sample_weight, where)
-            size = checks.count(batch_size or EVALUATION_BATCH, "batch_size")
+            size = (
+                EVALUATION_BATCH if batch_size is None else checks.count(batch_size, "batch_size")
+            )
             return Rows(arrays, size, steps, where)
         if y is not None or sample_weight is not None:
             raise ValueError(
@@ -473,23 +375,6 @@ class ManyStepModel(keras.Model):
             stacklevel=3,
         )
 
-    def _know_all_variables(self) -> None:
-        """An optimiser that knows a replaced or unfrozen network's variables; the rest is kept."""
-        wanted, known = self.trainable_variables, self.programs.optimised
-        new = [v for v in wanted if not any(v is k for k in known)]
-        if not new:
-            return
-        before = {v.path: v for v in self.optimizer.variables}
-        optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
-        optimizer.build(wanted)
-        fresh = [v.path.replace("/", "_") for v in new]
-        for variable in optimizer.variables:
-            old = before.get(variable.path)
-            if old is not None and not any(path in variable.path for path in fresh):
-                variable.assign(old)
-        self.optimizer, self.programs.optimised = optimizer, list(wanted)
-        self.refresh()
-
     def _fit_by_keras(
         self, data: Any, held_out: Any, shuffle: bool, options: dict[str, Any]
     ) -> keras.callbacks.History:
@@ -510,31 +395,6 @@ class ManyStepModel(keras.Model):
         """Keras would average a batch over the replicas to learn shapes."""
         if not self.built:
             super()._maybe_symbolic_build(iterator, data_batch)
-
-    def _require_compiled(self, method: str) -> None:
-        if not self.compiled:
-            raise ValueError(
-                f"Received a call of {method}() before compile(). Expected an optimiser: call "
-                "compile(), or compile(optimizer=…), first."
-            )
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        old = self.__dict__.get(name)
-        replaces = isinstance(old, keras.Layer) and old is not value
-        if replaces and isinstance(value, keras.Layer):
-            self._tracker.unlock()  # Keras locks a built model against new layers
-        super().__setattr__(name, value)
-        if replaces and not any(held is old for held in vars(self).values()):
-            self._tracker.untrack(old)  # Keras would go on training it
-
-    def save_own_variables(self, store: Any) -> None:
-        super().save_own_variables(store)
-        store["batches_seen"] = self.batches_seen.numpy()
-
-    def load_own_variables(self, store: Any) -> None:
-        own = {key: store[key] for key in store.keys()}
-        self.batches_seen.assign(int(np.asarray(own.pop("batches_seen", 0))))
-        super().load_own_variables(own)
 
 
 def floats(values: Any) -> np.ndarray:

@@ -19,6 +19,8 @@ from cvae_tf.networks import convolves
 from cvae_tf.noise import Place
 from cvae_tf.training import ManyStepModel
 
+_PARTS = ("family", "prior_family", "estimator", "penalty")
+
 
 class _Wired(abc.ABCMeta):
     """Classes whose models are tried on one row of zeros as soon as they are made."""
@@ -117,7 +119,13 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
                 "is trained on its own bound. For another objective override `objective`, for "
                 "other logs use callbacks."
             )
-        optimizer = keras.optimizers.get(optimizer)
+        try:
+            optimizer = keras.optimizers.get(optimizer)
+        except (ValueError, TypeError):
+            raise ValueError(
+                f"Received optimizer={optimizer!r}. Expected a Keras optimiser, such as "
+                "keras.optimizers.Adam(1e-3), or its name."
+            ) from None
         half = any(net and net.dtype_policy.name == "mixed_float16" for net in self.nets.values())
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if half and auto_scale_loss and not scaled:
@@ -194,7 +202,9 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
     # Saving -------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        parts = {**self.nets, "family": self.family}
+        parts = {**self.nets, **{name: getattr(self, name, None) for name in _PARTS}}
+        if parts["prior_family"] is getattr(self, "latent", None):
+            parts["prior_family"] = None  # the default
         config = {
             name: keras.saving.serialize_keras_object(part)
             for name, part in parts.items()

@@ -46,9 +46,7 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
         if needed:
             _check_network(name, key, factor, needed, net)
     checks.instance(
-        family,
-        "family",
-        Family,
+        family, "family", Family,
         "a likelihood family, such as distributions.Bernoulli() or distributions.Gaussian()",
     )
     _warn_of_activation(nets["likelihood_net"], "likelihood_net", type(family).__name__)
@@ -279,7 +277,7 @@ def _wanted(names: tuple[str, ...]) -> str:
 
 def _are_variables(model: Any, names: tuple[str, ...], x: Any, y: Any) -> bool:
     """Whether a list holds variables [N, …] and not rows."""
-    shapes = [getattr(value, "shape", None) for value in x]
+    shapes: list[Any] = [getattr(value, "shape", None) for value in x]
     if any(shape is None for shape in shapes) or not shapes:
         return False
     ranks = [len(model.data_shapes[name]) + 1 for name in names]
@@ -335,7 +333,7 @@ def variables(
 
 def is_symbolic(values: Any) -> bool:
     """Whether these are a tensor without values yet, inside a `tf.function`."""
-    return tf.is_tensor(values) and not hasattr(values, "numpy")
+    return isinstance(values, tf.Tensor) and not hasattr(values, "numpy")
 
 
 def variable(model: Any, name: str, values: Any, where: str, least: int = -1) -> np.ndarray:
@@ -412,6 +410,23 @@ def labels(array: np.ndarray, num_classes: int, label: str, least: int = -1) -> 
             "each one is to be of."
         )
     return array.astype("int32")
+
+
+def latents(model: Any, z: Any, beside: dict[str, Any]) -> tf.Tensor:
+    """z as a tensor [..., N, d], N the rows of each condition beside it.
+
+    Raises: ValueError: for another shape.
+    """
+    array = checks.array(z, "z (in decode)", dtype=model.compute_dtype)
+    if array.ndim < 2 or array.shape[-1] != model.latent_dim:
+        raise ValueError(f"Received z of shape {array.shape}. Expected (…, N, {model.latent_dim}).")
+    for name, values in beside.items():
+        if len(values) != array.shape[-2]:
+            raise ValueError(
+                f"Received z of shape {array.shape} beside {len(values)} rows of {name}. Expected "
+                "one row for each z, on its last axis but one."
+            )
+    return model.tensor(array)
 
 
 def noise_for(model: Any, values: Any, rows: Any) -> tf.Tensor:

@@ -379,6 +379,54 @@ def test_import_asks_for_nothing_that_only_lessons_use():
     assert asked & {"matplotlib", "sklearn", "daft", "IPython", "ipywidgets", "pandas"} == set()
 
 
+def unannotated(source: str) -> list[str]:
+    """Public functions and methods with a parameter, or a return value, of no stated type."""
+    found = []
+
+    def walk(node, inside=""):
+        for one in node.body:
+            if isinstance(one, ast.ClassDef) and not one.name.startswith("_"):
+                walk(one, f"{inside}{one.name}.")
+            if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if one.name.startswith("_") and not one.name.endswith("__"):
+                continue
+            a = one.args
+            given = [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))]
+            bound = inside and "staticmethod" not in map(ast.unparse, one.decorator_list)
+            bare = [arg for arg in given[1 if bound else 0 :] if arg.annotation is None]
+            if bare or one.returns is None:
+                found.append(inside + one.name)
+
+    walk(ast.parse(source))
+    return found
+
+
+@pytest.mark.parametrize("path", **named(LIBRARY))
+def test_signatures_state_their_types(path):
+    assert unannotated(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_missing_type_is_found():
+    source = """
+def f(x: int, *rest) -> int: ...
+def g(x: int, *rest: int): ...
+def _own(x): ...
+class A:
+    def __init__(self, x): ...
+    def _own(self, x): ...
+    def h(self, x: int) -> int:
+        def inner(y): ...
+"""
+    assert unannotated(source) == ["f", "g", "A.__init__"]
+
+
+def test_types_ship():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert (ROOT / "cvae_tf" / "py.typed").exists()
+    assert "py.typed" in project["tool"]["setuptools"]["package-data"]["cvae_tf"]
+
+
 # --- The course builder --------------------------------------------------------------------------
 
 

@@ -1,0 +1,525 @@
+"""`ManyStepModel` by itself, on a plain regression: what Keras does, batch for batch.
+
+Each model here exists twice, on `ManyStepModel` and on `keras.Model`, and the two are compared.
+"""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cvae_tf.training import ManyStepModel
+
+N, SIZE, D = 53, 8, 3
+BATCHES = -(-N // SIZE)
+_rng = np.random.default_rng(0)
+X = _rng.normal(size=(N, D)).astype("float32")
+Y = (X @ np.array([[1.0], [-2.0], [0.5]]) + 0.3).astype("float32")
+W = _rng.uniform(0.5, 2, N).astype("float32")
+START = [np.full((D, 1), 0.1, "float32"), np.zeros(1, "float32")]
+
+
+class Standard:
+    """y = xA + b under Keras's own `train_step`, `test_step` and `predict_step`."""
+
+    own_step = False
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.dense = keras.layers.Dense(1, name="dense")
+        self.dense.build((None, D))
+        self.dense.set_weights(START)
+        self.built = True
+
+    def call(self, x):
+        return self.dense(x)
+
+
+class Own(Standard):
+    """The same by steps written out; the loss is Σwℓ/B, as Keras's is."""
+
+    own_step = True
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.mean = keras.metrics.Mean("loss")
+
+    def loss_of(self, data):
+        x, y, w = keras.utils.unpack_x_y_sample_weight(data)
+        losses = tf.reduce_mean((self.dense(x) - y) ** 2, -1)
+        return tf.reduce_mean(losses if w is None else losses * w), tf.shape(x)[0]
+
+    def train_step(self, data):
+        with tf.GradientTape() as tape:
+            loss, count = self.loss_of(data)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        self.mean.update_state(loss, count)
+        return self.get_metrics_result()
+
+    def test_step(self, data):
+        self.mean.update_state(*self.loss_of(data))
+        return self.get_metrics_result()
+
+    def predict_step(self, data):
+        return self.dense(keras.utils.unpack_x_y_sample_weight(data)[0])
+
+    @property
+    def metrics(self):
+        return [self.mean]
+
+
+class ManyStandard(Standard, ManyStepModel):
+    pass
+
+
+class ManyOwn(Own, ManyStepModel):
+    pass
+
+
+class PlainStandard(Standard, keras.Model):
+    pass
+
+
+class PlainOwn(Own, keras.Model):
+    pass
+
+
+PAIRS = [(ManyStandard, PlainStandard), (ManyOwn, PlainOwn)]
+MANY = pytest.mark.parametrize("many", [ManyStandard, ManyOwn])
+BOTH = pytest.mark.parametrize("kind", [ManyStandard, PlainStandard])
+
+
+def made(kind, **options):
+    model = kind()
+    loss = {} if model.own_step else {"loss": "mse"}
+    model.compile(keras.optimizers.Adam(0.05), jit_compile=False, **loss, **options)
+    return model
+
+
+def weights(model):
+    return np.concatenate([w.ravel() for w in model.get_weights()])
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return BATCHES
+
+    def __getitem__(self, index):
+        rows = slice(index * SIZE, (index + 1) * SIZE)
+        return X[rows], Y[rows]
+
+
+def generator(endless=False):
+    while True:
+        for index in range(BATCHES):
+            yield Batches()[index]
+        if not endless:
+            return
+
+
+def dataset():
+    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(SIZE)
+
+
+FEEDS = {
+    "arrays": lambda: {"x": X, "y": Y, "batch_size": SIZE, "shuffle": False, "epochs": 3},
+    "arrays, weights": lambda: {**FEEDS["arrays"](), "sample_weight": W},
+    "tensors": lambda: {**FEEDS["arrays"](), "x": tf.constant(X), "y": tf.constant(Y)},
+    "tf.data": lambda: {"x": dataset(), "epochs": 3},
+    "tf.data, unknown length": lambda: {"x": dataset().filter(lambda *_: True), "epochs": 3},
+    "tf.data, endless": lambda: {"x": dataset().repeat(), "epochs": 3, "steps_per_epoch": 5},
+    "tf.data, fewer steps": lambda: {"x": dataset(), "epochs": 2, "steps_per_epoch": 3},
+    "generator": lambda: {"x": generator(), "epochs": 1},
+    "generator, endless": lambda: {"x": generator(True), "epochs": 3, "steps_per_epoch": 9},
+    "PyDataset": lambda: {"x": Batches(), "epochs": 3, "shuffle": False},
+    "PyDataset, 3 workers": lambda: {"x": Batches(workers=3), "epochs": 3, "shuffle": False},
+}
+
+
+# The same as Keras ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=["Keras's step", "own step"])
+@pytest.mark.parametrize("feed", FEEDS)
+def test_fit_is_that_of_keras(pair, feed):
+    """Parameters, logs and number of steps, with the short batch at an epoch's end."""
+    many, plain = (made(kind) for kind in pair)
+    options = FEEDS[feed]()
+    ours = many.fit(**options, verbose=0).history
+    if feed in ("tf.data, unknown length", "generator"):  # at such an end Keras counts a step more
+        options["x"] = dataset()
+    theirs = plain.fit(**options, verbose=0).history
+    assert int(many.optimizer.iterations) == int(plain.optimizer.iterations)
+    assert int(many.batches_seen) == int(many.optimizer.iterations)
+    np.testing.assert_allclose(weights(many), weights(plain), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours["loss"], theirs["loss"], rtol=1e-5)
+    assert set(ours) == set(theirs)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=["Keras's step", "own step"])
+def test_evaluate_predict_and_single_batches_are_those_of_keras(pair):
+    many, plain = (made(kind) for kind in pair)
+    for use in (
+        lambda m: m.evaluate(X, Y, batch_size=SIZE, verbose=0),
+        lambda m: m.evaluate(X, Y, sample_weight=W, batch_size=SIZE, verbose=0),
+        lambda m: m.evaluate(dataset(), verbose=0, return_dict=True)["loss"],
+        lambda m: m.evaluate(dataset(), steps=2, verbose=0),
+        lambda m: m.predict(X, batch_size=SIZE, verbose=0),
+        lambda m: m.predict(dataset().map(lambda x, y: x), steps=2, verbose=0),
+        lambda m: m.predict_on_batch(X[:3]),
+        lambda m: m.test_on_batch(X[:5], Y[:5]),
+        lambda m: m.train_on_batch(X[:5], Y[:5]),
+        lambda m: m.train_on_batch(X[:5], Y[:5], sample_weight=W[:5], return_dict=True)["loss"],
+    ):
+        ours, theirs = use(many), use(plain)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+        assert np.shape(ours) == np.shape(theirs)
+    np.testing.assert_allclose(weights(many), weights(plain), rtol=1e-5)
+
+
+def test_metrics_given_to_compile_are_those_of_keras():
+    models = [made(kind, metrics=["mae"]) for kind in (ManyStandard, PlainStandard)]
+    options = FEEDS["arrays"]() | {"validation_data": (X[:9], Y[:9], W[:9]), "verbose": 0}
+    ours, theirs = (m.fit(**options).history for m in models)
+    assert set(ours) == set(theirs) == {"loss", "mae", "val_loss", "val_mae"}
+    for name, values in theirs.items():
+        np.testing.assert_allclose(ours[name], values, rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 7, 9, 65, 130])
+def test_steps_per_epoch_on_arrays_are_so_many_steps_and_the_rows_go_round(steps):
+    """Below the data, beyond it, and beyond one compiled call: Keras on a repeated data set."""
+    many, plain = made(ManyOwn), made(PlainOwn)
+    options = {"steps_per_epoch": steps, "epochs": 2, "verbose": 0}
+    ours = many.fit(X, Y, batch_size=SIZE, shuffle=False, **options).history
+    theirs = plain.fit(dataset().repeat(), **options).history
+    assert int(many.optimizer.iterations) == 2 * steps
+    np.testing.assert_allclose(ours["loss"], theirs["loss"], rtol=1e-4)
+    np.testing.assert_allclose(weights(many), weights(plain), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"steps_per_execution": 3}, {"steps_per_execution": 1}])
+@pytest.mark.parametrize("feed", ["arrays", "tf.data, unknown length"])
+def test_how_many_steps_a_call_runs_does_not_matter(feed, options):
+    one, other = made(ManyOwn, run_eagerly=True), made(ManyOwn, **options)
+    for model in (one, other):
+        model.fit(**FEEDS[feed](), verbose=0)
+    np.testing.assert_allclose(weights(one), weights(other), rtol=1e-5, atol=1e-6)
+
+
+def test_a_shuffled_epoch_has_every_row_once_and_goes_on_where_it_was():
+    """The order is a function of (seed, batches seen): two fits of one epoch are one of two."""
+    long, short, other = made(ManyOwn), made(ManyOwn), made(ManyOwn)
+    other.seed = 1
+    long.fit(X, Y, batch_size=SIZE, epochs=2, verbose=0)
+    for _ in range(2):
+        short.fit(X, Y, batch_size=SIZE, verbose=0)
+    other.fit(X, Y, batch_size=SIZE, epochs=2, verbose=0)
+    np.testing.assert_allclose(weights(long), weights(short), rtol=1e-5)
+    assert np.abs(weights(long) - weights(other)).max() > 1e-4
+    mean = made(ManyOwn)
+    mean.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    loss = mean.fit(X, Y, batch_size=SIZE, verbose=0).history["loss"]
+    np.testing.assert_allclose(loss, np.mean((X @ START[0] - Y) ** 2), rtol=1e-5)
+
+
+# Callbacks, stops and restarts ------------------------------------------------------------------
+
+
+@MANY
+def test_a_callback_of_batches_sees_and_steers_every_step(many):
+    seen = []
+
+    class Steer(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            self.model.optimizer.learning_rate = 0.01 * (batch + 1)
+
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append((batch, int(self.model.optimizer.iterations), logs["loss"]))
+
+    plain = PlainOwn if many is ManyOwn else PlainStandard
+    models = [made(many), made(plain)]
+    for model in models:
+        model.fit(**FEEDS["arrays"](), verbose=0, callbacks=[Steer()])
+    ours, theirs = np.array(seen, "float64").reshape(2, 3 * BATCHES, 3)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    np.testing.assert_allclose(*map(weights, models), rtol=1e-5, atol=1e-6)
+
+
+class StopAfter(keras.callbacks.Callback):
+    """Stop, or raise, after so many batches of training."""
+
+    def __init__(self, batches, error=None):
+        super().__init__()
+        self.batches, self.error = batches, error
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches -= 1
+        if not self.batches:
+            if self.error:
+                raise self.error
+            self.model.stop_training = True
+
+
+@pytest.mark.parametrize("feed", ["arrays", "tf.data"])
+def test_training_that_stops_in_an_epoch_ends_it_as_keras_does(feed):
+    many, plain = made(ManyOwn), made(PlainOwn)
+    ours, theirs = (
+        m.fit(**FEEDS[feed](), verbose=0, callbacks=[StopAfter(10)]).history for m in (many, plain)
+    )
+    assert int(many.optimizer.iterations) == int(plain.optimizer.iterations) == 10
+    np.testing.assert_allclose(ours["loss"], theirs["loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("no more")], ids=repr)
+def test_an_interrupted_fit_leaves_a_model_that_goes_on(error):
+    """The steps before it count, the next fit begins anew and compiles nothing wrong."""
+    model, whole = made(ManyOwn), made(ManyOwn)
+    with pytest.raises(type(error)):
+        model.fit(**FEEDS["arrays"](), verbose=0, callbacks=[StopAfter(10, error)])
+    assert int(model.batches_seen) == int(model.optimizer.iterations) == 10
+    options = FEEDS["arrays"]() | {"verbose": 0, "epochs": 2}
+    for m in (model, whole):
+        if m is whole:
+            m.fit(**(options | {"steps_per_epoch": 10, "epochs": 1}))
+        m.fit(**options)
+    np.testing.assert_allclose(weights(model), weights(whole), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_backup_and_restore_ends_where_the_whole_run_does(tmp_path, shuffle):
+    """Killed in the third epoch; a new model finds weights, optimiser, step and epoch again."""
+    options = FEEDS["arrays"]() | {"verbose": 0, "shuffle": shuffle, "epochs": 4}
+    whole, broken, resumed = (made(ManyOwn) for _ in range(3))
+    whole.fit(**options)
+    backup = tmp_path / "backup"
+    with pytest.raises(RuntimeError):
+        stop = StopAfter(2 * BATCHES + 3, RuntimeError())
+        broken.fit(**options, callbacks=[keras.callbacks.BackupAndRestore(backup), stop])
+    history = resumed.fit(**options, callbacks=[keras.callbacks.BackupAndRestore(backup)])
+    assert history.epoch == [2, 3]
+    assert int(resumed.batches_seen) == int(resumed.optimizer.iterations) == 4 * BATCHES
+    np.testing.assert_allclose(weights(resumed), weights(whole), rtol=1e-5, atol=1e-6)
+
+
+def test_batches_seen_are_saved_and_loaded_and_may_be_missing(tmp_path):
+    model, other = made(ManyOwn), made(ManyOwn)
+    model.fit(**FEEDS["arrays"](), verbose=0)
+    model.save_weights(tmp_path / "ours.weights.h5")
+    other.load_weights(tmp_path / "ours.weights.h5")
+    assert int(other.batches_seen) == int(other.optimizer.iterations) == 3 * BATCHES
+    np.testing.assert_array_equal(weights(other), weights(model))
+    plain = PlainOwn()
+    plain.set_weights([w + 1 for w in plain.get_weights()])
+    plain.save_weights(tmp_path / "plain.weights.h5")  # as Keras writes it: no batches_seen
+    other.load_weights(tmp_path / "plain.weights.h5")
+    assert int(other.batches_seen) == 0
+    np.testing.assert_array_equal(weights(other), weights(plain))
+
+
+def test_restart_is_a_new_model():
+    used, new = made(ManyOwn), made(ManyOwn)
+    used.fit(**FEEDS["arrays"](), verbose=0)
+    used.restart(START)
+    options = FEEDS["arrays"]() | {"verbose": 0, "shuffle": True}
+    assert used.fit(**options).history == new.fit(**options).history
+    np.testing.assert_array_equal(weights(used), weights(new))
+    assert int(used.batches_seen) == 3 * BATCHES
+
+
+def test_compile_with_a_used_optimiser_goes_on_and_with_a_new_one_begins():
+    model = made(ManyOwn)
+    model.fit(**FEEDS["arrays"](), verbose=0)
+    model.compile(model.optimizer, jit_compile=False)
+    assert int(model.batches_seen) == 3 * BATCHES
+    model.compile(keras.optimizers.Adam(), jit_compile=False)
+    assert int(model.batches_seen) == 0
+
+
+# What is refused ----------------------------------------------------------------------------------
+
+
+def _fit(**options):
+    return lambda model: model.fit(**{"x": X, "y": Y, "verbose": 0, **options})
+
+
+REFUSED = {
+    "unequal": (_fit(y=Y[:9]), "different numbers"),
+    "weights too few": (_fit(sample_weight=W[:9]), "different numbers"),
+    "y beside a stream": (_fit(x=dataset()), "beside a dataset"),
+    "class weights": (_fit(class_weight={0: 1.0}), "Expected sample_weight"),
+    "split of a stream": (
+        lambda model: model.fit(dataset(), validation_split=0.5, verbose=0),
+        "beside a stream.*validation_data",
+    ),
+    "all held out": (_fit(validation_split=0.999), "at least one example on each side"),
+    "no end": (lambda m: m.fit(dataset().repeat(), verbose=0), "has no end.*steps_per_epoch"),
+    "no end of evaluation": (lambda m: m.evaluate(dataset().repeat(), verbose=0), "no end.*steps="),
+    "no end of validation": (_fit(validation_data=dataset().repeat()), "no end.*validation_steps"),
+    "empty": (lambda m: m.fit(dataset().take(0), verbose=0), "empty"),
+    "empty evaluation": (lambda m: m.evaluate(dataset().take(0), verbose=0), "empty"),
+    "empty prediction": (lambda m: m.predict(dataset().take(0), verbose=0), "empty"),
+    "empty validation": (_fit(validation_data=dataset().take(0)), "empty"),
+    "epochs": (_fit(epochs=-1), "epochs=-1"),
+    "half an epoch": (_fit(epochs=1.5), "epochs=1.5"),
+    "epochs in words": (_fit(epochs="3"), "epochs='3'"),
+    "batch size": (_fit(batch_size=-2), "batch_size=-2"),
+    "steps": (_fit(steps_per_epoch=0), "steps_per_epoch=0"),
+    "steps of evaluation": (lambda m: m.evaluate(X, Y, steps=-1, verbose=0), "steps=-1"),
+    "validation steps": (
+        _fit(validation_data=dataset(), validation_steps=1.5),
+        "steps=1.5",
+    ),
+    "steps in a call": (
+        lambda m: m.compile("adam", steps_per_execution=0),
+        "steps_per_execution=0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_done_is_refused_and_nothing_has_moved(name):
+    use, message = REFUSED[name]
+    model = made(ManyOwn)
+    with pytest.raises((ValueError, TypeError), match=f"(?s){message}"):
+        use(model)
+    np.testing.assert_array_equal(weights(model), [*START[0].ravel(), *START[1]])
+    assert int(model.batches_seen) == 0
+
+
+def test_numpy_integers_are_integers():
+    one, other = made(ManyOwn), made(ManyOwn)
+    one.fit(X, Y, batch_size=8, epochs=2, steps_per_epoch=5, verbose=0)
+    whole = {"batch_size": np.int64(8), "epochs": np.int32(2), "steps_per_epoch": np.int16(5)}
+    other.fit(X, Y, **whole, verbose=0)
+    np.testing.assert_array_equal(weights(one), weights(other))
+
+
+def test_before_compile_it_says_so():
+    for use in ("fit", "evaluate", "train_on_batch", "test_on_batch"):
+        with pytest.raises(ValueError, match=rf"{use}\(\) before compile"):
+            getattr(ManyOwn(), use)(X, Y)
+    with pytest.raises(ValueError, match="before compile"):
+        ManyOwn().restart(START)
+
+
+def test_a_stream_that_runs_out_ends_training_with_a_warning():
+    model = made(ManyOwn)
+    with pytest.warns(UserWarning, match="gone through only once"):
+        history = model.fit(generator(), epochs=3, verbose=0)
+    assert history.epoch == [0] and int(model.optimizer.iterations) == BATCHES
+    with pytest.warns(UserWarning, match="ended after 7 of 9"):
+        model.fit(dataset(), steps_per_epoch=9, verbose=0)
+
+
+# What is private in Keras, and relied on ------------------------------------------------------------
+
+
+@BOTH
+def test_keras_initial_epoch_is_where_a_callback_makes_training_begin(kind):
+    """BackupAndRestore writes `_initial_epoch`; training begins there."""
+
+    class Begin(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model._initial_epoch = 2
+
+    options = FEEDS["arrays"]() | {"verbose": 0, "callbacks": [Begin()]}
+    assert made(kind).fit(**options).epoch == [2]
+
+
+@BOTH
+@pytest.mark.parametrize(("frequency", "count"), [(1, 3), (2, 1), ([1, 3], 2), (5, 0)])
+def test_keras_should_eval_says_which_epochs_are_validated(kind, frequency, count):
+    options = {"validation_data": (X[:9], Y[:9]), "validation_freq": frequency, "verbose": 0}
+    history = made(kind).fit(**FEEDS["arrays"](), **options).history
+    assert len(history.get("val_loss", [])) == count
+
+
+@BOTH
+def test_keras_get_metrics_result_or_logs_prefers_what_a_step_logs(kind):
+    """Logs with the metrics' names are the metrics' results; others are taken as they are."""
+
+    class Extra(kind):
+        def train_step(self, data):
+            return {**super().train_step(data), "mine": tf.constant(3.0)}
+
+    class Fewer(kind):
+        def train_step(self, data):
+            logs = super().train_step(data)
+            return {"loss": 0 * logs["loss"]}
+
+    options = FEEDS["arrays"]() | {"verbose": 0}
+    assert made(Extra).fit(**options).history["mine"] == [3.0] * 3
+    assert min(made(Fewer).fit(**options).history["loss"]) > 0
+
+
+def test_keras_tracker_lets_a_layer_be_replaced():
+    """`unlock` before, `untrack` after: the new layer trains, the old one is gone.
+
+    Keras by itself refuses a new layer in a built model, or goes on training the old one.
+    """
+    model = made(ManyOwn)
+    model.fit(**FEEDS["arrays"](), verbose=0)
+    old, new = model.dense, keras.layers.Dense(1, name="new")
+    new.build((None, D))
+    new.set_weights(START)
+    model.dense = new
+    assert [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)] == [new]
+    assert {id(v) for v in model.trainable_variables} == {id(v) for v in new.trainable_variables}
+    before = old.get_weights()
+    model.fit(**FEEDS["arrays"](), verbose=0)
+    assert np.abs(new.get_weights()[0] - START[0]).max() > 0.1
+    for one, other in zip(before, old.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_layer_that_is_held_twice_stays_when_one_name_is_given_to_another():
+    model = made(ManyOwn)
+    model.again = model.dense
+    model.again = keras.layers.Dense(1)
+    assert model.dense in model.layers
+
+
+def test_keras_layers_lists_what_a_layer_holds():
+    """`_layers` of a Functional model, a Sequential one and a wrapper: their parts."""
+    layer, inputs = keras.layers.Dense(4), keras.Input((4,))
+    for whole in (
+        keras.Sequential([inputs, layer]),
+        keras.Model(inputs, layer(inputs)),
+        keras.layers.TimeDistributed(layer),
+    ):
+        assert sum(part is layer for part in whole._layers) == 1
+
+
+def test_keras_symbolic_build_is_for_models_that_are_not_built(monkeypatch):
+    """Keras would learn shapes from a batch of all replicas; a built model knows them."""
+    calls = []
+    monkeypatch.setattr(keras.Model, "_maybe_symbolic_build", lambda *_: calls.append(1))
+    model = made(ManyStandard)
+    model._maybe_symbolic_build(data_batch=(X, Y))
+    assert not calls
+    model.built = False
+    model._maybe_symbolic_build(data_batch=(X, Y))
+    assert calls
+
+
+def test_a_model_that_is_built_by_a_call_is_that_of_keras():
+    """A layer without shapes at `compile` time: its variables are known to the optimiser."""
+    family = {}
+    for name, base in {"many": ManyStepModel, "plain": keras.Model}.items():
+
+        class Late(base):
+            def __init__(self):
+                super().__init__()
+                self.dense = keras.layers.Dense(1, kernel_initializer="zeros")
+
+            def call(self, x):
+                return self.dense(x)
+
+        model = family[name] = Late()
+        if base is ManyStepModel:
+            model(X[:1])
+        model.compile(keras.optimizers.Adam(0.05), loss="mse", jit_compile=False)
+        model.fit(**FEEDS["arrays"](), verbose=0)
+    np.testing.assert_allclose(*map(weights, family.values()), rtol=1e-5, atol=1e-6)
