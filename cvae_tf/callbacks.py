@@ -11,7 +11,7 @@ class FirstStep(keras.callbacks.Callback):
     """Notes how many batches were seen when training begins: `value`."""
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self.value = int(self.model.batches_seen)
+        self.value = int(self.model.batches_seen.numpy())
 
 
 def sees_batches(callbacks: keras.callbacks.CallbackList, mode: str) -> bool:

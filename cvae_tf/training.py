@@ -158,7 +158,7 @@ class ManyStepModel(CompiledModel):
         most = 1 if sees_batches(callbacks, "train") else self.programs.steps_per_call
         self.stop_training, self._initial_epoch = False, None
         callbacks.on_train_begin()  # a callback may restore weights, optimiser and batches_seen
-        blocks = data.training(self._steps(), shuffle, self.seed, int(self.batches_seen))
+        blocks = data.training(self._steps(), shuffle, self.seed, int(self.batches_seen.numpy()))
         logs: Any = {}
         for epoch in range(self._initial_epoch or initial_epoch, epochs):
             self.reset_metrics()

@@ -8,6 +8,7 @@ from requirements_of_a_model import GRAPH, in_a_fresh_process, small_data, small
 
 from cvae_tf import CMMA, CVAE1, CVAE2, VAE, estimators, networks
 from cvae_tf.distributions import Bernoulli
+from cvae_tf.programs import Program
 
 
 def weights(model):
@@ -68,6 +69,18 @@ def test_the_fast_path_is_the_stepwise_path(compiled_by_default, options):
     assert difference < 1e-4
     for name, values in fast_history.items():
         np.testing.assert_allclose(values, slow_history[name], rtol=1e-4, atol=1e-5)
+
+
+def test_many_programs_are_no_frequent_retracing(caplog):
+    """TensorFlow counts the tracings of one piece of code, whichever model it is traced for."""
+    logger, one = tf.get_logger(), tf.constant(1.0)
+    logger.addHandler(caplog.handler)
+    try:
+        for _ in range(8):
+            assert float(Program(lambda a: a + 1, jit_compile=False, optional=False)(one)) == 2
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text
 
 
 def test_datasets_and_arrays_train_alike():

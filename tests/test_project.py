@@ -430,6 +430,14 @@ def test_types_ship():
 # --- The course builder --------------------------------------------------------------------------
 
 
+def test_the_site_names_each_file_of_the_library_under_one_subject():
+    sys.path.insert(0, str(ROOT / "tools"))
+    from site_pages import SUBJECTS
+
+    listed = [name for names in SUBJECTS.values() for name in names.split()]
+    assert sorted(listed) == sorted(p.stem for p in LIBRARY if p.stem != "__init__")
+
+
 def build_course(folder: Path, notebooks: dict[str, list]) -> subprocess.CompletedProcess:
     lessons = folder / "lessons"
     lessons.mkdir()

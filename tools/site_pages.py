@@ -210,26 +210,44 @@ def definitions(tree, prefix=""):
             yield prefix + node.name, node
 
 
+# The library's pages by subject; a module that none of them names comes last.
+SUBJECTS = {
+    "Models": "vae conditional baselines futures semi_supervised stacked features",
+    "What models are made of": "distributions estimators networks noise penalties",
+    "Data and tasks": "datasets faces photographs tasks",
+    "Measuring and using a trained model": "evaluation diagnostics readout editing",
+    "What bounds are held against": "oracle linear_gaussian",
+    "Figures and exercises": "plotting graphs look exercises",
+    "Underneath: the contract and the compiled loop": "base wired wiring signatures training "
+    "programs batches callbacks logs checks",
+}
+
+
+def by_subject(modules: list[str]) -> dict[str, list[str]]:
+    """{subject: its modules}."""
+    found = {subject: names.split() for subject, names in SUBJECTS.items()}
+    named = {name for names in found.values() for name in names}
+    found["Others"] = [module for module in modules if module not in named]
+    return {subject: names for subject, names in found.items() if names}
+
+
 def write_api(folder: Path) -> None:
-    """One page for each module of the library."""
+    """One page for each module of the library, and a list of them by subject."""
     folder.mkdir()
     modules = [p.stem for p in sorted((ROOT / "cvae_tf").glob("*.py")) if p.stem != "__init__"]
-    rows = []
-    for module in modules:
-        source = (ROOT / "cvae_tf" / f"{module}.py").read_text(encoding="utf-8")
-        first = ast.get_docstring(ast.parse(source)).splitlines()[0]
-        rows.append(f"- [`cvae_tf.{module}`]({module}.md): {first}")
-        (folder / f"{module}.md").write_text(
-            f"# cvae_tf.{module}\n\n```{{eval-rst}}\n.. automodule:: cvae_tf.{module}\n```\n",
-            encoding="utf-8",
-        )
-    tree = "\n".join(modules)
-    (folder / "index.md").write_text(
-        "# The library\n\nOne page for each file of `cvae_tf`.\n\n"
-        + "\n".join(rows)
-        + f"\n\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n",
-        encoding="utf-8",
-    )
+    parts = ["# The library\n\nOne page for each file of `cvae_tf`, by subject.\n"]
+    for subject, names in by_subject(modules).items():
+        parts.append(f"## {subject}\n")
+        for module in names:
+            source = (ROOT / "cvae_tf" / f"{module}.py").read_text(encoding="utf-8")
+            first = ast.get_docstring(ast.parse(source)).splitlines()[0]
+            parts.append(f"- [`cvae_tf.{module}`]({module}.md): {first}")
+            (folder / f"{module}.md").write_text(
+                f"# cvae_tf.{module}\n\n```{{eval-rst}}\n.. automodule:: cvae_tf.{module}\n```\n",
+                encoding="utf-8",
+            )
+        parts.append("\n```{toctree}\n:hidden:\n\n" + "\n".join(names) + "\n```\n")
+    (folder / "index.md").write_text("\n".join(parts), encoding="utf-8")
 
 
 def misconceptions() -> str:

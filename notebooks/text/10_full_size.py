@@ -450,7 +450,8 @@ plotting.show(
 #
 # Days of training end sooner or later in a crash. What would you have to save so that the resumed run is *the same* run? The
 # weights; the optimiser's state, as Adam remembers; the step, for the schedule; and whatever is random: the order of the
-# images and the noise $\varepsilon$. In this library both are functions of the seed and the step. So the step is enough.
+# images and the noise $\varepsilon$. In this library both are functions of the seed and of how many batches the model has
+# seen. That number lies with the weights in every file, so nothing else has to be saved.
 #
 # `BackupAndRestore` saves at the end of every epoch and, if it finds something saved, goes on from there. Train three epochs of
 # 72 steps. Pull the plug in the middle of the second. Then start the same script again. **Predict:** by how much do the weights
