@@ -51,7 +51,7 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
     _warn_of_activation(nets["likelihood_net"], "likelihood_net", type(family).__name__)
     for key, net in nets.items():
         if net is not None and key != "likelihood_net":
-            further = key.removesuffix("_net") in model_class.further_factors
+            further = key.removesuffix("_net") not in signatures.FACTORS
             _warn_of_activation(net, key, "Categorical" if further else "Gaussian")
     dtypes = {network_dtype(net) for net in nets.values() if net is not None}
     if len(dtypes | {family.variable_dtype}) > 1:
