@@ -30,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # threads they only wait for each other.
 CORES = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 THREADS = $(shell n=$$(( $(CORES) / $(JOBS) )); [ $$n -ge 1 ] && echo $$n || echo 1)
-HEADLESS := course slides test test-slow mutants notebooks exercises
+HEADLESS := course slides test test-slow test-long mutants notebooks exercises
 $(HEADLESS): export MPLBACKEND = module://matplotlib_inline.backend_inline
 $(HEADLESS): export CVAE_TF_STATIC = 1
 $(HEADLESS): export MPLCONFIGDIR = $(CURDIR)/build/matplotlib
@@ -49,7 +49,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 NBVAL  = --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-timeout 180
 
 .DEFAULT_GOAL := help
-.PHONY: help course slides test test-slow mutants lab notebooks exercises benchmark lint requirements clean distclean
+.PHONY: help course slides test test-slow test-long mutants lab notebooks exercises benchmark lint requirements clean distclean
 
 help:
 	@echo "make course       run every lesson and build the course to read: build/course/index.html"
@@ -57,6 +57,7 @@ help:
 	@echo "make lab          open JupyterLab on notebooks/"
 	@echo "make test         the library's tests; lessons and solutions against their stored outputs"
 	@echo "make test-slow    the tests that take minutes"
+	@echo "make test-long    hours: hundreds of sequences of calls, thousands of odd inputs, mutants"
 	@echo "make mutants      mistakes put into the library that no test notices (minutes to hours)"
 	@echo "make notebooks    re-run lessons from their text twins and store the outputs (LESSON=01)"
 	@echo "make exercises    the same for the solutions, and the students' copies from them (LESSON=01)"
@@ -80,6 +81,18 @@ test: $(READY) | build
 # pytest's 5 means that no test is marked slow, which is no failure.
 test-slow: $(READY) | build
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow tests $(ARGS) || [ $$? -eq 5 ]
+
+# In no CI: run it, and report it, before a change to the core is called done. SEQUENCES, FUZZ and
+# MUTANTS say how much; SEED which.
+SEQUENCES ?= 300
+FUZZ ?= 3000
+MUTANTS ?= 150
+SEED ?= 1
+test-long: $(READY) | build
+	CVAE_TF_SEQUENCES=$(SEQUENCES) CVAE_TF_SEQUENCE_SEED=$(SEED) CVAE_TF_FUZZ=$(FUZZ) \
+	CVAE_TF_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) -s -m slow \
+		tests/test_stateful.py tests/test_fuzz.py $(ARGS)
+	@$(BIN)/python tools/mutants.py --jobs $(JOBS) --sample $(MUTANTS) --seed $(SEED)
 
 mutants: $(READY) | build
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS) $(ARGS)

@@ -6,8 +6,10 @@ this file knows of a model: `wiring` holds what networks and data owe to one.
 
 from __future__ import annotations
 
+import importlib
 import math
 import numbers
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -291,3 +293,13 @@ def _range(kind: str, least: float, most: float | None) -> str:
 def _short(value: Any) -> str:
     text = value.__name__ if isinstance(value, type) else repr(value)
     return text if len(text) <= 80 else f"a {type(value).__name__}"
+
+
+def __getattr__(name: str) -> Any:
+    """What stood here in the first edition: it warns, for one version."""
+    moved = {"parents": "signatures", "check_networks": "wiring", "variable_shapes": "wiring"}
+    if name in moved:
+        new = f"cvae_tf.{moved[name]}"
+        warnings.warn(f"checks.{name} is {new}.{name} now.", DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module(new), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,6 +20,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from cvae_tf import checks, noise
+from cvae_tf.checks import check_finite as check_finite
 
 Tensor: TypeAlias = tf.Tensor
 Distribution: TypeAlias = tfd.Distribution

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from cvae_tf import checks, signatures
 from cvae_tf.distributions import Family
+from cvae_tf.signatures import FACTORS as FACTORS
 
 Sizes = Sequence[Any] | dict[str, Any]
 

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from cvae_tf import checks
 from cvae_tf.batches import EVALUATION_BATCH, Rows, Stream, is_stream, unpack
+from cvae_tf.batches import orders as orders
 from cvae_tf.callbacks import FirstStep, sees_batches
 from cvae_tf.compiling import CompiledModel
 from cvae_tf.programs import Batch, ManySteps, leaves, tensors
