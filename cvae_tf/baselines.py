@@ -132,16 +132,14 @@ class FirstGuess(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(), "net": serialize(self.net), "family": serialize(self.family),
-        }  # fmt: skip
+        parts = {"net": serialize(self.net), "family": serialize(self.family)}
+        return {**super().get_config(), **parts}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FirstGuess:
         deserialize = keras.saving.deserialize_keras_object
-        return cls(
-            **{k: deserialize(v) if k in ("net", "family") else v for k, v in config.items()}
-        )
+        parts = {name: deserialize(config[name]) for name in ("net", "family")}
+        return cls(**{**config, **parts})
 
 
 def with_first_guess(net: keras.Model, baseline: Baseline) -> keras.Model:
@@ -327,10 +325,8 @@ class Blocks(Corruption):
         return tf.where(hidden, tf.cast(self.value, inputs.dtype), inputs)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(), "rate": self.rate, "size": self.size,
-            "image_shape": self.image_shape, "value": self.value,
-        }  # fmt: skip
+        own = {name: getattr(self, name) for name in ("rate", "size", "image_shape", "value")}
+        return {**super().get_config(), **own}
 
 
 def corrupted(net: keras.Model, layer: keras.layers.Layer, *, position: int = 0) -> keras.Model:

@@ -248,10 +248,8 @@ def fresh_batches(
             grey, *rest = (column[rows[start : start + batch_size]] for column in columns)
             yield (rng.random(grey.shape, np.float32) < grey).astype(np.float32), *rest
 
-    stream = tf.data.Dataset.from_generator(
-        draw_epoch,
-        output_signature=tuple(tf.TensorSpec([None, *c.shape[1:]], c.dtype) for c in columns),
-    )
+    signature = tuple(tf.TensorSpec([None, *c.shape[1:]], c.dtype) for c in columns)
+    stream = tf.data.Dataset.from_generator(draw_epoch, output_signature=signature)
     return _counted(stream, -(-num // batch_size))
 
 
@@ -279,9 +277,8 @@ def _dataset(
 ) -> Dataset:  # fmt: skip
     x = grey if binarisation is None else binarise(grey, seed)
     labels = labels.astype(np.int32)
-    everything = Split(
-        x.reshape(-1, *image_shape) if image else x, np.eye(10, dtype=np.float32)[labels], labels
-    )
+    x = x.reshape(-1, *image_shape) if image else x
+    everything = Split(x, np.eye(10, dtype=np.float32)[labels], labels)
     names, kinds = tuple(f"digit={c}" for c in range(10)), (CATEGORY,) * 10
     train, validation, test = map(everything.take, splits)
     return Dataset(
@@ -343,15 +340,12 @@ def _load_mnist() -> Any:
     try:
         return keras.datasets.mnist.load_data()
     except Exception as error:
-        came = (
-            f"The file {path} is there, but is not the MNIST file that Keras expects,"
-            if found
-            else f"The MNIST file was looked for at {path} and is not there,"
-        )
+        state = "is there, but not the one that Keras expects" if found else "is not there"
         raise FileNotFoundError(
-            f"{came} and downloading it failed ({error}). Connect to the network and try again, "
-            "or copy mnist.npz there, or set the environment variable KERAS_HOME, before Python "
-            "starts, to a writable folder with datasets/mnist.npz. datasets.digits() always works."
+            f"The MNIST file {path} {state}, and downloading it failed ({error}). "
+            "Connect and try again, or copy mnist.npz there, or set the environment variable "
+            "KERAS_HOME, before Python starts, to a writable folder with datasets/mnist.npz. "
+            "datasets.digits() always works."
         ) from error
     finally:
         socket.setdefaulttimeout(waited)
@@ -477,11 +471,7 @@ def mixed_batches(
             rows = batches[first : first + 16]
             yield x[rows], labels[rows]
 
-    stream = tf.data.Dataset.from_generator(
-        draw_epoch,
-        output_signature=(
-            tf.TensorSpec([None, batch_size, *x.shape[1:]], x.dtype),
-            tf.TensorSpec([None, batch_size], tf.int32),
-        ),
-    )
+    pixels = tf.TensorSpec([None, batch_size, *x.shape[1:]], x.dtype)
+    signature = (pixels, tf.TensorSpec([None, batch_size], tf.int32))
+    stream = tf.data.Dataset.from_generator(draw_epoch, output_signature=signature)
     return _counted(stream.unbatch(), num_batches)

@@ -167,12 +167,9 @@ def ledger(
     curve = evaluation.importance_weighted_curve(
         model, *data, sizes=(1, num_importance_samples), seed=seed
     )
-    return Ledger(
-        evaluation.estimate(gap.log_likelihood - gap.bound),
-        evaluation.estimate(gap.approximation),
-        evaluation.estimate(gap.amortisation),
-        evaluation.estimate(curve[num_importance_samples] - curve[1]),
-    )
+    gained = curve[num_importance_samples] - curve[1]
+    parts = (gap.log_likelihood - gap.bound, gap.approximation, gap.amortisation, gained)
+    return Ledger(*map(evaluation.estimate, parts))
 
 
 class Surgery(NamedTuple):

@@ -44,17 +44,15 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
             )
         if needed:
             _check_network(name, key, factor, needed, net)
-    checks.instance(
-        family, "family", Family,
-        "a likelihood family, such as distributions.Bernoulli() or distributions.Gaussian()",
-    )  # fmt: skip
+    kinds = "distributions.Bernoulli() or distributions.Gaussian()"
+    checks.instance(family, "family", Family, f"a likelihood family, such as {kinds}")
     _warn_of_activation(nets["likelihood_net"], "likelihood_net", type(family).__name__)
     for key in ("posterior_net", "prior_net"):
         if nets.get(key) is not None:
             _warn_of_activation(nets[key], key, "Gaussian")
     dtypes = {network_dtype(net) for net in nets.values() if net is not None}
-    if len(dtypes | {family.variable_dtype}) > 1:
-        every = sorted(dtypes | {family.variable_dtype})
+    every = sorted(dtypes | {family.variable_dtype})
+    if len(every) > 1:
         raise ValueError(
             f"The networks and the family have the dtypes {every}. Expected one: pass one dtype=."
         )
