@@ -100,9 +100,7 @@ def graphical_model(
     """
     models = list(model) if isinstance(model, (list, tuple)) else [model]
     if not models or (ax is not None and len(models) != 1):
-        raise ValueError(
-            f"Received {len(models)} models. Expected one or more; leave ax out for several."
-        )
+        raise ValueError(f"Received {len(models)} models. Expected one; leave ax out for more.")
     edges, factors = [graph_edges(one) for one in models], checks.flag(factors, "factors")
     columns = len(models) if columns is None else checks.count(columns, "columns")
     with style():
@@ -215,9 +213,7 @@ def _draw_graph(
         centres = {"z": (1.0, 2.0), predicted: (1.0, 0.0)}
     unknown = {node for edge in edges.generative | edges.inference for node in edge} - set(centres)
     if unknown:
-        raise ValueError(
-            f"The factors of {heading} have the arguments {sorted(unknown)}. Expected x, y and z."
-        )
+        raise ValueError(f"The factors of {heading} take {sorted(unknown)}. Expected x, y and z.")
     looks: dict[str, Any] = dict(fc="none", ec="#888888", lw=1.6, zorder=0)
     round_box = "round,pad=0,rounding_size=0.18"
     ax.add_patch(FancyBboxPatch((-0.72, -0.78), 3.44, 3.5, boxstyle=round_box, **looks))

@@ -58,7 +58,7 @@ def show(fig: Figure, alt: str) -> None:
         Four empty images.
     """
     if not isinstance(alt, str) or not alt.strip():
-        raise ValueError(f"Received alt={alt!r}. Expected a sentence that says what is to be seen.")
+        raise ValueError(f"Received {alt=}. Expected a sentence that says what is to be seen.")
     from matplotlib.figure import Figure
 
     checks.instance(fig, "fig", Figure, "a Matplotlib figure, such as image_grid(…) gives")
@@ -101,13 +101,11 @@ def explore(
         >>> explore(draw, alt="One grey image.", z1=(0.0, 1.0, 0.5))  # doctest: +SKIP
     """
     if not callable(draw):
-        raise TypeError(f"Received draw={draw!r}. Expected a function of the sliders' values.")
+        raise TypeError(f"Received {draw=}. Expected a function of the sliders' values.")
     for name, values in sliders.items():
         least, greatest, first = _several(values, f"slider {name}", 3)
         if not least <= first <= greatest:
-            raise ValueError(
-                f"Slider {name} begins at {first}. Expected it from {least} to {greatest}."
-            )
+            raise ValueError(f"Slider {name} begins at {first}. Expected {least} to {greatest}.")
     show(draw(**{name: first for name, (_, _, first) in sliders.items()}), alt)
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
     if not shell or os.environ.get("CVAE_TF_STATIC"):
@@ -227,9 +225,7 @@ def latent_scatter(
     """
     z = checks.array(z, "z", dtype="float64")
     if z.ndim != 2 or z.shape[1] != 2:
-        raise ValueError(
-            f"z has shape {z.shape}. Expected [N, 2]: choose two columns, z[:, [0, 1]]."
-        )
+        raise ValueError(f"z is {z.shape}. Expected [N, 2]: choose two columns, z[:, [0, 1]].")
     ellipses = {each: _gaussian(pair, f"priors[{each}]") for each, pair in (priors or {}).items()}
     if labels is not None:
         labels = checks.array(labels, "labels", event=(), dtype=None)
@@ -671,9 +667,7 @@ def _decode(model: Any, u: np.ndarray, **given: Any) -> np.ndarray:
     needed = {*parents(model.prior), *parents(model.likelihood)} - {"z"}
     missing = sorted(name for name in needed if given.get(name) is None)
     if missing:
-        raise ValueError(
-            f"{type(model).__name__} is given {missing[0]}: pass {missing[0]}=…, one row of it."
-        )
+        raise ValueError(f"{type(model).__name__} is conditional: pass {missing[0]}=…, one row.")
     rows = {}
     for name in needed:
         value, event = checks.array(given[name], name), tuple(model.shapes[name])
@@ -694,9 +688,7 @@ def _decode(model: Any, u: np.ndarray, **given: Any) -> np.ndarray:
 def _check_model(model: Any) -> None:
     there = all(factor(model, name) for name in FACTORS if name != "posterior")
     if isinstance(model, type) or not (there and hasattr(model, "latent_dim")):
-        raise TypeError(
-            f"Received model={model!r}. Expected a built model with a latent z, such as CVAE1(…)."
-        )
+        raise TypeError(f"Received {model=}. Expected a built model with a z, such as CVAE1(…).")
 
 
 def _texts(values: Any, name: str, num: int) -> Any:  # a list of so many, or None
@@ -717,9 +709,7 @@ def _several(values: Any, name: str, num: int) -> Any:  # a few numbers, as they
 def _gaussian(pair: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     mean, scale = checks.array(pair, name, dtype="float64", event=(2,))[:2]
     if len(pair) != 2 or scale.min() <= 0:
-        raise ValueError(
-            f"Received {name}={pair}. Expected (mean [2], standard deviation [2] > 0)."
-        )
+        raise ValueError(f"Received {name}={pair}. Expected mean [2], standard deviation [2] > 0.")
     return mean, scale
 
 
@@ -741,9 +731,7 @@ def _cells(images: Any, columns: Any, image_shape: Any) -> Any:  # [N, H, W], nu
         height, width = height_and_width(image_shape)
         size = height * width
         if images.size % size or images.ndim < 2:
-            raise ValueError(
-                f"images have shape {images.shape}. Expected images of {height} × {width} pixels."
-            )
+            raise ValueError(f"images are {images.shape}. Expected {height} × {width} pixels.")
         tail = 1 if images.shape[-1] == size else 2 if images.shape[-1] != 1 else 3
         images = images.reshape(*images.shape[: images.ndim - tail], height, width)
     else:
@@ -752,9 +740,7 @@ def _cells(images: Any, columns: Any, image_shape: Any) -> Any:  # [N, H, W], nu
         if images.ndim == 2:
             side = math.isqrt(images.shape[1])
             if side * side != images.shape[1]:
-                raise ValueError(
-                    f"images have {images.shape[1]} pixels, no square: give image_shape."
-                )
+                raise ValueError(f"{images.shape[1]} pixels are no square: give image_shape.")
             images = images.reshape(-1, side, side)
     if images.ndim == 4:  # [rows, columns, H, W]
         columns = images.shape[1]
@@ -783,9 +769,7 @@ def _frames(
 def _curve(name: str, run: Any, quantity: str) -> Any:  # training, and validation or None
     logs = getattr(run, "history", run)
     if isinstance(logs, Mapping) and quantity not in logs:
-        raise ValueError(
-            f"The history of {name} has {sorted(logs)}. Expected {quantity!r} among them."
-        )
+        raise ValueError(f"The history of {name} has {sorted(logs)}. Expected {quantity!r} too.")
     both, where = (logs, None), f"{quantity} of {name}"
     if isinstance(logs, Mapping):
         both = logs[quantity], logs.get(f"val_{quantity}")
