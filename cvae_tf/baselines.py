@@ -166,7 +166,7 @@ def with_first_guess(net: keras.Model, baseline: Baseline) -> keras.Model:
     Source: Sohn, Lee & Yan (2015), section 4.2, the recurrent connection.
     """
     if not isinstance(baseline, Baseline):
-        raise TypeError(f"Received baseline={baseline!r}. Expected a trained baselines.Baseline.")
+        raise TypeError(f"Received {baseline=}. Expected a trained baselines.Baseline.")
     shapes = [tuple(tensor.shape[1:]) for tensor in net.inputs]
     expected = [baseline.shapes["x"], baseline.shapes["y"]]
     if shapes[:2] != expected:
@@ -353,7 +353,8 @@ def corrupted(net: keras.Model, layer: keras.layers.Layer, *, position: int = 0)
     """
     if not 0 <= position < len(net.inputs):
         raise ValueError(
-            f"Received position={position}. Expected one of its {len(net.inputs)} input(s), from 0."
+            f"Received position={position}. The network has {len(net.inputs)} input(s): expected "
+            f"0 ≤ position < {len(net.inputs)}."
         )
     layer = type(layer).from_config({**layer.get_config(), "name": None})
     inputs = _inputs_like(net.inputs)

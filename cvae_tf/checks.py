@@ -156,9 +156,7 @@ def array(
     if ndim is not None and result.ndim != ndim:
         raise ValueError(f"{label} has shape {result.shape}. Expected {ndim} axes.")
     if not empty and result.size == 0:
-        raise ValueError(
-            f"{label} is empty: its shape is {result.shape}. Expected at least one row."
-        )
+        raise ValueError(f"{label} is empty: its shape is {result.shape}. Expected a row or more.")
     if dtype is not None:
         with np.errstate(over="ignore", invalid="ignore"):
             cast = result.astype(dtype, copy=False)
@@ -225,9 +223,7 @@ def same_length(arrays: dict[str, Any], where: str) -> int:
     """Check that arrays have one number of rows. Returns: it."""
     lengths = {name: int(each.shape[0]) for name, each in arrays.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(
-            f"Received (in {where}) different numbers of examples: {lengths}. Expected pairs."
-        )
+        raise ValueError(f"In {where}, different numbers of examples: {lengths}. Expected pairs.")
     return next(iter(lengths.values()))
 
 

@@ -131,10 +131,9 @@ def digits(binarise: str | None = None, image: bool = False, seed: int = 0) -> D
     with np.load(_bundled("digits.npz")) as file:
         grey, labels = file["pixels"] / np.float32(16), file["labels"]
     rows = np.arange(len(labels))
-    train, test = train_test_split(rows, test_size=300, stratify=labels, random_state=seed)
-    train, validation = train_test_split(
-        train, test_size=300, stratify=labels[train], random_state=seed
-    )
+    held_out: dict[str, Any] = {"test_size": 300, "random_state": seed}
+    train, test = train_test_split(rows, stratify=labels, **held_out)
+    train, validation = train_test_split(train, stratify=labels[train], **held_out)
     splits = (train, validation, test)
     return _dataset("digits", grey, labels, (8, 8, 1), splits, binarise, image, seed)
 
@@ -264,7 +263,7 @@ def _counted(stream: tf.data.Dataset, num_batches: int) -> tf.data.Dataset:
 def _check_options(binarise: Any, image: Any, seed: Any) -> None:
     if not (binarise is None or isinstance(binarise, str) and binarise == "fixed"):
         raise ValueError(
-            f'Received binarise={binarise!r}. Expected None (grey values) or "fixed" (one draw). '
+            f'Received {binarise=}. Expected None (grey values) or "fixed" (one draw). '
             "For pixels drawn at every use pass fresh_batches(x, y, batch_size=…) to fit."
         )
     checks.flag(image, "image")
@@ -278,12 +277,10 @@ def _dataset(
     x = grey if binarisation is None else binarise(grey, seed)
     labels = labels.astype(np.int32)
     x = x.reshape(-1, *image_shape) if image else x
-    everything = Split(x, np.eye(10, dtype=np.float32)[labels], labels)
+    whole = Split(x, np.eye(10, dtype=np.float32)[labels], labels)
     names, kinds = tuple(f"digit={c}" for c in range(10)), (CATEGORY,) * 10
-    train, validation, test = map(everything.take, splits)
-    return Dataset(
-        train, validation, test, everything, name, image_shape, names, kinds, binarisation
-    )
+    train, validation, test = map(whole.take, splits)
+    return Dataset(train, validation, test, whole, name, image_shape, names, kinds, binarisation)
 
 
 def _grey(x: Any) -> np.ndarray:  # checked grey values, float32
@@ -292,9 +289,7 @@ def _grey(x: Any) -> np.ndarray:  # checked grey values, float32
         raise ValueError(f"x has shape {x.shape}. Expected rows [N, D] or images [N, H, W, 1].")
     low, high = x.min(), x.max()
     if low < 0 or high > 1:
-        raise ValueError(
-            f"x holds values from {low} to {high}. Expected grey values in [0, 1]: divide."
-        )
+        raise ValueError(f"x holds {low} to {high}. Expected grey values in [0, 1]: divide.")
     return x
 
 

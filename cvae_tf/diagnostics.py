@@ -164,9 +164,8 @@ def ledger(
         Ledger.
     """
     gap = evaluation.gap(model, *data, seed=seed, **options)
-    curve = evaluation.importance_weighted_curve(
-        model, *data, sizes=(1, num_importance_samples), seed=seed
-    )
+    sizes = (1, num_importance_samples)
+    curve = evaluation.importance_weighted_curve(model, *data, sizes=sizes, seed=seed)
     gained = curve[num_importance_samples] - curve[1]
     parts = (gap.log_likelihood - gap.bound, gap.approximation, gap.amortisation, gained)
     return Ledger(*map(evaluation.estimate, parts))

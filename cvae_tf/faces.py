@@ -112,9 +112,7 @@ def draw(y: npt.ArrayLike, identity: npt.ArrayLike | None = None, *, size: int =
     identity = np.zeros(len(IDENTITY)) if identity is None else identity
     identity = np.atleast_2d(checks.array(identity, "identity"))
     if identity.shape not in ((1, len(IDENTITY)), (len(y), len(IDENTITY))):
-        raise ValueError(
-            f"identity has shape {identity.shape}. Expected ({len(y)}, {len(IDENTITY)}): IDENTITY."
-        )
+        raise ValueError(f"identity is {identity.shape}. Expected ({len(y)}, {len(IDENTITY)}).")
     identity = np.broadcast_to(identity, (len(y), len(IDENTITY)))
     x = np.empty((len(y), size, size, 1), np.float32)
     for first in range(0, len(y), _FACES_PER_CHUNK):

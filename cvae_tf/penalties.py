@@ -159,9 +159,7 @@ def mmd(z: Any, z_prior: Any) -> tf.Tensor:
     """
     z, z_prior = tf.convert_to_tensor(z), tf.convert_to_tensor(z_prior)
     if z.shape.rank != 2 or not z.shape.is_compatible_with(z_prior.shape):
-        raise ValueError(
-            f"Received samples of shapes {z.shape}, {z_prior.shape}. Expected one shape, [B, d]."
-        )
+        raise ValueError(f"Received shapes {z.shape}, {z_prior.shape}. Expected one shape, [B, d].")
     scale = tf.cast(2 * tf.shape(z)[1], z.dtype)
     count = tf.cast(tf.shape(z)[0], z.dtype)
 

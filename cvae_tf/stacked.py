@@ -118,8 +118,6 @@ def _dimensions(kept: Any, latent_dim: int) -> list[int]:
     kept = checks.array(kept, "kept", ndim=1, dtype=None)
     if kept.dtype == bool:
         if len(kept) != latent_dim:
-            raise ValueError(
-                f"Received a mask kept of {len(kept)} entries. Expected {latent_dim}, one each."
-            )
+            raise ValueError(f"Received a mask kept of {len(kept)} entries. Expected {latent_dim}.")
         return np.flatnonzero(kept).tolist()
     return [checks.count(k, "a dimension in kept", 0, latent_dim - 1) for k in kept]
