@@ -136,16 +136,14 @@ class FirstGuess(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(), "net": serialize(self.net), "family": serialize(self.family),
-        }
+        parts = {"net": serialize(self.net), "family": serialize(self.family)}
+        return {**super().get_config(), **parts}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FirstGuess:
         deserialize = keras.saving.deserialize_keras_object
-        return cls(
-            **{k: deserialize(v) if k in ("net", "family") else v for k, v in config.items()}
-        )
+        parts = {name: deserialize(config[name]) for name in ("net", "family")}
+        return cls(**{**config, **parts})
 
 
 def with_first_guess(net: keras.Model, baseline: Baseline) -> keras.Model:
@@ -171,9 +169,8 @@ def with_first_guess(net: keras.Model, baseline: Baseline) -> keras.Model:
 
     Source: Sohn, Lee & Yan (2015), section 4.2, the recurrent connection.
     """
-    checks.instance(baseline, "baseline", Baseline, "a trained baselines.Baseline")
-    if not (isinstance(net, keras.Model) and getattr(net, "inputs", None)):
-        raise checks.WrongKind(f"Received net={net!r}. Expected a built network of (x, ŷ, …).")
+    if not isinstance(baseline, Baseline):
+        raise TypeError(f"Received {baseline=}. Expected a trained baselines.Baseline.")
     shapes = [tuple(tensor.shape[1:]) for tensor in net.inputs]
     expected = [baseline.shapes["x"], baseline.shapes["y"]]
     if shapes[:2] != expected:
@@ -332,10 +329,8 @@ class Blocks(Corruption):
         return tf.where(hidden, tf.cast(self.value, inputs.dtype), inputs)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(), "rate": self.rate, "size": self.size,
-            "image_shape": self.image_shape, "value": self.value,
-        }
+        own = {name: getattr(self, name) for name in ("rate", "size", "image_shape", "value")}
+        return {**super().get_config(), **own}
 
 
 def corrupted(net: keras.Model, layer: keras.layers.Layer, *, position: int = 0) -> keras.Model:
@@ -362,7 +357,8 @@ def corrupted(net: keras.Model, layer: keras.layers.Layer, *, position: int = 0)
     """
     if not 0 <= position < len(net.inputs):
         raise ValueError(
-            f"Received position={position}. Expected one of its {len(net.inputs)} input(s), from 0."
+            f"Received position={position}. The network has {len(net.inputs)} input(s): expected "
+            f"0 ≤ position < {len(net.inputs)}."
         )
     checks.instance(layer, "layer", keras.layers.Layer, "a layer, such as Flips(0.1)")
     layer = type(layer).from_config({**layer.get_config(), "name": None})

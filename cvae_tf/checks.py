@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import numbers
-import warnings
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -81,23 +81,14 @@ def number(
         0.5
     """
     value = _scalar(value)
-    expected = "a finite number" + "".join(
-        f" {sign} {end:g}"
-        for sign, end in (("≥", least), (">", above), ("≤", most), ("<", below))
-        if end is not None
-    ).replace(" ≤", " and ≤" if least is not None or above is not None else " ≤").replace(
-        " <", " and <" if least is not None or above is not None else " <"
-    )
+    ends: dict[Any, Any] = {("≥", operator.ge): least, (">", operator.gt): above}
+    ends |= {("≤", operator.le): most, ("<", operator.lt): below}
+    ends = {compared: end for compared, end in ends.items() if end is not None}
+    wanted = " and ".join(f"{sign} {end:g}" for (sign, _), end in ends.items())
+    expected = f"a finite number {wanted}".rstrip()
     if not _is_a(numbers.Real, value):
         raise WrongKind(f"Received {name}={value!r}. Expected {expected}.")
-    inside = (
-        math.isfinite(value)
-        and (least is None or value >= least)
-        and (above is None or value > above)
-        and (most is None or value <= most)
-        and (below is None or value < below)
-    )
-    if not inside:
+    if not (math.isfinite(value) and all(holds(value, end) for (_, holds), end in ends.items())):
         raise ValueError(f"Received {name}={value!r}. Expected {expected}.")
     return float(value)
 
@@ -175,18 +166,12 @@ def array(
         dtype('float32')
     """
     result = dense(values, label)
-    if (
-        event is not None
-        and tuple(result.shape[1:]) != tuple(event)
-        or (event is not None and result.ndim == 0)
-    ):
+    if event is not None and (result.ndim == 0 or tuple(result.shape[1:]) != tuple(event)):
         raise ValueError(f"{label} has shape {result.shape}. Expected {rows_of(event)}.")
     if ndim is not None and result.ndim != ndim:
         raise ValueError(f"{label} has shape {result.shape}. Expected {ndim} axes.")
     if not empty and result.size == 0:
-        raise ValueError(
-            f"{label} is empty: its shape is {result.shape}. Expected at least one row."
-        )
+        raise ValueError(f"{label} is empty: its shape is {result.shape}. Expected a row or more.")
     if dtype is not None:
         with np.errstate(over="ignore", invalid="ignore"):
             cast = result.astype(dtype, copy=False)
@@ -255,9 +240,7 @@ def same_length(arrays: dict[str, Any], where: str) -> int:
     """Check that arrays have one number of rows. Returns: it."""
     lengths = {name: int(each.shape[0]) for name, each in arrays.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(
-            f"Received different numbers of examples (in {where}): {lengths}. Expected pairs."
-        )
+        raise ValueError(f"In {where}, different numbers of examples: {lengths}. Expected pairs.")
     return next(iter(lengths.values()))
 
 

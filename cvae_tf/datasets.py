@@ -131,10 +131,9 @@ def digits(binarise: str | None = None, image: bool = False, seed: int = 0) -> D
     with np.load(_bundled("digits.npz")) as file:
         grey, labels = file["pixels"] / np.float32(16), file["labels"]
     rows = np.arange(len(labels))
-    train, test = train_test_split(rows, test_size=300, stratify=labels, random_state=seed)
-    train, validation = train_test_split(
-        train, test_size=300, stratify=labels[train], random_state=seed
-    )
+    held_out: dict[str, Any] = {"test_size": 300, "random_state": seed}
+    train, test = train_test_split(rows, stratify=labels, **held_out)
+    train, validation = train_test_split(train, stratify=labels[train], **held_out)
     splits = (train, validation, test)
     return _dataset("digits", grey, labels, (8, 8, 1), splits, binarise, image, seed)
 
@@ -248,10 +247,8 @@ def fresh_batches(
             grey, *rest = (column[rows[start : start + batch_size]] for column in columns)
             yield (rng.random(grey.shape, np.float32) < grey).astype(np.float32), *rest
 
-    stream = tf.data.Dataset.from_generator(
-        draw_epoch,
-        output_signature=tuple(tf.TensorSpec([None, *c.shape[1:]], c.dtype) for c in columns),
-    )
+    signature = tuple(tf.TensorSpec([None, *c.shape[1:]], c.dtype) for c in columns)
+    stream = tf.data.Dataset.from_generator(draw_epoch, output_signature=signature)
     return _counted(stream, -(-num // batch_size))
 
 
@@ -266,7 +263,7 @@ def _counted(stream: tf.data.Dataset, num_batches: int) -> tf.data.Dataset:
 def _check_options(binarise: Any, image: Any, seed: Any) -> None:
     if not (binarise is None or isinstance(binarise, str) and binarise == "fixed"):
         raise ValueError(
-            f'Received binarise={binarise!r}. Expected None (grey values) or "fixed" (one draw). '
+            f'Received {binarise=}. Expected None (grey values) or "fixed" (one draw). '
             "For pixels drawn at every use pass fresh_batches(x, y, batch_size=…) to fit."
         )
     checks.flag(image, "image")
@@ -279,14 +276,11 @@ def _dataset(
 ) -> Dataset:
     x = grey if binarisation is None else binarise(grey, seed)
     labels = labels.astype(np.int32)
-    everything = Split(
-        x.reshape(-1, *image_shape) if image else x, np.eye(10, dtype=np.float32)[labels], labels
-    )
+    x = x.reshape(-1, *image_shape) if image else x
+    whole = Split(x, np.eye(10, dtype=np.float32)[labels], labels)
     names, kinds = tuple(f"digit={c}" for c in range(10)), (CATEGORY,) * 10
-    train, validation, test = map(everything.take, splits)
-    return Dataset(
-        train, validation, test, everything, name, image_shape, names, kinds, binarisation
-    )
+    train, validation, test = map(whole.take, splits)
+    return Dataset(train, validation, test, whole, name, image_shape, names, kinds, binarisation)
 
 
 def _grey(x: Any) -> np.ndarray:  # checked grey values, float32
@@ -295,9 +289,7 @@ def _grey(x: Any) -> np.ndarray:  # checked grey values, float32
         raise ValueError(f"x has shape {x.shape}. Expected rows [N, D] or images [N, H, W, 1].")
     low, high = x.min(), x.max()
     if low < 0 or high > 1:
-        raise ValueError(
-            f"x holds values from {low} to {high}. Expected grey values in [0, 1]: divide."
-        )
+        raise ValueError(f"x holds {low} to {high}. Expected grey values in [0, 1]: divide.")
     return x
 
 
@@ -343,15 +335,12 @@ def _load_mnist() -> Any:
     try:
         return keras.datasets.mnist.load_data()
     except Exception as error:
-        came = (
-            f"The file {path} is there, but is not the MNIST file that Keras expects,"
-            if found
-            else f"The MNIST file was looked for at {path} and is not there,"
-        )
+        state = "is there, but not the one that Keras expects" if found else "is not there"
         raise FileNotFoundError(
-            f"{came} and downloading it failed ({error}). Connect to the network and try again, "
-            "or copy mnist.npz there, or set the environment variable KERAS_HOME, before Python "
-            "starts, to a writable folder with datasets/mnist.npz. datasets.digits() always works."
+            f"The MNIST file {path} {state}, and downloading it failed ({error}). "
+            "Connect and try again, or copy mnist.npz there, or set the environment variable "
+            "KERAS_HOME, before Python starts, to a writable folder with datasets/mnist.npz. "
+            "datasets.digits() always works."
         ) from error
     finally:
         socket.setdefaulttimeout(waited)
@@ -477,11 +466,7 @@ def mixed_batches(
             rows = batches[first : first + 16]
             yield x[rows], labels[rows]
 
-    stream = tf.data.Dataset.from_generator(
-        draw_epoch,
-        output_signature=(
-            tf.TensorSpec([None, batch_size, *x.shape[1:]], x.dtype),
-            tf.TensorSpec([None, batch_size], tf.int32),
-        ),
-    )
+    pixels = tf.TensorSpec([None, batch_size, *x.shape[1:]], x.dtype)
+    signature = (pixels, tf.TensorSpec([None, batch_size], tf.int32))
+    stream = tf.data.Dataset.from_generator(draw_epoch, output_signature=signature)
     return _counted(stream.unbatch(), num_batches)

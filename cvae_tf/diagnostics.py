@@ -165,15 +165,11 @@ def ledger(
     """
     num_importance_samples = checks.count(num_importance_samples, "num_importance_samples")
     gap = evaluation.gap(model, *data, seed=seed, **options)
-    curve = evaluation.importance_weighted_curve(
-        model, *data, sizes=(1, num_importance_samples), seed=seed
-    )
-    return Ledger(
-        evaluation.estimate(gap.log_likelihood - gap.bound),
-        evaluation.estimate(gap.approximation),
-        evaluation.estimate(gap.amortisation),
-        evaluation.estimate(curve[num_importance_samples] - curve[1]),
-    )
+    sizes = (1, num_importance_samples)
+    curve = evaluation.importance_weighted_curve(model, *data, sizes=sizes, seed=seed)
+    gained = curve[num_importance_samples] - curve[1]
+    parts = (gap.log_likelihood - gap.bound, gap.approximation, gap.amortisation, gained)
+    return Ledger(*map(evaluation.estimate, parts))
 
 
 class Surgery(NamedTuple):

@@ -211,10 +211,8 @@ class Gaussian(Family):
         return self._independent(tfd.Normal(loc, scale))
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(), "scale": self.scale, "initial_scale": self.initial_scale,
-            "min_scale": self.min_scale,
-        }
+        own = {name: getattr(self, name) for name in ("scale", "initial_scale", "min_scale")}
+        return {**super().get_config(), **own}
 
 
 def standard_normal(dim: int, dtype: str = "float32") -> tfd.Distribution:
@@ -264,11 +262,8 @@ class MixtureOfGaussians(Family):
         return tfd.MixtureSameFamily(tfd.Categorical(logits=logits), components)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_components": self.num_components,
-            "min_scale": self.min_scale,
-        }
+        own = {"num_components": self.num_components, "min_scale": self.min_scale}
+        return {**super().get_config(), **own}
 
 
 # Draws --------------------------------------------------------------------------------------------

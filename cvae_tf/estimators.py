@@ -245,9 +245,7 @@ def log_likelihood(
         return chunk + 1, tf.reduce_logsumexp(tf.concat([log_w, total[None]], 0), 0)
 
     nothing = tf.fill([num_rows], tf.constant(-np.inf, dtype))
-    _, total = tf.while_loop(
-        lambda chunk, _: chunk * per_chunk < num_samples, add_chunk, [0, nothing]
-    )
+    _, total = tf.while_loop(lambda c, _: c * per_chunk < num_samples, add_chunk, [0, nothing])
     return total - tf.math.log(tf.cast(num_samples, dtype))
 
 

@@ -153,9 +153,8 @@ def gap(
     latent.build((None, 2 * model.latent_dim))
     start = np.concatenate([q.mean(), latent.raw_from_scale(q.stddev())], -1)
     raw = tf.Variable(start.astype(model.compute_dtype))
-    optimizer = keras.optimizers.Adam(
-        keras.optimizers.schedules.CosineDecay(learning_rate, steps), beta_2=0.99
-    )
+    rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    optimizer = keras.optimizers.Adam(rate, beta_2=0.99)
     optimizer.build([raw])
     estimator = SGVBB()
 

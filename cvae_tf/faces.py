@@ -85,10 +85,8 @@ def drawn(num: int = 6000, *, size: int = 32, image: bool = True, seed: int = 0)
     first, last = 2 * num // 3, 2 * num // 3 + num // 6
     rows = slice(0, first), slice(first, last), slice(last, num)
     train, validation, test = map(everything.take, rows)
-    return Dataset(
-        train, validation, test, everything, "drawn faces", (size, size, 1), tuple(ATTRIBUTES),
-        tuple(kinds.tolist()),
-    )
+    about = ("drawn faces", (size, size, 1), tuple(ATTRIBUTES), tuple(kinds.tolist()))
+    return Dataset(train, validation, test, everything, *about)
 
 
 def draw(y: npt.ArrayLike, identity: npt.ArrayLike | None = None, *, size: int = 32) -> np.ndarray:
@@ -114,9 +112,7 @@ def draw(y: npt.ArrayLike, identity: npt.ArrayLike | None = None, *, size: int =
     identity = np.zeros(len(IDENTITY)) if identity is None else identity
     identity = np.atleast_2d(checks.array(identity, "identity"))
     if identity.shape not in ((1, len(IDENTITY)), (len(y), len(IDENTITY))):
-        raise ValueError(
-            f"identity has shape {identity.shape}. Expected ({len(y)}, {len(IDENTITY)}): IDENTITY."
-        )
+        raise ValueError(f"identity is {identity.shape}. Expected ({len(y)}, {len(IDENTITY)}).")
     identity = np.broadcast_to(identity, (len(y), len(IDENTITY)))
     x = np.empty((len(y), size, size, 1), np.float32)
     for first in range(0, len(y), _FACES_PER_CHUNK):
@@ -220,17 +216,12 @@ def _portraits(y: np.ndarray, identity: np.ndarray, size: int) -> np.ndarray:
     # mouth, nose, moustache
     c.paint(c.stroke(mouth_x, mouth_y, half_mouth, 0.10 * smile, 0.0, 0.080), 0.08)
     nose_x = place(0.0, 1.16)[0]
-    c.paint(
-        c.ellipse(nose_x, cy + 0.17 * ry, 0.055 + 0.015 * nose, 0.085 + 0.02 * nose),
-        skin_tone * shade * 0.70,
-    )
+    tip = c.ellipse(nose_x, cy + 0.17 * ry, 0.055 + 0.015 * nose, 0.085 + 0.02 * nose)
+    c.paint(tip, skin_tone * shade * 0.70)
     for side in (-1, 1):
         lobe, fore = place(side * 0.17, 1.06)
-        c.paint(
-            c.stroke(lobe, cy + 0.335 * ry, 0.105 * fore, 0.02, 0.35 * side, 0.085),
-            hair_tone * 0.9,
-            moustache,
-        )
+        wing = c.stroke(lobe, cy + 0.335 * ry, 0.105 * fore, 0.02, 0.35 * side, 0.085)
+        c.paint(wing, hair_tone * 0.9, moustache)
 
     # eyes, brows, glasses
     eye_y = cy - 0.04 * ry
@@ -239,10 +230,8 @@ def _portraits(y: np.ndarray, identity: np.ndarray, size: int) -> np.ndarray:
         eye, fore = place(side * (0.44 + 0.05 * apart))
         c.paint(c.ellipse(eye, eye_y, 0.105 * size_of_eye * fore, 0.08 * size_of_eye), 0.99)
         c.paint(c.ellipse(eye + 0.02 * pose, eye_y, 0.062 * size_of_eye, 0.070 * size_of_eye), ink)
-        c.paint(
-            c.stroke(eye, eye_y - 0.245, 0.14 * fore, -0.012, -0.75 * side * brows, 0.080),
-            0.10,
-        )
+        brow = c.stroke(eye, eye_y - 0.245, 0.14 * fore, -0.012, -0.75 * side * brows, 0.080)
+        c.paint(brow, 0.10)
         rim = np.abs(c.ellipse(eye, eye_y + 0.015, 0.185 * fore + 0.01, 0.165)) - 0.026
         c.paint(rim, ink, glasses)
     left, right = (place(side * (0.44 + 0.05 * apart))[0] for side in (-1, 1))

@@ -55,9 +55,8 @@ class M1(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> M1:
         """Train the VAE on all rows. Args: X [N, …]; y: not used. Returns: self."""
-        vae = (
-            self.vae if isinstance(self.vae, keras.Model) or not callable(self.vae) else self.vae()
-        )
+        is_vae = isinstance(self.vae, keras.Model) or not callable(self.vae)
+        vae = self.vae if is_vae else self.vae()
         checks.instance(vae, "vae", VAE, "a VAE, or a function that makes one")
         min_std = checks.number(self.min_std, "min_std", least=0)
         epochs = checks.count(self.epochs, "epochs", least=0)

@@ -114,9 +114,7 @@ def least_distance(samples: Any, y: Any, sizes: Sequence[int]) -> dict[int, np.n
         checks.count(s, "one of sizes", most=len(samples)) for s in checks.sizes(sizes, "sizes")
     ]
     if samples.shape[1:] != y.shape:
-        raise ValueError(
-            f"Received samples {samples.shape} and y {y.shape}. Expected (S, N, K) and (N, K)."
-        )
+        raise ValueError(f"samples {samples.shape}, y {y.shape}. Expected (S, N, K) and (N, K).")
     distance = np.sqrt(((samples - y) ** 2).sum(-1))  # [S, N]
     nearest = np.minimum.accumulate(distance, 0)
     return {size: nearest[size - 1] for size in sizes}

@@ -100,9 +100,7 @@ def graphical_model(
     """
     models = list(model) if isinstance(model, (list, tuple)) else [model]
     if not models or (ax is not None and len(models) != 1):
-        raise ValueError(
-            f"Received {len(models)} models. Expected one or more; leave ax out for several."
-        )
+        raise ValueError(f"Received {len(models)} models. Expected one; leave ax out for more.")
     edges, factors = [graph_edges(one) for one in models], checks.flag(factors, "factors")
     columns = len(models) if columns is None else checks.count(columns, "columns")
     with style():
@@ -124,13 +122,10 @@ def graphical_model(
         if len(models) > 1 and title:
             fig.suptitle(title)
         if ax is None:
-            fig.legend(
-                handles=[
-                    Line2D([], [], color=INK, lw=2.2, label="generative, $p$"),
-                    Line2D([], [], color=INK, lw=2.2, ls=(0, (3, 1.6)), label="inference, $q$"),
-                ],
-                loc="outside lower center", ncols=2 // legend_rows, handlelength=2.6,
-            )
+            p = Line2D([], [], color=INK, lw=2.2, label="generative, $p$")
+            q = Line2D([], [], color=INK, lw=2.2, ls=(0, (3, 1.6)), label="inference, $q$")
+            where = {"loc": "outside lower center", "ncols": 2 // legend_rows}
+            fig.legend(handles=[p, q], handlelength=2.6, **where)
     return fig
 
 
@@ -197,13 +192,9 @@ def _nodes(ax: Axes, centres: Mapping[str, Any], observed: Any) -> Callable[...,
         ax.text(*centre, f"${node}$", ha="center", va="center_baseline", fontsize=25, zorder=4)
 
     def arrow(parent: str, child: str, bend: float = 0.0, **look: Any) -> None:
-        ax.add_patch(
-            FancyArrowPatch(
-                centres[parent], centres[child], patchA=nodes[parent], patchB=nodes[child],
-                shrinkA=2, shrinkB=2, connectionstyle=f"arc3,rad={bend}", mutation_scale=22,
-                zorder=2, **look,
-            )
-        )
+        ends = {"patchA": nodes[parent], "patchB": nodes[child], "shrinkA": 2, "shrinkB": 2}
+        look |= {"connectionstyle": f"arc3,rad={bend}", "mutation_scale": 22, "zorder": 2}
+        ax.add_patch(FancyArrowPatch(centres[parent], centres[child], **ends, **look))
 
     return arrow
 
@@ -222,15 +213,10 @@ def _draw_graph(
         centres = {"z": (1.0, 2.0), predicted: (1.0, 0.0)}
     unknown = {node for edge in edges.generative | edges.inference for node in edge} - set(centres)
     if unknown:
-        raise ValueError(
-            f"The factors of {heading} have the arguments {sorted(unknown)}. Expected x, y and z."
-        )
-    ax.add_patch(
-        FancyBboxPatch(
-            (-0.72, -0.78), 3.44, 3.5, boxstyle="round,pad=0,rounding_size=0.18",
-            fc="none", ec="#888888", lw=1.6, zorder=0,
-        )
-    )
+        raise ValueError(f"The factors of {heading} take {sorted(unknown)}. Expected x, y and z.")
+    looks: dict[str, Any] = dict(fc="none", ec="#888888", lw=1.6, zorder=0)
+    round_box = "round,pad=0,rounding_size=0.18"
+    ax.add_patch(FancyBboxPatch((-0.72, -0.78), 3.44, 3.5, boxstyle=round_box, **looks))
     ax.text(-0.58, -0.64, "$N$", ha="left", va="bottom", fontsize=19, color="#555555")
     arrow = _nodes(ax, centres, set(centres) - {"z"})
     for parent, child in sorted(edges.generative):
@@ -239,14 +225,12 @@ def _draw_graph(
         bend = 0.42 if parent == predicted else -0.42  # round the outside of the triangle
         arrow(parent, child, bend, arrowstyle="->", color=shade, lw=2.4, ls=(0, (3, 1.6)))
     if factors:
-        p = [
-            _density("p", "z", parents(model.prior)),
-            _density("p", predicted, parents(model.likelihood)),
-        ]
+        prior = _density("p", "z", parents(model.prior))
+        likelihood = _density("p", predicted, parents(model.likelihood))
         q = _density("q", "z", [parent for parent, _ in edges.inference])
         if not edges.inference:
-            q = f"q = {p[0]}" if hasattr(model, "factors") else r"\mathrm{no}\ q"
-        ax.text(1.0, -0.98, f"${p[0]}\\;{p[1]}$", ha="center", va="top", fontsize=19)
+            q = f"q = {prior}" if hasattr(model, "factors") else r"\mathrm{no}\ q"
+        ax.text(1.0, -0.98, f"${prior}\\;{likelihood}$", ha="center", va="top", fontsize=19)
         ax.text(1.0, -1.42, f"${q}$", ha="center", va="top", fontsize=19, color=legible(shade))
     ax.set_title(heading, color=legible(shade), fontweight="bold", fontsize=20)
     ax.set(xlim=(-0.85, 2.85), ylim=(-1.85 if factors else -0.9, 2.85), aspect="equal")

@@ -97,13 +97,11 @@ class LinearGaussian:
             value = checks.array(value, name, dtype="float64")
             if value.shape != shape:
                 raise ValueError(
-                    f"{name} has shape {value.shape}. Expected {shape}, to go with W {W.shape}."
+                    f"{name} has shape {value.shape}. Expected {shape} for W {W.shape}."
                 )
             object.__setattr__(self, name, value)
         if self.S is not None and self.S.min() <= 0:
-            raise ValueError(
-                "S holds a value that is not positive. Expected the prior's variances, all > 0."
-            )
+            raise ValueError("S holds a value that is not positive. Expected variances, all > 0.")
 
     @classmethod
     def random(
@@ -135,9 +133,7 @@ class LinearGaussian:
         checks.choice(model, "model", _MODELS)
         if (y_dim is None) != (model == "VAE"):
             cure = "leave y_dim out" if model == "VAE" else "give its dimension"
-            raise ValueError(
-                f"Received model={model!r}, y_dim={y_dim}. All but the VAE have a y: {cure}."
-            )
+            raise ValueError(f"Received {model=}, {y_dim=}. All but the VAE have a y: {cure}.")
         x_dim, z_dim = checks.count(x_dim, "x_dim"), checks.count(z_dim, "z_dim")
         y_dim = 0 if y_dim is None else checks.count(y_dim, "y_dim")  # no y: unused below
         checks.number(sigma_squared_min, "sigma_squared_min", above=0)
@@ -145,9 +141,8 @@ class LinearGaussian:
         rng = np.random.default_rng(seed)
         if model == "CVAE3":
             x_dim, y_dim = y_dim, x_dim
-        sigma_squared = np.exp(
-            rng.uniform(*np.log([sigma_squared_min, max(1.0, 10 * sigma_squared_min)]))
-        )
+        ends = np.log([sigma_squared_min, max(1.0, 10 * sigma_squared_min)])
+        sigma_squared = np.exp(rng.uniform(*ends))
         W = rng.standard_normal((x_dim, z_dim)) / np.sqrt(z_dim)
         b = rng.standard_normal(x_dim)
         V = A = a = S = None
@@ -268,9 +263,8 @@ class LinearGaussian:
         mean, scale = self._q(mean, scale, x)
         residual = x - mean @ self.W.T - self._offset(y)  # [N, D]
         squares = (residual**2).sum(-1) + scale**2 @ (self.W**2).sum(0)
-        reconstruction = -0.5 * (
-            squares / self.sigma**2 + len(self.b) * (_LOG_2PI + np.log(self.sigma**2))
-        )
+        log_det = len(self.b) * (_LOG_2PI + np.log(self.sigma**2))
+        reconstruction = -0.5 * (squares / self.sigma**2 + log_det)
         return reconstruction - kl_diagonal(mean, scale, *self.prior(y))
 
     def sample(
@@ -290,9 +284,7 @@ class LinearGaussian:
             TypeError, ValueError: if both or neither of y and num_samples are given.
         """
         if (y is None) == (num_samples is None):
-            raise ValueError(
-                f"Received y={y!r} and num_samples={num_samples}. Expected one of the two."
-            )
+            raise ValueError(f"Received {y=} and {num_samples=}. Expected one of the two.")
         rng = np.random.default_rng(checks.count(seed, "seed", 0))
         mean, scale = self.prior(y)
         count = checks.count(num_samples, "num_samples") if y is None else len(mean)
@@ -372,9 +364,7 @@ def kl_diagonal(
     ]
     for name, value in zip(names[1::2], given[1::2], strict=True):
         if value.min() <= 0:
-            raise ValueError(
-                f"{name} holds {value.min():g}. Expected standard deviations, all > 0."
-            )
+            raise ValueError(f"{name} holds {value.min():g}. Expected standard deviations > 0.")
     try:
         mean_q, scale_q, mean_p, scale_p = np.broadcast_arrays(*given, np.ones(1))[:4]
     except ValueError:

@@ -99,9 +99,7 @@ def _activation(activation: Any) -> Any:
 
 def convolves(net: keras.Model) -> bool:
     """Whether a network, or one inside it, has a convolution. Args: net: Keras model."""
-    kinds = tuple(
-        kind for name, kind in vars(keras.layers).items() if "Conv" in name and "LSTM" not in name
-    )
+    kinds = tuple(k for n, k in vars(keras.layers).items() if "Conv" in n and "LSTM" not in n)
     return any(
         isinstance(layer, kinds) or (isinstance(layer, keras.Model) and convolves(layer))
         for layer in net.layers
@@ -118,9 +116,7 @@ def _shape(size: Any, name: str = "a size") -> tuple[int, ...]:
 def _inputs(sizes: Sizes) -> list[Any]:
     """Input layers, named when `sizes` is a dict."""
     if not isinstance(sizes, (dict, list, tuple)) or not sizes:
-        raise TypeError(
-            f"Received inputs={sizes!r}. Expected a list or dict of sizes, one a parent: [64, 10]."
-        )
+        raise TypeError(f"Received inputs={sizes!r}. Expected a size for each parent, [64, 10].")
     named = sizes.items() if isinstance(sizes, dict) else ((None, size) for size in sizes)
     dtype = keras.config.dtype_policy().variable_dtype
     return [keras.Input(_shape(size), name=name, dtype=dtype) for name, size in named]
@@ -247,9 +243,8 @@ def conv_encoder(
         h = images[0] if len(images) == 1 else keras.layers.Concatenate()(images)
         for _ in range(max(1, _strides(h.shape[1:]))):
             stride = 2 if h.shape[1] >= 6 else 1
-            h = keras.layers.Conv2D(
-                filters, 3, strides=stride, padding="same", activation=activation
-            )(h)
+            conv = keras.layers.Conv2D(filters, 3, stride, padding="same", activation=activation)
+            h = conv(h)
             filters *= 2
         h = _flat([h, *vectors])
         h = keras.layers.Dense(hidden, activation=activation)(h)
@@ -286,9 +281,7 @@ def conv_decoder(
     filters, hidden = checks.count(filters, "filters"), checks.count(hidden, "hidden")
     activation = _activation(activation)
     if len(_shape(outputs, "outputs")) != 3:
-        raise ValueError(
-            f"Received outputs={outputs!r}. Expected an image shape (H, W, C), or use networks.mlp."
-        )
+        raise ValueError(f"Received {outputs=}. Expected an image (H, W, C), or networks.mlp.")
     _image(outputs)
     height, width, channels = outputs
     doublings = _strides(outputs)
@@ -297,13 +290,12 @@ def conv_decoder(
         images = [p for p in parents if len(p.shape) == 4]
         vectors = [p for p in parents if len(p.shape) != 4]
         skips, top = {}, []
+        same = {"padding": "same", "activation": activation}
         if images:
             h = images[0] if len(images) == 1 else keras.layers.Concatenate()(images)
             skips[h.shape[1]] = h
             for level in range(doublings):
-                h = keras.layers.Conv2D(
-                    filters * 2**level, 3, strides=2, padding="same", activation=activation
-                )(h)
+                h = keras.layers.Conv2D(filters * 2**level, 3, 2, **same)(h)
                 skips[h.shape[1]] = h
             top = [h]
         h = keras.layers.Dense(hidden, activation=activation)(_flat([*top, *vectors]))
@@ -311,11 +303,8 @@ def conv_decoder(
         h = keras.layers.Dense(int(np.prod(small)), activation=activation)(h)
         h = keras.layers.Reshape(small)(h)
         for level in reversed(range(doublings)):
-            h = _join(h, skips)
-            h = keras.layers.Conv2DTranspose(
-                filters * 2 ** max(level - 1, 0), 3, strides=2, padding="same",
-                activation=activation,
-            )(h)
+            width = filters * 2 ** max(level - 1, 0)
+            h = keras.layers.Conv2DTranspose(width, 3, 2, **same)(_join(h, skips))
         raw = keras.layers.Conv2D(channels, 3, padding="same")(_join(h, skips))
         return keras.Model(_as_given(parents), raw, name=name)
 

@@ -54,9 +54,7 @@ def ppca(x: npt.ArrayLike, k: int, y: npt.ArrayLike | None = None) -> LinearGaus
     eigenvalues, vectors = np.linalg.eigh(residuals.T @ residuals / len(x))  # ascending
     sigma_squared = eigenvalues[:-k].mean()
     if sigma_squared <= 1e-12 * eigenvalues[-1]:
-        raise ValueError(
-            f"Received k={k}. So many explain x exactly, sigma would be 0: take fewer dimensions."
-        )
+        raise ValueError(f"Received k={k}. So many explain x exactly: take fewer dimensions.")
     W = vectors[:, : -k - 1 : -1] * np.sqrt(eigenvalues[: -k - 1 : -1] - sigma_squared)
     return LinearGaussian(W, b, np.sqrt(sigma_squared), V=V)
 

@@ -162,9 +162,7 @@ def mmd(z: Any, z_prior: Any) -> tf.Tensor:
         for s in (z, z_prior)
     )
     if z.shape.rank != 2 or not z.shape.is_compatible_with(z_prior.shape):
-        raise ValueError(
-            f"Received samples of shapes {z.shape}, {z_prior.shape}. Expected one shape, [B, d]."
-        )
+        raise ValueError(f"Received shapes {z.shape}, {z_prior.shape}. Expected one shape, [B, d].")
     scale = tf.cast(2 * tf.shape(z)[1], z.dtype)
     count = tf.cast(tf.shape(z)[0], z.dtype)
 

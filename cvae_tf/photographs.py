@@ -74,9 +74,7 @@ def from_file(
             )
     wanted = [name for name in names if name != group] if attributes is None else list(attributes)
     if not wanted or len(set(wanted)) < len(wanted):
-        raise ValueError(
-            f"Received attributes={wanted}. Expected one or more beside the group, each once."
-        )
+        raise ValueError(f"Received {wanted}: no attribute is left, or one comes twice.")
     encoded = [_encode(name, table[:, names.index(name)], code_names.get(name)) for name in wanted]
     y = np.concatenate([columns for columns, _, _ in encoded], axis=1)
     column_names = tuple(n for _, names_of, _ in encoded for n in names_of)
@@ -219,13 +217,11 @@ def _checked(arrays: dict[str, Any], path: Any) -> tuple[Any, ...]:
     x = checks.array(arrays["x"], f"x in {path}", dtype=None)
     table = checks.array(arrays["attributes"], f"attributes in {path}", ndim=2, dtype=None)
     if x.ndim not in (3, 4) or len(x) < 3:
-        raise ValueError(
-            f"x in {path} has shape {x.shape}. Expected [N, H, W] or [N, H, W, C], N ≥ 3."
-        )
+        raise ValueError(f"x in {path} is {x.shape}. Expected [N, H, W] or [N, H, W, C], N ≥ 3.")
     if len(table) != len(x) or table.shape[1:] != names.shape:
         raise ValueError(
             f"In {path} x has shape {x.shape}, attributes {table.shape} and attribute_names "
-            f"{names.shape}. Expected a row of attributes for each image, a name for each column."
+            f"{names.shape}. Expected one row of attributes for each image, one name a column."
         )
     if x.dtype == np.uint8:
         x = x / np.float32(255)
@@ -235,9 +231,7 @@ def _checked(arrays: dict[str, Any], path: Any) -> tuple[Any, ...]:
             "greatest value a pixel can have."
         )
     names = [str(name) for name in names]
-    code_names = {
-        n: [str(c) for c in arrays[f"{n}_names"]] for n in names if f"{n}_names" in arrays
-    }
+    code_names = {n: list(map(str, arrays[f"{n}_names"])) for n in names if f"{n}_names" in arrays}
     for name, codes in code_names.items():
         column = table[:, names.index(name)]
         if column.min() < 0 or column.max() >= len(codes) or (column != column.astype(int)).any():

@@ -58,7 +58,7 @@ def show(fig: Figure, alt: str) -> None:
         Four empty images.
     """
     if not isinstance(alt, str) or not alt.strip():
-        raise ValueError(f"Received alt={alt!r}. Expected a sentence that says what is to be seen.")
+        raise ValueError(f"Received {alt=}. Expected a sentence that says what is to be seen.")
     from matplotlib.figure import Figure
 
     checks.instance(fig, "fig", Figure, "a Matplotlib figure, such as image_grid(…) gives")
@@ -101,13 +101,11 @@ def explore(
         >>> explore(draw, alt="One grey image.", z1=(0.0, 1.0, 0.5))  # doctest: +SKIP
     """
     if not callable(draw):
-        raise TypeError(f"Received draw={draw!r}. Expected a function of the sliders' values.")
+        raise TypeError(f"Received {draw=}. Expected a function of the sliders' values.")
     for name, values in sliders.items():
         least, greatest, first = _several(values, f"slider {name}", 3)
         if not least <= first <= greatest:
-            raise ValueError(
-                f"Slider {name} begins at {first}. Expected it from {least} to {greatest}."
-            )
+            raise ValueError(f"Slider {name} begins at {first}. Expected {least} to {greatest}.")
     show(draw(**{name: first for name, (_, _, first) in sliders.items()}), alt)
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
     if not shell or os.environ.get("CVAE_TF_STATIC"):
@@ -118,11 +116,8 @@ def explore(
     def control(name: str, least: float, greatest: float, first: float) -> Any:
         whole = all(isinstance(value, int) for value in (least, greatest, first))
         kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
-        step = 1 if whole else (greatest - least) / 40
-        return kind(
-            value=first, min=least, max=greatest, step=step, description=name,
-            continuous_update=False,
-        )
+        ends = {"min": least, "max": greatest, "step": 1 if whole else (greatest - least) / 40}
+        return kind(value=first, **ends, description=name, continuous_update=False)
 
     controls = {name: control(name, *values) for name, values in sliders.items()}
     picture = ipywidgets.interactive_output(lambda **values: show(draw(**values), alt), controls)
@@ -230,9 +225,7 @@ def latent_scatter(
     """
     z = checks.array(z, "z", dtype="float64")
     if z.ndim != 2 or z.shape[1] != 2:
-        raise ValueError(
-            f"z has shape {z.shape}. Expected [N, 2]: choose two columns, z[:, [0, 1]]."
-        )
+        raise ValueError(f"z is {z.shape}. Expected [N, 2]: choose two columns, z[:, [0, 1]].")
     ellipses = {each: _gaussian(pair, f"priors[{each}]") for each, pair in (priors or {}).items()}
     if labels is not None:
         labels = checks.array(labels, "labels", event=(), dtype=None)
@@ -250,12 +243,8 @@ def latent_scatter(
         radius = math.sqrt(-2 * math.log(0.05))  # a 2-d normal leaves this circle with p = 0.05
         for each, (mean, scale) in ellipses.items():
             shade = look.CLASSES[int(each) % len(look.CLASSES)]
-            ax.add_patch(
-                Ellipse(
-                    (mean[0], mean[1]), *(2 * radius * scale), fill=False, lw=2.2, ec=shade,
-                    zorder=3,
-                )
-            )
+            size = 2 * radius * scale
+            ax.add_patch(Ellipse(tuple(mean), *size, fill=False, lw=2.2, ec=shade, zorder=3))
         if prior:
             ax.add_patch(
                 Circle((0, 0), radius, fill=False, ls=(0, (4, 3)), lw=1.5, ec=look.INK, zorder=3)
@@ -328,11 +317,8 @@ def latent_manifold(
     u[:, dimensions[1]] = np.repeat(steps[::-1], size)  # upwards
     images = _decode(model, u, x=x, y=y)
     symbol = "u" if parents(model.prior) else "z"
-    ticks = [
-        "" if i % 2 != size // 2 % 2 else f"{step:.1f}".replace("-", "−")
-        for i, step in enumerate(steps)
-    ]
-    ticks = [text.replace("−0.0", "0.0") for text in ticks]
+    ticks = [f"{step:.1f}".replace("-", "−").replace("−0.0", "0.0") for step in steps]
+    ticks = [text if i % 2 == size // 2 % 2 else "" for i, text in enumerate(ticks)]
     names = [f"${symbol}_{{{d + 1}}}$ (prior standard deviations)" for d in dimensions]
     fig = image_grid(
         images, columns=size, column_labels=ticks, row_labels=ticks[::-1], image_shape=image_shape,
@@ -433,10 +419,8 @@ def bound_curves(
         for name, (training, held_out) in curves.items():
             shade = colour(name)
             epochs = np.arange(1, len(training) + 1)
-            mark: dict[str, Any] = dict(
-                marker=look.MARKERS.get(name, "o"), markevery=[len(epochs) - 1]
-            )
-            ax.plot(epochs, training, color=shade, **mark)
+            marker, last = look.MARKERS.get(name, "o"), [len(epochs) - 1]
+            ax.plot(epochs, training, color=shade, marker=marker, markevery=last)
             ends.append((training[np.isfinite(training)][-1], name, shade))
             if validation and held_out is not None:
                 ax.plot(epochs, held_out, color=shade, ls=(0, (3, 1.5)), lw=2)
@@ -487,10 +471,8 @@ def line_chart(
     x = checks.array(list(x) if isinstance(x, range) else x, "x", event=(), dtype=None)
     checks.instance(series, "series", Mapping, "{name: values}")
     series = {name: _along(x, values, f"series[{name!r}]") for name, values in series.items()}
-    errors = {
-        name: _along(x, values, f"errors[{name!r}]")
-        for name, values in (errors or {}).items() if name in series
-    }
+    given = {name: values for name, values in (errors or {}).items() if name in series}
+    errors = {name: _along(x, values, f"errors[{name!r}]") for name, values in given.items()}
     for scale, name in ((xscale, "xscale"), (yscale, "yscale")):
         checks.choice(scale, name, ("linear", "log"))
     limits = _limits(limits)
@@ -580,13 +562,9 @@ def density_with_gaussians(
             cmap="Greys", interpolation="bilinear",
         )
         for number, (name, (mean, scale)) in enumerate(ellipses.items()):
-            ax.add_patch(
-                Ellipse(
-                    (mean[0], mean[1]), *(4 * scale), fill=False, lw=2.5, label=name,
-                    ec=("#D55E00", "#0072B2", *look.SPARE)[number % 6],
-                    ls=(0, (3, 1.5)) if not number else "-",
-                )
-            )
+            looks: dict[str, Any] = dict(lw=2.5, ls="-" if number else (0, (3, 1.5)), label=name)
+            shade = ("#D55E00", "#0072B2", *look.SPARE)[number % 6]
+            ax.add_patch(Ellipse(tuple(mean), *(4 * scale), fill=False, ec=shade, **looks))
         centre = (mass.sum(0) @ first, mass.sum(1) @ second)
         spread = (mass.sum(0) @ (first - centre[0]) ** 2, mass.sum(1) @ (second - centre[1]) ** 2)
         reach = [abs(m - centre) + 2.2 * s for m, s in ellipses.values()]
@@ -664,11 +642,9 @@ def sampled_futures(
             centres, shares = futures.clusters(samples[:, i], num_clusters)
             for centre, share in reversed(list(zip(centres, shares, strict=True))):
                 path = beside["starts"][i] + tasks.trajectories(centre)
-                ax.plot(
-                    *path.T, color=shade, lw=0.6 + 24 * share, solid_capstyle="round",
-                    path_effects=[withStroke(linewidth=1.8 + 24 * share, foreground="white"),
-                                  Normal()],
-                )
+                rim = [withStroke(linewidth=1.8 + 24 * share, foreground="white"), Normal()]
+                looks: dict[str, Any] = dict(lw=0.6 + 24 * share, solid_capstyle="round")
+                ax.plot(*path.T, color=shade, path_effects=rim, **looks)
             if truth is not None:
                 path = beside["starts"][i] + tasks.trajectories(beside["truth"][i])
                 ax.plot(*path.T, color=look.INK, lw=2.0, ls=(0, (2, 1.3)), zorder=5)
@@ -677,10 +653,8 @@ def sampled_futures(
                 ax.set_title(titles[i])
         handles = [Line2D([], [], color=shade, lw=5, label="sampled futures (width: share)")]
         if truth is not None:
-            handles.append(
-                Line2D([], [], color=look.INK, lw=2, ls=(0, (2, 1.3)), marker="o", ms=7,
-                       label="what happened")
-            )
+            dashed: dict[str, Any] = dict(color=look.INK, lw=2, ls=(0, (2, 1.3)), marker="o", ms=7)
+            handles.append(Line2D([], [], **dashed, label="what happened"))
         fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return fig
 
@@ -693,9 +667,7 @@ def _decode(model: Any, u: np.ndarray, **given: Any) -> np.ndarray:
     needed = {*parents(model.prior), *parents(model.likelihood)} - {"z"}
     missing = sorted(name for name in needed if given.get(name) is None)
     if missing:
-        raise ValueError(
-            f"{type(model).__name__} is given {missing[0]}: pass {missing[0]}=…, one row of it."
-        )
+        raise ValueError(f"{type(model).__name__} is conditional: pass {missing[0]}=…, one row.")
     rows = {}
     for name in needed:
         value, event = checks.array(given[name], name), tuple(model.shapes[name])
@@ -716,9 +688,7 @@ def _decode(model: Any, u: np.ndarray, **given: Any) -> np.ndarray:
 def _check_model(model: Any) -> None:
     there = all(factor(model, name) for name in FACTORS if name != "posterior")
     if isinstance(model, type) or not (there and hasattr(model, "latent_dim")):
-        raise TypeError(
-            f"Received model={model!r}. Expected a built model with a latent z, such as CVAE1(…)."
-        )
+        raise TypeError(f"Received {model=}. Expected a built model with a z, such as CVAE1(…).")
 
 
 def _texts(values: Any, name: str, num: int) -> Any:  # a list of so many, or None
@@ -739,17 +709,13 @@ def _several(values: Any, name: str, num: int) -> Any:  # a few numbers, as they
 def _gaussian(pair: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     mean, scale = checks.array(pair, name, dtype="float64", event=(2,))[:2]
     if len(pair) != 2 or scale.min() <= 0:
-        raise ValueError(
-            f"Received {name}={pair}. Expected (mean [2], standard deviation [2] > 0)."
-        )
+        raise ValueError(f"Received {name}={pair}. Expected mean [2], standard deviation [2] > 0.")
     return mean, scale
 
 
 def _limits(limits: Any) -> dict[str, float]:
-    checks.instance(limits or {}, "limits", Mapping, "{text: value}")
-    return {
-        text: checks.number(value, f"limits[{text!r}]") for text, value in (limits or {}).items()
-    }
+    limits = checks.instance(limits or {}, "limits", Mapping, "{text: value}")
+    return {text: checks.number(value, f"limits[{text!r}]") for text, value in limits.items()}
 
 
 def _along(x: Any, values: Any, name: str) -> np.ndarray:  # values [n] for x [n]; NaN leaves a gap
@@ -765,9 +731,7 @@ def _cells(images: Any, columns: Any, image_shape: Any) -> Any:  # [N, H, W], nu
         height, width = height_and_width(image_shape)
         size = height * width
         if images.size % size or images.ndim < 2:
-            raise ValueError(
-                f"images have shape {images.shape}. Expected images of {height} × {width} pixels."
-            )
+            raise ValueError(f"images are {images.shape}. Expected {height} × {width} pixels.")
         tail = 1 if images.shape[-1] == size else 2 if images.shape[-1] != 1 else 3
         images = images.reshape(*images.shape[: images.ndim - tail], height, width)
     else:
@@ -776,9 +740,7 @@ def _cells(images: Any, columns: Any, image_shape: Any) -> Any:  # [N, H, W], nu
         if images.ndim == 2:
             side = math.isqrt(images.shape[1])
             if side * side != images.shape[1]:
-                raise ValueError(
-                    f"images have {images.shape[1]} pixels, no square: give image_shape."
-                )
+                raise ValueError(f"{images.shape[1]} pixels are no square: give image_shape.")
             images = images.reshape(-1, side, side)
     if images.ndim == 4:  # [rows, columns, H, W]
         columns = images.shape[1]
@@ -798,28 +760,21 @@ def _frames(
     from matplotlib.patches import Rectangle
 
     width, height = across - gap, down - gap - head
-    corners = [
-        (i % columns * across + gap - 0.5, i // columns * down + gap + head - 0.5)
-        for i in range(count)
-    ]
-    frames = [Rectangle(corner, width, height) for corner in corners]
+    left, top = gap - 0.5, gap + head - 0.5
+    places = [(i % columns * across + left, i // columns * down + top) for i in range(count)]
+    frames = [Rectangle(place, width, height) for place in places]
     ax.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#BBBBBB", linewidth=0.6))
 
 
 def _curve(name: str, run: Any, quantity: str) -> Any:  # training, and validation or None
     logs = getattr(run, "history", run)
     if isinstance(logs, Mapping) and quantity not in logs:
-        raise ValueError(
-            f"The history of {name} has {sorted(logs)}. Expected {quantity!r} among them."
-        )
-    both = (
-        (logs[quantity], logs.get(f"val_{quantity}")) if isinstance(logs, Mapping) else (logs, None)
-    )
-    where = f"{quantity} of {name}"
-    curves = [
-        each if each is None else checks.array(each, where, event=(), dtype="float64", finite=False)
-        for each in both
-    ]
+        raise ValueError(f"The history of {name} has {sorted(logs)}. Expected {quantity!r} too.")
+    both, where = (logs, None), f"{quantity} of {name}"
+    if isinstance(logs, Mapping):
+        both = logs[quantity], logs.get(f"val_{quantity}")
+    options: dict[str, Any] = {"event": (), "dtype": "float64", "finite": False}
+    curves = [None if each is None else checks.array(each, where, **options) for each in both]
     if not all(np.isfinite(curve).any() for curve in curves if curve is not None):
         raise ValueError(f"{where} has no finite value. Expected a curve to draw.")
     return curves
@@ -840,15 +795,13 @@ def _endlabel(ax: Axes, ends: Any) -> None:  # names at the right edge, moved ap
     groups = []  # [centre, how many]: names that touch form a block round the mean of their lines
     for nats, *_ in ends:
         groups.append([min(max(nats, low), high), 1])
-        while (
-            len(groups) > 1
-            and groups[-1][0] - groups[-2][0] < least * (groups[-1][1] + groups[-2][1]) / 2
-        ):
-            (centre, count), (below, others) = groups.pop(), groups.pop()
-            groups.append([(centre * count + below * others) / (count + others), count + others])
-    places = [
-        centre + least * (i - (count - 1) / 2) for centre, count in groups for i in range(count)
-    ]
+        while len(groups) > 1:
+            (below, others), (centre, count) = groups[-2:]
+            if centre - below >= least * (count + others) / 2:
+                break
+            whole = count + others
+            groups[-2:] = [[(centre * count + below * others) / whole, whole]]
+    places = [centre + least * (i - (n - 1) / 2) for centre, n in groups for i in range(n)]
     for place, (_, text, shade) in zip(places, ends, strict=True):
         ax.annotate(
             text, (1.0, place), xycoords=ax.get_yaxis_transform(), xytext=(8, 0),

@@ -118,9 +118,7 @@ def _dimensions(kept: Any, latent_dim: int) -> list[int]:
     kept = checks.array(kept, "kept", ndim=1, dtype=None)
     if kept.dtype == bool:
         if len(kept) != latent_dim:
-            raise ValueError(
-                f"Received a mask kept of {len(kept)} entries. Expected {latent_dim}, one each."
-            )
+            raise ValueError(f"Received a mask kept of {len(kept)} entries. Expected {latent_dim}.")
         return np.flatnonzero(kept).tolist()
     if len(set(kept.tolist())) < len(kept):
         raise ValueError(f"Received kept={kept.tolist()}. Expected each dimension once.")

@@ -53,7 +53,7 @@ def _seen(observed: Any, height: int, width: int) -> np.ndarray:
         seen[:, right] = True
     else:
         raise ValueError(
-            f"Received observed={observed!r}. Expected 1, 2 or 3 (quadrants), "
+            f"Received {observed=}. Expected 1, 2 or 3 (quadrants), "
             '"upper half", "column", or a boolean mask of the image\'s height and width.'
         )
     return seen
@@ -105,9 +105,7 @@ class Completion(NamedTuple):
                 f"(…, N, {self.y.shape[1]}), as in this task."
             )
         if len({len(x), y.shape[-2], 1}) > 2:
-            raise ValueError(
-                f"x has {len(x)} rows and y {y.shape[-2]}. Expected one number, or a single one."
-            )
+            raise ValueError(f"x has {len(x)} rows and y {y.shape[-2]}. Expected as many, or one.")
         pixels = x[:, : size * self.channels] if self.flat else x[..., : self.channels]
         pixels = pixels.reshape(len(x), size, self.channels)
         num_rows = max(len(x), y.shape[-2])
@@ -167,9 +165,7 @@ def completion(
     if image_shape is not None:
         height, width = height_and_width(image_shape)
     if images.shape[1:] not in ((height * width,), (height, width, channels)):
-        raise ValueError(
-            f"Received images {images.shape[1:]}, not {height} × {width}. Give image_shape=(H, W)."
-        )
+        raise ValueError(f"images {images.shape[1:]}, not {height} × {width}. Give image_shape.")
     seen = _seen(observed, height, width)
     pixels = images.reshape(len(images), -1, channels)
     y = pixels[:, ~seen.ravel()].reshape(len(images), -1)
@@ -208,9 +204,7 @@ def coefficients(trajectories: npt.ArrayLike) -> np.ndarray:
 
     trajectories = checks.array(trajectories, "trajectories", dtype="float64")
     if trajectories.shape[-1:] != (2,) or trajectories[..., 0].shape[-1:] < (COEFFICIENTS,):
-        raise ValueError(
-            f"trajectories has shape {trajectories.shape}. Expected [..., T, 2], T ≥ 5."
-        )
+        raise ValueError(f"trajectories is {trajectories.shape}. Expected [..., T, 2], T ≥ 5.")
     spectrum = dct(trajectories, axis=-2, norm="ortho") / np.sqrt(trajectories.shape[-2])
     kept = np.swapaxes(spectrum[..., :COEFFICIENTS, :], -1, -2)
     return kept.reshape(*kept.shape[:-2], -1)

@@ -201,23 +201,13 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
     # Saving -------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        parts = {**self.nets, **{name: getattr(self, name, None) for name in _PARTS}}
-        if parts["prior_family"] is getattr(self, "latent", None):
-            parts["prior_family"] = None  # the default
-        config = {
-            name: keras.saving.serialize_keras_object(part)
-            for name, part in parts.items()
-            if part is not None
-        }
+        parts = {n: p for n, p in {**self.nets, "family": self.family}.items() if p is not None}
+        config = {n: keras.saving.serialize_keras_object(part) for n, part in parts.items()}
         return {**super().get_config(), **config, "seed": self.seed}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        return cls(
-            **{
-                name: keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
-                if isinstance(value, dict) and "class_name" in value
-                else value
-                for name, value in config.items()
-            }
-        )
+        load = keras.saving.deserialize_keras_object
+        stored = {n: v for n, v in config.items() if isinstance(v, dict) and "class_name" in v}
+        parts = {name: load(v, custom_objects=custom_objects) for name, v in stored.items()}
+        return cls(**{**config, **parts})

@@ -39,26 +39,20 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
         factor = key.removesuffix("_net")
         needed = graph.get(factor, ())
         if not needed and net is not None:
-            raise ValueError(
-                f"Received a {key}, but the {factor} of {name} has no parents. Leave {key} out."
-            )
+            raise ValueError(f"The {factor} of {name} has no parents. Leave {key} out.")
         if needed:
             _check_network(name, key, factor, needed, net)
-    checks.instance(
-        family, "family", Family,
-        "a likelihood family, such as distributions.Bernoulli() or distributions.Gaussian()",
-    )
+    kinds = "distributions.Bernoulli() or distributions.Gaussian()"
+    checks.instance(family, "family", Family, f"a likelihood family, such as {kinds}")
     _warn_of_activation(nets["likelihood_net"], "likelihood_net", type(family).__name__)
     for key, net in nets.items():
         if net is not None and key != "likelihood_net":
             further = key.removesuffix("_net") not in signatures.FACTORS
             _warn_of_activation(net, key, "Categorical" if further else "Gaussian")
     dtypes = {network_dtype(net) for net in nets.values() if net is not None}
-    if len(dtypes | {family.variable_dtype}) > 1:
-        every = sorted(dtypes | {family.variable_dtype})
-        raise ValueError(
-            f"The networks and the family have the dtypes {every}. Expected one: pass one dtype=."
-        )
+    every = sorted(dtypes | {family.variable_dtype})
+    if len(every) > 1:
+        raise ValueError(f"The networks and family have the dtypes {every}. Expected one dtype=.")
 
 
 def network_dtype(net: keras.Model) -> str:
@@ -90,9 +84,7 @@ def _check_network(name: str, key: str, factor: str, needed: tuple[str, ...], ne
             "Sequential one that begins with keras.Input(shape)."
         )
     if len(net.inputs) != len(needed):
-        raise ValueError(
-            f"{key} has {len(net.inputs)} input(s). Expected those of {name}: [{parents}]."
-        )
+        raise ValueError(f"{key} has {len(net.inputs)} input(s). Expected {name}'s [{parents}].")
     if len(net.outputs) != 1:
         raise ValueError(
             f"{key} has {len(net.outputs)} outputs. Expected one, a mean and a raw scale for each "
@@ -181,13 +173,11 @@ def check_factors(model: Any) -> None:
     if penalty is not None:
         checks.instance(penalty, "penalty", Penalty, "a penalty, such as penalties.Beta(4.0)")
         if isinstance(estimator, ImportanceWeighted):
-            raise ValueError(
-                "Received a penalty beside ImportanceWeighted. Expected SGVBA or SGVBB with it."
-            )
+            raise ValueError("Received a penalty and ImportanceWeighted. Expected SGVBA or SGVBB.")
     richer = not isinstance(prior_family, Gaussian)
     if richer and (model.prior_net is None or signatures.factor(model, "posterior") is None):
         raise ValueError(
-            f"Received prior_family={prior_family!r}, but {name} has no prior network beside its "
+            f"Received {prior_family=}, but {name} has no prior network beside its "
             "posterior. Expected none: leave prior_family out, or use CVAE1, CVAE3 or CMMA."
         )
     data = [
@@ -290,9 +280,7 @@ def packed(
         label = f"sample_weight (in {where})"
         sample_weight = checks.array(sample_weight, label, ndim=1)
         if np.min(sample_weight) < 0:
-            raise ValueError(
-                f"{label} has negative values, {np.min(sample_weight):g}. Expected weights ≥ 0."
-            )
+            raise ValueError(f"{label} holds {np.min(sample_weight):g}. Expected weights ≥ 0.")
         checks.same_length({names[0]: arrays[0], "sample_weight": sample_weight}, where)
     if len(names) > 2:
         first: tuple[Any, ...] = (dict(zip(names, arrays, strict=True)),)
@@ -349,9 +337,7 @@ def variable(model: Any, name: str, values: Any, where: str, least: int = -1) ->
     if name in model.integer_variables:
         return labels(array, expected[-1], label, least)
     if array.ndim == 0 or len(array) == 0:
-        raise ValueError(
-            f"{label} is empty, {array.shape}. Expected {checks.rows_of(expected)}, N ≥ 1."
-        )
+        raise ValueError(f"{label} is empty, {array.shape}. Expected {checks.rows_of(expected)}.")
     if array.shape[1:] != expected:
         raise ValueError(
             f"{label} has shape {array.shape}. {type(model).__name__} expects "
@@ -388,16 +374,12 @@ def labels(array: np.ndarray, num_classes: int, label: str, least: int = -1) -> 
             + (" From one-hot rows: y.argmax(1)." if array.shape[1:] == (num_classes,) else "")
         )
     if array.dtype.kind not in "iu":
-        raise ValueError(
-            f"{label} has dtype {array.dtype}. Expected labels, {expected}: y.astype(int)."
-        )
+        raise ValueError(f"{label} has dtype {array.dtype}. Expected {expected}: y.astype(int).")
     low, high = int(np.min(array)), int(np.max(array))
     if low < -1 or high >= num_classes:
         raise ValueError(f"{label} has labels from {low} to {high}. Expected {expected}.")
     if low < least:
-        raise ValueError(
-            f"{label} has the label −1. Expected classes, 0 to {num_classes - 1}, all known."
-        )
+        raise ValueError(f"{label} has the label −1. Expected classes, 0 to {num_classes - 1}.")
     return array.astype("int32")
 
 
