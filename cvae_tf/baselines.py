@@ -169,8 +169,9 @@ def with_first_guess(net: keras.Model, baseline: Baseline) -> keras.Model:
 
     Source: Sohn, Lee & Yan (2015), section 4.2, the recurrent connection.
     """
-    if not isinstance(baseline, Baseline):
-        raise TypeError(f"Received {baseline=}. Expected a trained baselines.Baseline.")
+    checks.instance(baseline, "baseline", Baseline, "a trained baselines.Baseline")
+    if not (isinstance(net, keras.Model) and getattr(net, "inputs", None)):
+        raise checks.WrongKind(f"Received net={net!r}. Expected a built network of (x, ŷ, …).")
     shapes = [tuple(tensor.shape[1:]) for tensor in net.inputs]
     expected = [baseline.shapes["x"], baseline.shapes["y"]]
     if shapes[:2] != expected:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import numbers
+import warnings
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
