@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import math
 import numbers
-import warnings
 import operator
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
