@@ -345,7 +345,7 @@ def variables(
 
 def is_symbolic(values: Any) -> bool:
     """Whether these are a tensor without values yet, inside a `tf.function`."""
-    return tf.is_tensor(values) and not hasattr(values, "numpy")
+    return isinstance(values, tf.Tensor) and not hasattr(values, "numpy")
 
 
 def variable(model: Any, name: str, values: Any, where: str, least: int = -1) -> np.ndarray:
