@@ -143,3 +143,15 @@ def test_warm_up_takes_one_epoch_and_no_less():
     assert penalties.WarmUp(1).epochs == 1
     with pytest.raises(ValueError, match="epochs=0"):
         penalties.WarmUp(0)
+
+
+@pytest.mark.parametrize("rows", [1, 9, 17])
+def test_mmd_of_a_last_batch_of_one_row_is_nothing_and_not_nan(rows):
+    """One row has no pair: divided by B − 1 = 0, it made all weights NaN."""
+    model = small_model(VAE, penalty=penalties.MMD(10.0))
+    model.compile(jit_compile=False)
+    history = model.fit(*small_data(VAE, num_rows=rows), batch_size=8, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+    one = np.ones((1, 2))
+    assert float(penalties.mmd(one, one + 3)) == 0

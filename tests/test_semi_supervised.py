@@ -497,3 +497,9 @@ def test_counts_at_their_limits_are_taken(counts):
     model = small_model(M2)
     model.set_counts(*counts)
     assert (model.num_labelled, model.num_examples) == counts
+
+
+def test_labels_beyond_32_bits_do_not_wrap():
+    labels = np.array([0, 1, 2**32, 2**32 + 1])
+    with pytest.raises(ValueError, match="[Ee]xpected"):
+        datasets.labelled_subset(labels, per_class=1)

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from requirements_of_a_model import small_model
 
 from cvae_tf import M1, M2, VAE, StackedM2, networks, noise
@@ -65,3 +66,39 @@ def test_the_stack_draws_features_anew_at_every_step():
     assert model.generate(y[:4]).shape == (4, 6)
     assert model.analogies(x).shape == (8, C, 6)
     assert model.classify(x, num_samples=5).shape == (8,)
+
+
+def test_a_mask_of_features_is_a_mask():
+    """[True, False, True] was read as the indices 1, 0, 1."""
+    vae, family = small_model(VAE, z=3, seed=2), Gaussian("network")
+    nets = networks.mlps(M2, x=2, y=C, z=2, hidden=(), family=family)
+
+    def of(kept):
+        return StackedM2(features=vae, kept=kept, **nets, family=family)
+
+    for kept in ([True, False, True], np.array([1, 0, 1], bool), [0, 2], np.array([0, 2])):
+        model = of(kept)
+        assert list(model.kept) == [0, 2]
+        np.testing.assert_allclose(
+            model.features_of(data()[0]), vae.encode(data()[0])[:, [0, 2]], rtol=1e-5
+        )
+    for kept, message in (
+        ([True, False], "mask kept of 2 entries.*3 latent"),
+        ([0, 3], "kept=3"),
+        ([-1, 0], "kept=-1"),
+        ([0.5, 1.0], "0.5"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=f"(?s){message}"):
+            of(kept)
+
+
+def test_what_is_no_feature_extractor_is_refused():
+    family = Gaussian("network")
+    nets = networks.mlps(M2, x=3, y=C, z=2, hidden=(), family=family)
+    for features, message in (
+        (small_model(M2), "fitted M1 or a VAE"),
+        (M1(lambda: small_model(VAE)), "not been fitted"),
+        (small_model(VAE, z=2), "x=2"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=message):
+            StackedM2(features=features, **nets, family=family)
