@@ -191,8 +191,8 @@ def test_a_sampler_is_exported(tmp_path):
     np.testing.assert_allclose(served, model.predict(y, verbose=0), rtol=1e-5)
 
 
-def test_a_whole_model_in_hdf5(tmp_path):
-    """The old format, for subclassed models too: the weights, at least, as a file of their own."""
+def test_weights_in_hdf5(tmp_path):
+    """Of a whole model Keras reads .keras alone; weights it reads from HDF5 too."""
     model, (x,) = small_model(VAE), small_data(VAE)
     model.save_weights(tmp_path / "m.weights.h5")
     other = small_model(VAE, seed=1)
