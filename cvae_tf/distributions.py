@@ -338,6 +338,19 @@ def _uniform(epsilon: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(0.5 * tf.math.erfc(-epsilon / np.sqrt(2.0)), tiny, 1 - tiny)
 
 
+@drawn_by(tfd.TransformedDistribution)
+def _through_the_bijector(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
+    return distribution.bijector.forward(from_noise(distribution.distribution, epsilon, u))
+
+
+@drawn_by(tfd.Sample)
+def _many_alike(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
+    rank, event = epsilon.shape.rank, distribution.event_shape.rank
+    first = [*range(rank - event, rank), *range(rank - event)]  # the event's axes in front
+    z = from_noise(distribution.distribution, tf.transpose(epsilon, first), u)
+    return tf.transpose(z, [*range(event, rank), *range(event)])
+
+
 @drawn_by(tfd.Normal)
 @drawn_by(tfd.MultivariateNormalDiag)
 def _location_and_scale(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
@@ -347,11 +360,6 @@ def _location_and_scale(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Ten
 @drawn_by(tfd.Independent)
 def _each_dimension(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
     return from_noise(distribution.distribution, epsilon, u)
-
-
-@drawn_by(tfd.TransformedDistribution)
-def _through_the_bijector(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
-    return distribution.bijector.forward(from_noise(distribution.distribution, epsilon, u))
 
 
 @drawn_by(tfd.Bernoulli)

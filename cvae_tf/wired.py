@@ -164,7 +164,9 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
     def inputs_of(self, x: Any, where: str) -> tuple[Any, ...]:
         values = wiring.by_name(self, self.predicts_from, x, None, where)
         arrays = wiring.variables(self, self.predicts_from, values, where)
-        return wiring.packed(self.predicts_from, arrays, None, where)
+        if len(arrays) == 1:
+            return arrays
+        return (dict(zip(self.predicts_from, arrays, strict=True)),)  # (y, t) would read as (x, y)
 
     def condition(self, given: Any, where: str) -> dict[str, Any]:
         """{name: tensor} of the conditions, checked; labels must be known."""

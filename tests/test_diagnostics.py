@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from requirements_of_a_model import GRAPH, linear_pair, small_data, small_model
+from scipy.special import xlogy
 
-from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, VAE, diagnostics
+from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, VAE, diagnostics, noise
 
 
 @pytest.mark.parametrize("model_class", GRAPH)
@@ -102,3 +103,80 @@ def test_the_ledger_adds_up():
     assert book.recovered.mean > 0
     assert isinstance(book.gap.mean, float)
     assert tf.executing_eagerly()
+
+
+def far_prior(model_class=CVAE1, **options):
+    """A model whose prior has a mean and a scale of its own, both far from N(0, 1)'s."""
+    model = small_model(model_class, hidden=(), **options)
+    rng = np.random.default_rng(7)
+    kernel, bias = model.prior_net.layers[-1].get_weights()
+    bias = np.array([1.0, -2.0, *model.latent.raw_from_scale([0.4, 2.5])])
+    model.prior_net.layers[-1].set_weights([0.8 * rng.normal(size=kernel.shape), bias])
+    return model
+
+
+def test_active_units_are_measured_from_the_prior():
+    """The prior's mean not taken away, its scale forgotten, a threshold that is met counted."""
+    model, data = far_prior(), small_data(CVAE1)
+    q, p = model.posterior(*map(tf.constant, data)), model.prior(tf.constant(data[1]))
+    distance = (q.mean().numpy() - p.mean().numpy()) / p.stddev().numpy()
+    variance = np.mean((distance - distance.mean(0)) ** 2, 0)
+    units = diagnostics.active_units(model, *data)
+    np.testing.assert_allclose(units.variance, variance, rtol=1e-5)
+    at, above = units.variance.min(), units.variance.max()
+    assert at < above
+    np.testing.assert_array_equal(
+        diagnostics.active_units(model, *data, threshold=at).active, units.variance > at
+    )
+    assert diagnostics.active_units(model, *data, threshold=above).count == 0
+    nothing = diagnostics.active_units(far_prior(GSNN), *data)  # q is the prior
+    np.testing.assert_array_equal(nothing.variance, 0)
+    assert nothing.count == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("model_class", [CVAE1, CVAE3])
+def test_use_exchanges_two_examples(model_class, seed):
+    """A shuffle that leaves an example in its place; a z moved without its prior, or on it only.
+
+    With two examples there is one exchange: all is written out, with latents moved along the prior.
+    """
+    model, data = far_prior(model_class), [d[[0, 3]] for d in small_data(model_class)]
+    names = model.data_names
+    given = dict(zip(names, data, strict=True))
+    observed, condition = model.observed, "xy".replace(model.observed, "")
+    assert np.any(given[condition][0] != given[condition][1])
+    epsilon = noise.normal(16, 2, 2, key=noise.key(seed, "diagnostics: use")).numpy()
+    q, p, _ = model.factors(*map(tf.constant, data))
+    mean, scale, m, s = (t.numpy() for t in (q.mean(), q.stddev(), p.mean(), p.stddev()))
+    z = mean + scale * epsilon
+    moved = m + s * ((z - m) / s)[:, ::-1]
+
+    def log_p(z):
+        probabilities = model.likelihood(tf.constant(given[condition]), z).mean().numpy()
+        value = xlogy(given[observed], probabilities)
+        if observed == "x":  # Bernoulli; y is categorical
+            value = value + xlogy(1 - given[observed], 1 - probabilities)
+        return value.sum(-1)
+
+    drop = np.mean(log_p(z) - log_p(moved), 0)
+    use = diagnostics.use(model, *data, seed=seed)
+    np.testing.assert_allclose(use.z.mean, drop.mean(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(use.z.standard_error, drop.std(ddof=1) / np.sqrt(2), rtol=1e-4)
+    wrong = [d if name == observed else d[::-1] for name, d in zip(names, data, strict=True)]
+    right, other = (model.bound(*d, noise=epsilon).elbo.numpy() for d in (data, wrong))
+    np.testing.assert_allclose(use.given.mean, np.mean(right - other), rtol=1e-4, atol=1e-5)
+
+
+def test_use_leaves_no_example_in_its_place():
+    """With q = p for all and a decoder that reads z off, an example in its place has no drop."""
+    model = small_model(VAE, hidden=(), x=6, z=6)
+    raw = float(model.latent.raw_from_scale(0.01))
+    model.posterior_net.layers[-1].set_weights(
+        [np.concatenate([np.eye(6), np.zeros((6, 6))], 1), np.r_[np.zeros(6), np.full(6, raw)]]
+    )
+    model.likelihood_net.layers[-1].set_weights([20 * np.eye(6), np.full(6, -10.0)])
+    for seed in range(5):
+        use = diagnostics.use(model, np.eye(6, dtype="float32"), seed=seed)
+        assert use.z.mean == pytest.approx(20, abs=0.2)  # two pixels wrong, 10 nats each
+        assert use.z.standard_error < 0.2

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from requirements_of_a_model import linear_pair, small_data, small_model
 
-from cvae_tf import CVAE1, CVAE3, VAE, evaluation
+from cvae_tf import CVAE1, CVAE3, VAE, evaluation, noise
+from cvae_tf.distributions import tfd
+from cvae_tf.estimators import SGVBB
 from cvae_tf.oracle import kl_diagonal
 
 
@@ -45,3 +48,20 @@ def test_estimates_have_their_standard_error():
     model, data = small_model(CVAE1), small_data(CVAE1)
     by_function = evaluation.log_likelihood(model, *data, num_samples=50)
     assert by_function.mean == pytest.approx(model.log_likelihood(*data, num_samples=50).mean())
+
+
+def gaussian(mean, scale):
+    return tfd.Independent(tfd.Normal(tf.constant(mean), tf.constant(scale)), 1)
+
+
+def test_the_gap_reports_bounds_on_the_same_noise_sixteen_times_as_much():
+    """Fewer draws, or other ones for the best q than for the network's: more error, no word."""
+    model, data = small_model(CVAE1), small_data(CVAE1, num_rows=6)
+    gap = evaluation.gap(model, *data, steps=3, noise_samples=2, num_samples=40, seed=5)
+    epsilon = noise.normal(32, 6, 2, key=noise.key(5, "gap: reporting"))
+    np.testing.assert_allclose(gap.bound, model.bound(*data, noise=epsilon).value, rtol=1e-5)
+    _, prior, log_likelihood = model.factors(*map(tf.constant, data))
+    best = SGVBB()(gaussian(gap.best_mean, gap.best_scale), prior, log_likelihood, epsilon)
+    np.testing.assert_allclose(gap.best_bound, best.value, rtol=1e-5)
+    log_p = model.log_likelihood(*data, num_samples=40, seed=5)
+    np.testing.assert_allclose(gap.log_likelihood, log_p, rtol=1e-6)

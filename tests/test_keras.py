@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from requirements_of_a_model import GRAPH, in_a_fresh_process, small_data, small_model
 
-from cvae_tf import CMMA, CVAE1, CVAE2, VAE, estimators, networks
+from cvae_tf import CMMA, CVAE1, CVAE2, VAE, networks
 from cvae_tf.distributions import Bernoulli
 from cvae_tf.programs import Program
 
@@ -301,16 +301,6 @@ def test_evaluate_twice_and_in_other_batches():
     ):
         for name, value in other.items():
             np.testing.assert_allclose(value, one[name], rtol=1e-5, atol=1e-6)
-
-
-def test_estimators_survive_saving_and_the_number_of_samples_acts(tmp_path):
-    for estimator in (estimators.SGVBA(3), estimators.SGVBB(2), estimators.ImportanceWeighted(4)):
-        model = small_model(CVAE1, estimator=estimator)
-        model.compile()
-        model.save(tmp_path / "model.keras")
-        loaded = keras.saving.load_model(tmp_path / "model.keras")
-        assert type(loaded.estimator) is type(estimator)
-        assert loaded.evaluation_noise(5).shape == (estimator.num_samples, 5, 2)
 
 
 FRESH = """

@@ -52,3 +52,76 @@ def test_cubature_is_exact_for_quadratics():
     values = np.einsum("ni,ij,nj->n", points, quadratic, points) + points @ linear + 3
     assert points.shape == (10, 5)
     np.testing.assert_allclose(values.mean(), np.trace(quadratic) + 3, rtol=1e-12)
+
+
+KEYS = {
+    (0, "training"): 7836435963939564850,
+    (1, "training"): 6546422793480851878,
+    (0, "log-likelihood"): 4453405484366162342,
+    (123456789, "order 7"): 3836749654879897940,
+}
+
+
+WHERE = {"key": KEYS[0, "training"], "step": 3, "first_row": 2}
+
+
+# u = (integer + ½)/2²³ or /2³², exactly.
+INTEGERS = {
+    "float32": [
+        [3106960, 3089483, 5025999, 211490, 2288061],
+        [7411493, 5740594, 6755378, 2225927, 7107669],
+    ],
+    "float64": [
+        [1590763558, 1581815587, 2573311779, 108282955, 1171487383],
+        [3794684620, 2939184140, 3458753798, 1139674795, 3639126965],
+    ],
+}
+
+
+def test_keys_are_those_of_every_version():
+    """Another digest, byte order or shift: every stored number of the lessons would change."""
+    assert {arguments: noise.key(*arguments) for arguments in KEYS} == KEYS
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("float32", 23), ("float64", 32)])
+def test_uniform_numbers_are_those_of_every_version(dtype, bits):
+    """Other bits kept, another counter, another layout of the table."""
+    u = noise.uniform(2, 5, dtype=dtype, **WHERE).numpy()
+    assert u.dtype == dtype
+    np.testing.assert_array_equal(u * 2.0**bits - 0.5, INTEGERS[dtype])
+    later = noise.uniform(1, 4, dtype=dtype, **{**WHERE, "first_row": 3}).numpy()
+    # A row of five numbers takes two counts; one of four takes one, so it starts elsewhere.
+    assert np.abs(later - u[1:, :4]).max() > 0.01
+
+
+# The same for rows of four numbers.
+INTEGERS_OF_FOUR = {
+    "float32": [[5694872, 8167096, 1816995, 7751958], [4233612, 8316769, 4292305, 115476]],
+    "float64": [
+        [2915774670, 4181553327, 930301854, 3969002767],
+        [2167609548, 4258186121, 2197660480, 59123827],
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits", "tolerance"), [("float32", 23, 2e-6), ("float64", 32, 1e-9)]
+)
+def test_normal_numbers_are_those_of_every_version(dtype, bits, tolerance):
+    """ε = Φ⁻¹(u), by SciPy, the draws of one example beside each other in its row of u."""
+    integers = INTEGERS_OF_FOUR[dtype]
+    u = noise.uniform(2, 4, dtype=dtype, **WHERE).numpy()
+    np.testing.assert_array_equal(u * 2.0**bits - 0.5, integers)
+    exact = stats.norm.ppf((np.array(integers) + 0.5) / 2.0**bits)
+    epsilon = noise.normal(2, 2, 2, dtype=dtype, **WHERE).numpy()
+    expected = exact.reshape(2, 2, 2).transpose(1, 0, 2)
+    np.testing.assert_allclose(epsilon, expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(epsilon[0, 0], [0.46457392, 1.93645101], rtol=1e-6)
+
+
+def test_noise_begins_at_step_0_and_row_0():
+    """Other defaults: what is drawn without a step would be another step's."""
+    where = {"key": 7, "step": 0, "first_row": 0, "dtype": "float32"}
+    np.testing.assert_array_equal(noise.uniform(2, 3, key=7), noise.uniform(2, 3, **where))
+    np.testing.assert_array_equal(noise.normal(2, 2, 3, key=7), noise.normal(2, 2, 3, **where))
+    assert noise.cubature(2).dtype == "float64"

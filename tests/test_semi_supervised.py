@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from requirements_of_a_model import in_a_fresh_process, linear_pair, small_model
+from scipy import stats
 from scipy.special import log_softmax, logsumexp
 
-from cvae_tf import CVAE2, M1, M2, VAE, StackedM2, datasets, networks, noise
+from cvae_tf import CVAE2, M2, VAE, StackedM2, datasets, networks, noise
 from cvae_tf.distributions import Bernoulli, Gaussian
 from cvae_tf.estimators import SGVBA, ImportanceWeighted
 from cvae_tf.penalties import Beta
@@ -408,97 +409,6 @@ def test_saved_models_go_on_in_a_fresh_process(tmp_path):
 # M1, and M1+M2 --------------------------------------------------------------------------------
 
 
-def make_vae():
-    keras.utils.set_random_seed(3)
-    vae = VAE(**networks.mlps(VAE, x=6, z=3, hidden=(8,), family=Bernoulli()))
-    vae.compile(keras.optimizers.Adam(0.01), jit_compile=False)
-    return vae
-
-
-def test_m1_in_a_pipeline():
-    from sklearn.base import clone
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    x, _ = data(60)
-    labels = (x[:, 0] + x[:, 1] > 1).astype(int)
-    pipeline = make_pipeline(M1(make_vae, epochs=2), LogisticRegression())
-    pipeline.fit(x, labels)
-    m1 = pipeline[0]
-    q = m1.vae_.posterior(x)
-    np.testing.assert_allclose(m1.transform(x), q.mean(), rtol=1e-5)
-    expected = LogisticRegression().fit(m1.transform(x), labels).predict(m1.transform(x))
-    np.testing.assert_array_equal(pipeline.predict(x), expected)
-    given = clone(M1(m1.vae_, epochs=0))
-    assert given.vae is not m1.vae_
-    np.testing.assert_allclose(given.fit(x).transform(x), m1.transform(x), rtol=1e-5)
-    other = clone(pipeline)
-    assert other[0] is not m1 and not hasattr(other[0], "vae_")
-    np.testing.assert_allclose(
-        other.fit(x, labels).predict_proba(x), pipeline.predict_proba(x), rtol=1e-4
-    )
-    assert other.set_params(m1__epochs=1)[0].epochs == 1
-    with pytest.raises(ValueError, match="Valid parameters are.*epochs.*vae"):
-        m1.set_params(depth=3)
-    with pytest.raises(ValueError, match="not been fitted"):
-        M1(make_vae).transform(x)
-
-
-def test_m1_samples_its_posterior_and_takes_a_given_vae():
-    x, _ = data(20)
-    vae = make_vae()
-    before = weights(vae)
-    m1 = M1(vae, epochs=0).fit(x)
-    np.testing.assert_array_equal(weights(m1.vae_), before)
-    epsilon = np.random.default_rng(0).normal(size=(2, 20, 3)).astype("float32")
-    q = vae.posterior(x)
-    np.testing.assert_allclose(m1.sample_features(x, epsilon), q.mean() + q.stddev() * epsilon)
-    np.testing.assert_allclose(m1.sample_features(x, epsilon[0]), m1.sample_features(x, epsilon)[0])
-    with pytest.raises(ValueError, match=r"Expected \(N, d\)"):
-        m1.sample_features(x, epsilon[:, :3])
-    std = m1.transform(x).std(0)
-    few = M1(vae, epochs=0, min_std=float(np.sort(std)[0])).fit(x)
-    assert few.num_features == 2
-    np.testing.assert_array_equal(few.transform(x), m1.transform(x)[:, few.kept_])
-
-
-def test_the_stack_draws_features_anew_at_every_step():
-    """Seen by M2's step: a frozen M1, other features at each step, the same ones in evaluation."""
-    seen = []
-
-    class Recorder(StackedM2):
-        def objective(self, x, y, *, noise):
-            seen.append(x.numpy())
-            return super().objective(x, y, noise=noise)
-
-    x, y = data(8)
-    vae = small_model(VAE, z=3, seed=2)
-    m1 = M1(vae, epochs=0).fit(x)
-    m1.kept_ = np.array([0, 2])  # as if a dimension had collapsed
-    family = Gaussian("network")
-    nets = networks.mlps(M2, x=2, y=C, z=2, hidden=(16,), family=family)
-    model = Recorder(features=m1, **nets, family=family)
-    model.compile(run_eagerly=True)
-    before = weights(vae) if vae.trainable_variables else [w.numpy() for w in vae.weights]
-    model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
-    for old, new in zip(before, vae.weights, strict=True):
-        np.testing.assert_array_equal(old, new)
-    assert len(seen) == 2 and np.abs(seen[0] - seen[1]).min() > 0
-    q, epsilon = vae.posterior(x), noise.key(0, "training: features")
-    for step in range(2):
-        drawn = q.mean() + q.stddev() * noise.normal(1, 8, 3, key=epsilon, step=step)[0]
-        np.testing.assert_allclose(seen[step], drawn.numpy()[:, [0, 2]], rtol=1e-5)
-    logs = [model.evaluate(x, y, batch_size=b, return_dict=True, verbose=0) for b in (8, 3)]
-    for name, value in logs[0].items():
-        np.testing.assert_allclose(logs[1][name], value, rtol=1e-5)
-    z = q.mean().numpy()[:, [0, 2]]
-    expected = keras.ops.softmax(model.classifier_net(z))
-    np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-5)
-    assert model.generate(y[:4]).shape == (4, 6)
-    assert model.analogies(x).shape == (8, C, 6)
-    assert model.classify(x, num_samples=5).shape == (8,)
-
-
 # Labelled subsets and mixed minibatches -------------------------------------------------------
 
 
@@ -535,3 +445,61 @@ def test_mixed_batches():
     for labels, per_batch in ((y, 0), (y, 10), (np.zeros(53, int), 3), (y[:5], 3)):
         with pytest.raises(ValueError, match="[Ee]xpected"):
             datasets.mixed_batches(x, labels, batch_size=10, labelled_per_batch=per_batch)
+
+
+def test_the_sampled_bound_is_that_of_a_class_with_the_entropy():
+    """L(x, y) left out of the sampled (8.2): the score's gradient alone would still be unbiased."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 2, (40, 6)).astype("float32")
+    y = np.where(np.arange(40) < 8, np.arange(40) % 4, -1)
+    model = small_model(M2, alpha=0.0, sum_over_classes=False)
+    model.compile()
+    epsilon = model.evaluation_noise(40)
+    losses, logged = model.objective(x, y, noise=epsilon)
+    each = [model.bound(x, np.full(40, c), noise=epsilon) for c in range(4)]
+    q = model.classifier(x).probs_parameter().numpy()
+    entropy = stats.entropy(q, axis=1)
+    of_class = np.stack([bound.value.numpy() for bound in each], 1)
+    expected = np.where(y[:, None] >= 0, of_class, of_class + entropy[:, None])
+    assert np.diff(np.sort(expected, 1), axis=1).min() > 2e-4, "classes must tell themselves apart"
+    distance = np.abs(expected + losses.numpy()[:, None])  # one batch, no counts: all weights 1
+    drawn = distance.argmin(1)
+    assert distance.min(1).max() < 1e-4
+    np.testing.assert_array_equal(drawn[:8], y[:8])
+    assert set(drawn[8:]) == set(range(4))
+    # The terms that are logged: log p(y) is part of the KL where y is latent.
+    latent = (y < 0).astype("float32")
+    rows = np.arange(40)
+    kl, reconstruction = (
+        np.stack([getattr(bound, name).numpy() for bound in each], 1)[rows, drawn]
+        for name in ("kl", "reconstruction")
+    )
+    np.testing.assert_allclose(logged.kl, kl + latent * (np.log(4) - entropy), rtol=1e-4)
+    np.testing.assert_allclose(
+        logged.reconstruction, reconstruction + latent * np.log(4), rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    "counts", [(-1, 5), (6, 5), (0, 0), (-1, 0), (3, None), (None, 3)], ids=str
+)
+def test_counts_that_cannot_be_are_refused(counts):
+    """More labels than examples, fewer than none, or no examples, taken as weights of (8.3)."""
+    model = small_model(M2, num_labelled=2, num_examples=9)
+    with pytest.raises(ValueError, match="num_examples"):
+        model.set_counts(*counts)
+    assert (model.num_labelled, model.num_examples) == (2, 9)
+
+
+@pytest.mark.parametrize("counts", [(0, 1), (1, 1), (0, 5), (5, 5), (None, None)], ids=str)
+def test_counts_at_their_limits_are_taken(counts):
+    """A data set of one example, without labels or with nothing but labels, refused."""
+    model = small_model(M2)
+    model.set_counts(*counts)
+    assert (model.num_labelled, model.num_examples) == counts
+
+
+def test_labels_beyond_32_bits_do_not_wrap():
+    labels = np.array([0, 1, 2**32, 2**32 + 1])
+    with pytest.raises(ValueError, match="[Ee]xpected"):
+        datasets.labelled_subset(labels, per_class=1)

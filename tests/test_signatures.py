@@ -1,9 +1,9 @@
 """The signature is the graph: which arguments are parents, and what is done with them."""
 
 import pytest
-from requirements_of_a_model import small_model
+from requirements_of_a_model import small_data, small_model
 
-from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, M2, VAE, networks, signatures
+from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, M2, VAE, graphs, networks, signatures
 from cvae_tf.baselines import Baseline
 from cvae_tf.distributions import Bernoulli
 from cvae_tf.networks import apply
@@ -73,7 +73,10 @@ def test_a_likelihood_with_an_option_is_built_used_and_drawn():
     family = Bernoulli()
     nets = networks.mlps(Warm, x=6, y=4, z=2, hidden=(4,), family=family)
     model = Warm(**nets, family=family)
+    x, y = small_data(CVAE1, num_rows=4)
+    assert model.generate(y).shape == model.reconstruct(x, y).shape == x.shape
     assert signatures.graph(model) == signatures.graph(CVAE1)
+    assert graphs.graph_edges(Warm) == graphs.graph_edges(CVAE1)
 
 
 def test_a_factor_is_evaluated_at_variables_found_by_name():

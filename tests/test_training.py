@@ -523,3 +523,42 @@ def test_a_model_that_is_built_by_a_call_is_that_of_keras():
         model.compile(keras.optimizers.Adam(0.05), loss="mse", jit_compile=False)
         model.fit(**FEEDS["arrays"](), verbose=0)
     np.testing.assert_allclose(*map(weights, family.values()), rtol=1e-5, atol=1e-6)
+
+
+def _after_a_short_fit(model):
+    model.fit(X[:SIZE], Y[:SIZE], batch_size=SIZE, verbose=0)
+
+
+def _after_a_short_stream(model):
+    model.fit(dataset().take(3), verbose=0)
+
+
+@pytest.mark.parametrize("before", [lambda model: None, _after_a_short_fit, _after_a_short_stream])
+def test_how_many_steps_run_does_not_depend_on_what_ran_before(before):
+    """A first call of one batch or three once fixed how many every later one was good for."""
+    model = made(ManyOwn)
+    before(model)
+    many = 20
+    x, y = np.tile(X, (many, 1)), np.tile(Y, (many, 1))
+    stream = tf.data.Dataset.from_tensor_slices((x, y)).batch(SIZE)
+    whole = -(-len(x) // SIZE)
+    for steps, options in (
+        (whole, {"x": x, "y": y, "batch_size": SIZE}),
+        (whole, {"x": stream}),
+        (5, {"x": stream, "steps_per_epoch": 5}),
+        (10, {"x": X[:12], "y": Y[:12], "batch_size": 6, "steps_per_epoch": 5, "epochs": 2}),
+        (65, {"x": stream, "steps_per_epoch": 65}),
+    ):
+        first = int(model.optimizer.iterations)
+        model.fit(**options, verbose=0)
+        assert int(model.optimizer.iterations) - first == steps
+    expected = float(np.mean((model.predict(X, verbose=0) - Y) ** 2))
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0), expected, rtol=1e-4)
+    np.testing.assert_allclose(model.evaluate(stream, verbose=0), expected, rtol=1e-4)
+    first_three = float(np.mean((model.predict(x[: 3 * SIZE], verbose=0) - y[: 3 * SIZE]) ** 2))
+    np.testing.assert_allclose(model.evaluate(stream, steps=3, verbose=0), first_three, rtol=1e-4)
+    assert model.predict(stream.map(lambda x, y: x), steps=2, verbose=0).shape == (2 * SIZE, 1)
+    options = {"validation_data": stream, "validation_steps": 3, "verbose": 0}
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    history = model.fit(X, Y, **options).history
+    np.testing.assert_allclose(history["val_loss"], first_three, rtol=1e-4)

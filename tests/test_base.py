@@ -1,0 +1,273 @@
+"""The contract: what every model gives once its factors are written, by hand or against itself."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from requirements_of_a_model import (
+    MODELS,
+    small_data,
+    small_model,
+)
+
+from cvae_tf import CVAE1, GSNN, VAE, diagnostics, evaluation, networks, noise, penalties
+from cvae_tf.distributions import Bernoulli
+from cvae_tf.estimators import (
+    SGVBA,
+    log_mean_exp,
+    log_weights,
+)
+
+
+@pytest.mark.parametrize("model_class", [*MODELS, GSNN])
+def test_generate_reconstruct_predict_have_the_observed_shape(model_class):
+    model, data = small_model(model_class), small_data(model_class)
+    model.compile()
+    given = dict(zip(model.data_names, data, strict=True))
+    condition = 5 if model_class is VAE else given["x" if model.observed == "y" else "y"][:5]
+    shape = (5, *model.shapes[model.observed])
+    images = model.generate(condition, seed=1)
+    assert images.shape == shape and np.all((images >= 0) & (images <= 1))
+    np.testing.assert_array_equal(images, model.generate(condition, seed=1))
+    assert np.abs(images - model.generate(condition, seed=2)).max() > 0
+    drawn = model.generate(condition, seed=1, sample=True)
+    assert drawn.shape == shape and set(np.unique(drawn)) <= {0, 1}
+    assert model.reconstruct(*(d[:5] for d in data)).shape == shape
+    assert model.predict(data[0][:5] if model_class is VAE else condition, verbose=0).shape == shape
+
+
+def test_predict_does_not_depend_on_the_batch():
+    model, (_, y) = small_model(CVAE1), small_data(CVAE1)
+    whole = model.predict(y, verbose=0)
+    np.testing.assert_allclose(model.predict(y[7:9], verbose=0), whole[7:9], rtol=1e-5)
+
+
+def test_log_likelihood_depends_on_neither_batches_nor_chunks_of_rows():
+    model, data = small_model(CVAE1), small_data(CVAE1)
+    values = model.log_likelihood(*data, num_samples=130)
+    np.testing.assert_allclose(
+        values, model.log_likelihood(*data, num_samples=130, batch_size=7), rtol=1e-5
+    )
+    by_hand = [model.log_likelihood(*(d[i : i + 1] for d in data), num_samples=130) for i in (0,)]
+    np.testing.assert_allclose(values[:1], by_hand[0], rtol=1e-5)
+
+
+def test_log_likelihood_counts_each_sample_once():
+    """130 samples in two chunks are the mean of 130 weights, computed by hand."""
+    model, data = small_model(VAE), small_data(VAE)
+    values = model.log_likelihood(*data, num_samples=130, seed=3)
+    key = noise.key(3, "log-likelihood")
+    chunks = [noise.normal(65, len(data[0]), 2, key=key, step=step) for step in (0, 1)]
+    log_w, _ = log_weights(*model.factors(tf.constant(data[0])), tf.concat(chunks, 0))
+    np.testing.assert_allclose(values, log_mean_exp(log_w), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("method", "sizes"), [("importance", (101,)), ("prior", (1, 100, 101, 250))]
+)
+def test_every_number_of_samples_is_counted_exactly(method, sizes):
+    """Samples beyond S in the last chunk: log p would be too high by log(102/101), and so on.
+
+    The decoder ignores z and q is the prior, so that every weight is p(x), whatever is drawn.
+    """
+    model, (x,) = small_model(VAE, hidden=()), small_data(VAE, num_rows=3)
+    bias = np.linspace(-1, 2, 6)
+    model.likelihood_net.layers[-1].set_weights([np.zeros((2, 6)), bias])
+    raw = float(model.latent.raw_from_scale(1.0))
+    model.posterior_net.layers[-1].set_weights([np.zeros((6, 4)), np.array([0, 0, raw, raw])])
+    exact = x @ bias - np.logaddexp(0, bias).sum()
+    for num_samples in sizes:
+        values = model.log_likelihood(x, num_samples=num_samples, method=method)
+        np.testing.assert_allclose(values, exact, rtol=1e-5, err_msg=f"S = {num_samples}")
+
+
+def test_prediction_is_the_mean_of_a_hundred_draws():
+    """Another number of draws in `predict`, or other noise: within Monte Carlo's error anyway."""
+    model, (_, y) = small_model(CVAE1), small_data(CVAE1, num_rows=4)
+    model.compile()
+    prior = model.prior(tf.constant(y))
+    epsilon = noise.normal(100, 1, 2, key=noise.key(0, "prediction"))
+    z = prior.mean() + prior.stddev() * epsilon
+    by_hand = np.mean(model.likelihood(tf.constant(y), z).mean(), 0)
+    np.testing.assert_allclose(model.predict(y, verbose=0), by_hand, rtol=2e-5)
+
+
+# What Keras's users count on ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model_class", [*MODELS, GSNN])
+def test_a_call_of_the_model_is_predict(model_class):
+    """`model(x)`: an AttributeError once."""
+    model, data = small_model(model_class), small_data(model_class)
+    given = dict(zip(model.data_names, data, strict=True))[model.predicts_from[0]]
+    expected = model.predict(given, verbose=0)
+    np.testing.assert_allclose(model(given), expected, rtol=1e-5)
+    np.testing.assert_allclose(model(tf.constant(given)), expected, rtol=1e-5)
+    np.testing.assert_allclose(model.predict_on_batch(given), expected, rtol=1e-5)
+
+
+def test_evaluate_begins_with_the_loss_and_names_what_it_gives():
+    model, data = small_model(VAE, penalty=penalties.Beta(3.0)), small_data(VAE)
+    model.compile(jit_compile=False)
+    values = model.evaluate(*data, verbose=0)
+    logs = model.evaluate(*data, verbose=0, return_dict=True)
+    assert model.metrics_names == list(logs) == ["loss", "elbo", "reconstruction", "kl"]
+    assert values == list(logs.values()) and values[0] == logs["loss"] != -logs["elbo"]
+
+
+@pytest.mark.parametrize("model_class", [VAE, CVAE1])
+def test_weights_count_in_evaluation_and_in_validation(model_class):
+    """Where there is no y they come third, after None."""
+    model, data = small_model(model_class), small_data(model_class)
+    w = np.linspace(0, 2, 50).astype("float32")
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    elbo = np.asarray(model.bound(*data).elbo)
+    expected, plain = np.average(elbo, weights=w), elbo.mean()
+    assert abs(expected - plain) > 1e-3
+    given = data if len(data) == 2 else (data[0], None)
+    history = model.fit(*data, validation_data=(*given, w), verbose=0).history
+    logs = model.evaluate(*data, sample_weight=w, return_dict=True, verbose=0)
+    stream = model.evaluate(iter([(*given, w)]), return_dict=True, verbose=0)
+    for value in (history["val_elbo"][0], logs["elbo"], stream["elbo"]):
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
+    np.testing.assert_allclose(logs["loss"], -np.mean(w * elbo), rtol=1e-5)
+
+
+def test_accumulated_gradients_have_noise_of_their_own():
+    """ε is of the batches seen: the optimiser's step stands still while gradients add up."""
+    seen = []
+
+    class Recorder(VAE):
+        def training_noise(self, batch_size):
+            epsilon = super().training_noise(batch_size)
+            tf.py_function(lambda e: seen.append(e.numpy()), [epsilon], [])
+            return epsilon
+
+    model, (x,) = small_model(Recorder), small_data(VAE, num_rows=32)
+    optimizer = keras.optimizers.Adam(0.01, gradient_accumulation_steps=4)
+    model.compile(optimizer, jit_compile=False)
+    model.fit(x, batch_size=8, epochs=2, verbose=0)
+    assert len(seen) == int(model.batches_seen) == 8
+    differences = [np.abs(a - b).min() for i, a in enumerate(seen) for b in seen[:i]]
+    assert min(differences) > 0
+
+
+def test_dropout_after_loading_begins_anew_as_keras_has_it_and_else_goes_the_same_way(tmp_path):
+    """Keras does not save a seed's state (docs/distributed.md says so); all else goes on."""
+    family = Bernoulli()
+    nets = networks.mlps(VAE, x=6, z=2, hidden=(8,), family=family)
+    layers = [keras.Input((6,)), keras.layers.Dropout(0.5, seed=7), keras.layers.Dense(4)]
+    nets["posterior_net"] = keras.Sequential(layers)
+    model, (x,) = VAE(**nets, family=family), small_data(VAE)
+    model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+    model.fit(x, batch_size=10, verbose=0)
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    states = [m.posterior_net.layers[0].seed_generator.state for m in (model, loaded)]
+    assert np.array_equal(states[1], [7, 0]) and not np.array_equal(states[0], [7, 0])
+    states[1].assign(states[0])
+    one, other = (m.fit(x, batch_size=10, epochs=2, verbose=0).history for m in (model, loaded))
+    for name, values in one.items():
+        np.testing.assert_allclose(other[name], values, rtol=1e-5, err_msg=name)
+
+
+def test_a_frozen_model_can_be_fitted_and_moves_nothing():
+    model, (x,) = small_model(VAE), small_data(VAE)
+    model.trainable = False
+    before = model.get_weights()
+    model.compile(jit_compile=False)
+    model.fit(x, verbose=0)
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_sampler_is_exported(tmp_path):
+    """What `predict` gives, as a SavedModel that needs nothing of this package."""
+    model, (_, y) = small_model(CVAE1), small_data(CVAE1)
+    signature = [tf.TensorSpec([None, 4], tf.float32)]
+    model.export(str(tmp_path / "model"), verbose=False, input_signature=signature)
+    exported = tf.saved_model.load(str(tmp_path / "model"))
+    served = exported.serve(tf.constant(y))
+    np.testing.assert_allclose(served, model.predict(y, verbose=0), rtol=1e-5)
+
+
+def test_weights_in_hdf5(tmp_path):
+    """Of a whole model Keras reads .keras alone; weights it reads from HDF5 too."""
+    model, (x,) = small_model(VAE), small_data(VAE)
+    model.save_weights(tmp_path / "m.weights.h5")
+    other = small_model(VAE, seed=1)
+    other.seed = model.seed
+    other.load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_array_equal(other.bound(x).value, model.bound(x).value)
+
+
+def test_numpy_integers_are_integers():
+    model, data = small_model(CVAE1), small_data(CVAE1)
+    one = model.log_likelihood(*data, num_samples=10, batch_size=7, seed=1)
+    many = {"num_samples": np.int64(10), "batch_size": np.int32(7), "seed": np.int8(1)}
+    np.testing.assert_array_equal(one, model.log_likelihood(*data, **many))
+    vae = small_model(VAE, estimator=SGVBA(np.int64(2)), seed=3)
+    np.testing.assert_array_equal(vae.generate(np.int64(3)), vae.generate(3))
+
+
+X, Y = small_data(CVAE1, num_rows=12)
+DECODED = np.zeros((12, 2), "float32")
+REFUSED = {
+    "a count for a condition": (lambda m, v: m.generate(7), r"Expected \(N, 4\)|y \(in generate"),
+    "rows for a count": (lambda m, v: v.generate(X), "the number of observations"),
+    "none": (lambda m, v: v.generate(0), "the number of observations=0"),
+    "fewer": (lambda m, v: v.generate(-3), "the number of observations=-3"),
+    "half": (lambda m, v: v.generate(2.5), "the number of observations=2.5"),
+    "in words": (lambda m, v: v.generate("3"), "the number of observations='3'"),
+    "a seed of words": (lambda m, v: v.generate(3, seed="1"), "seed='1'"),
+    "half a seed": (lambda m, v: v.generate(3, seed=0.5), "seed=0.5"),
+    "sample": (lambda m, v: v.generate(3, sample="yes"), "sample='yes'"),
+    "x and y to predict": (lambda m, v: m.predict([X, Y], verbose=0), r"2 variables.*\(y\)"),
+    "no samples": (lambda m, v: m.log_likelihood(X, Y, num_samples=0), "num_samples=0"),
+    "samples": (lambda m, v: m.log_likelihood(X, Y, num_samples="10"), "num_samples='10'"),
+    "method": (lambda m, v: m.log_likelihood(X, Y, method="elbo"), '"importance" or "prior"'),
+    "batch": (lambda m, v: m.log_likelihood(X, Y, batch_size=-1), "batch_size=-1"),
+    "z of another width": (lambda m, v: v.decode(DECODED[:, :1]), r"Expected \(…, N, 2\)"),
+    "z without rows": (lambda m, v: v.decode(DECODED[0]), r"Expected \(…, N, 2\)"),
+    "z beside fewer rows": (lambda m, v: m.decode(DECODED, Y[:5]), "beside 5 rows of y"),
+    "z alone": (lambda m, v: m.decode(DECODED), "y"),
+    "NaN in z": (lambda m, v: v.decode(DECODED * np.nan), "NaN"),
+    "grey in bound": (lambda m, v: v.bound(255 * X), r"outside \[0, 1\]"),
+    "NaN in bound": (lambda m, v: v.bound(X * np.nan), "NaN"),
+    "NaN in predict": (lambda m, v: v.predict(X * np.nan, verbose=0), "NaN"),
+    "grey in encode": (lambda m, v: v.encode(255 * X), r"outside \[0, 1\]"),
+    "unpaired": (lambda m, v: m.bound(X, Y[:1]), "different numbers"),
+    "unpaired in reconstruct": (lambda m, v: m.reconstruct(X, Y[:1]), "different numbers"),
+    "grey in diagnostics": (lambda m, v: diagnostics.active_units(v, 255 * X), "outside"),
+    "NaN in use": (lambda m, v: diagnostics.use(m, X, Y * np.nan), "NaN"),
+    "grey in the gap": (lambda m, v: evaluation.gap(v, 255 * X), "outside"),
+    "unpaired in the gap": (lambda m, v: evaluation.gap(m, X, Y[:1]), "different numbers"),
+    "restart with too few": (
+        lambda m, v: (v.compile(), v.restart(v.get_weights()[:-1])),
+        "weights",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_used_is_refused_wherever_it_comes_in(name):
+    use, message = REFUSED[name]
+    with pytest.raises((ValueError, TypeError), match=f"(?s){message}"):
+        use(small_model(CVAE1), small_model(VAE))
+
+
+def test_a_torch_tensor_is_an_array():
+    class Torch:
+        """As much of a tensor as is needed; with a gradient it is no array until detached."""
+
+        def detach(self):
+            return self
+
+        def cpu(self):
+            return X
+
+        def __array__(self, *_, **__):
+            raise RuntimeError("Can't call numpy() on a tensor that requires grad")
+
+    model = small_model(VAE)
+    np.testing.assert_array_equal(model.bound(Torch()).value, model.bound(X).value)

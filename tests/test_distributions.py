@@ -1,0 +1,179 @@
+"""Families against SciPy, and draws as functions of noise."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from scipy import special, stats
+from scipy.special import logsumexp
+
+from cvae_tf import VAE, distributions, networks
+from cvae_tf.distributions import Categorical, Gaussian, MixtureOfGaussians, draw, tfd
+
+
+def random_mixture(seed, num_components=3, dim=1):
+    rng = np.random.default_rng(seed)
+    family = MixtureOfGaussians(num_components, dtype="float64")
+    return family(rng.normal(size=(1, family.raw_size(dim))) * 1.5)
+
+
+def test_draws_from_a_mixture_have_its_distribution():
+    prior = random_mixture(3)
+    z = draw(prior, 50_000, 1, 1, key=4, dtype="float64").numpy().ravel()
+    probabilities = prior.mixture_distribution.probs_parameter().numpy()[0]
+    parts = prior.components_distribution
+
+    def cdf(values):
+        means, scales = parts.mean().numpy()[0, :, 0], parts.stddev().numpy()[0, :, 0]
+        return np.sum(probabilities * stats.norm.cdf(values[:, None], means, scales), 1)
+
+    assert stats.kstest(z, cdf).pvalue > 1e-3
+
+
+def test_a_given_scale_keeps_its_digits():
+    family = Gaussian(0.1, dtype="float64")
+    scale = family(tf.zeros([3, 2], "float64")).stddev()
+    np.testing.assert_array_equal(scale, np.full([3, 2], 0.1))
+
+
+def test_gaussian_scales():
+    """The four sources of σ agree where they hold the same number."""
+    raw = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    x = raw + 0.3
+    expected = -0.5 * (0.3**2 / 0.5**2 + np.log(2 * np.pi * 0.5**2)) * 3
+    for scale in ("shared", "per_dimension", 0.5):
+        family = Gaussian(scale, initial_scale=0.5)
+        np.testing.assert_allclose(family(raw).log_prob(x), expected, rtol=1e-5)
+        assert len(family.trainable_variables) == (scale != 0.5)
+    family = Gaussian("network")
+    with_scale = np.concatenate([raw, np.full((5, 3), family.raw_from_scale(0.5))], 1)
+    np.testing.assert_allclose(
+        family(with_scale.astype("float32")).log_prob(x), expected, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("num_components", [0, -1, 1.5, "3", None])
+def test_a_mixture_needs_a_whole_number_of_components(num_components):
+    """A mixture of no components, or of one and a half, refused only somewhere inside a network."""
+    with pytest.raises((ValueError, TypeError), match="num_components"):
+        MixtureOfGaussians(num_components)
+
+
+def test_a_mixture_has_its_floor_under_every_scale():
+    """σ = min_scale + softplus(raw): a floor that is left out, or taken away, shows in log p."""
+    logits, means = np.array([0.3, -0.4]), np.array([[0.5, -1.0], [2.0, 0.1]])
+    raw = np.array([[-40.0, 0.0], [1.0, -2.0]])
+    family = MixtureOfGaussians(2, min_scale=0.5, dtype="float64")
+    output = np.concatenate([logits, means.ravel(), raw.ravel()])[None]
+    mixture = family(tf.constant(output))
+    scales = 0.5 + np.logaddexp(0, raw)
+    np.testing.assert_allclose(mixture.components_distribution.stddev()[0], scales, rtol=1e-12)
+    z = np.array([[0.2, -0.7]])
+    each = stats.norm.logpdf(z, means, scales).sum(1) + logits - logsumexp(logits)
+    np.testing.assert_allclose(mixture.log_prob(z), [logsumexp(each)], rtol=1e-12)
+    one = MixtureOfGaussians(1, dtype="float64")(tf.zeros([3, 5], "float64"))
+    np.testing.assert_allclose(one.components_distribution.stddev(), 1e-4 + np.log(2), rtol=1e-12)
+
+
+EVENTS = {"a vector": (4,), "a sequence": (5, 4), "a label map": (3, 2, 4)}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_categories_of_any_shape_have_one_log_probability_an_example(name):
+    """One-hot sequences and label maps: log-probabilities add up over positions."""
+    event, rng = EVENTS[name], np.random.default_rng(0)
+    raw = rng.normal(size=(7, *event)).astype("float32")
+    y = np.eye(4, dtype="float32")[rng.integers(0, 4, (7, *event[:-1]))]
+    family = Categorical()
+    family.build((None, *event))
+    by_hand = np.sum(y * special.log_softmax(raw, -1), tuple(range(1, raw.ndim)))
+    np.testing.assert_allclose(family(raw).log_prob(y), by_hand, rtol=1e-5)
+    nets = networks.mlps(VAE, x=event, z=2, hidden=(4,), family=(mine := Categorical()))
+    model = VAE(**nets, family=mine)
+    model.compile(jit_compile=False)
+    assert np.isfinite(model.fit(y, verbose=0).history["loss"]).all()
+    assert model.bound(y).value.shape == model.log_likelihood(y, num_samples=3).shape == (7,)
+    drawn = model.generate(6, sample=True)
+    assert drawn.shape == (6, *event) and np.all(drawn.sum(-1) == 1)
+    np.testing.assert_allclose(model.generate(6).sum(-1), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match="not one-hot"):
+        model.bound(y * 0.5)
+
+
+RULES = {  # a distribution of one number, and SciPy's
+    "Normal": (lambda: one(tfd.Normal([1.0], 2.0)), stats.norm(1, 2)),
+    "diagonal": (lambda: tfd.MultivariateNormalDiag([1.0], [2.0]), stats.norm(1, 2)),
+    "triangular": (lambda: tfd.MultivariateNormalTriL([1.0], [[2.0]]), stats.norm(1, 2)),
+    "Sample": (lambda: tfd.Sample(tfd.Laplace(1.0, 2.0), 1), stats.laplace(1, 2)),
+    "LogNormal": (lambda: one(tfd.LogNormal([0.3], 0.5)), stats.lognorm(0.5, scale=np.exp(0.3))),
+    "Laplace": (lambda: one(tfd.Laplace([1.0], 2.0)), stats.laplace(1, 2)),
+    "Logistic": (lambda: one(tfd.Logistic([1.0], 2.0)), stats.logistic(1, 2)),
+    "Uniform": (lambda: one(tfd.Uniform([-1.0], 3.0)), stats.uniform(-1, 4)),
+    "Exponential": (lambda: one(tfd.Exponential([2.0])), stats.expon(scale=0.5)),
+    "mixture": (
+        lambda: tfd.MixtureSameFamily(
+            tfd.Categorical(probs=[0.5, 0.5]), one(tfd.Normal([[1.0], [1.0]], 2.0))
+        ),
+        stats.norm(1, 2),
+    ),
+}
+
+
+def one(distribution):
+    return tfd.Independent(distribution, 1)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_draws_have_the_distribution_they_are_drawn_from(name):
+    """Every prior was once sampled as a Gaussian of its mean and deviation."""
+    make, reference = RULES[name]
+    z = draw(make(), 4, 3000, 1, key=5).numpy()
+    assert stats.kstest(z.ravel(), reference.cdf).pvalue > 1e-3
+    few = draw(make(), 4, 5, 1, key=5, first_row=10)
+    np.testing.assert_allclose(few, z[:, 10:15], rtol=1e-5, atol=1e-6)
+
+
+def test_a_correlated_gaussian_is_drawn_correlated_with_a_batch_of_its_own():
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(3, 2)).astype("float32")
+    scale = np.tril(rng.normal(size=(3, 2, 2))).astype("float32")
+    epsilon = rng.normal(size=(5, 3, 2)).astype("float32")
+    p = tfd.MultivariateNormalTriL(mean, scale)
+    expected = mean + np.einsum("bij,lbj->lbi", scale, epsilon)
+    drawn = distributions.from_noise(p, tf.constant(epsilon))
+    np.testing.assert_allclose(drawn, expected, rtol=1e-4, atol=1e-5)
+    alike = tfd.Sample(tfd.Normal(mean[:, 0], 2.0), 2)
+    expected = mean[:, :1] + 2 * epsilon
+    drawn = distributions.from_noise(alike, tf.constant(epsilon))
+    np.testing.assert_allclose(drawn, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_rule_that_was_added_last_is_asked_first(monkeypatch):
+    monkeypatch.setattr(distributions, "_RULES", list(distributions._RULES))
+    epsilon = tf.constant([[[0.5]]])
+
+    class Mine(tfd.Normal):
+        pass
+
+    assert float(distributions.from_noise(Mine(1.0, 2.0), epsilon)[0, 0, 0]) == 2.0
+    distributions.drawn_by(Mine)(lambda distribution, epsilon, u: epsilon - 7)
+    assert float(distributions.from_noise(Mine(1.0, 2.0), epsilon)[0, 0, 0]) == -6.5
+    assert float(distributions.from_noise(tfd.Normal(1.0, 2.0), epsilon)[0, 0, 0]) == 2.0
+
+
+def test_the_centre_is_the_mean_or_what_no_noise_gives():
+    assert float(distributions.centre(tfd.Normal(3.0, 2.0))) == 3.0
+    bent = tfd.TransformedDistribution(tfd.Normal(0.3, 2.0), tfp.bijectors.SinhArcsinh(0.2, 1.1))
+    expected = bent.bijector.forward(0.3)
+    np.testing.assert_allclose(distributions.centre(bent), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [np.float32(0.5), np.float64(0.5), np.array(0.5), 0.5])
+def test_numbers_of_numpy_are_numbers(scale):
+    np.testing.assert_array_equal(Gaussian(scale)(tf.zeros([2, 3])).stddev(), 0.5)
+
+
+@pytest.mark.parametrize("scale", [0, -1, np.nan, np.inf, None, "big", True, [0.5]])
+def test_what_is_no_scale_is_refused(scale):
+    with pytest.raises((ValueError, TypeError), match="scale="):
+        Gaussian(scale)

@@ -1,0 +1,155 @@
+"""M1 as a scikit-learn transformer: clones, pipelines, searches, and what it keeps."""
+
+import keras
+import numpy as np
+import pytest
+from requirements_of_a_model import small_data, small_model
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from cvae_tf import CVAE1, M1, VAE, networks
+from cvae_tf.distributions import Bernoulli
+
+C = 4
+
+
+def data(num_rows=53, seed=0, labelled=15):
+    """Binary x, and labels of which all but the first few are hidden."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 2, (num_rows, 6)).astype("float32")
+    labels = rng.integers(0, C, num_rows)
+    labels[:C] = np.arange(C)
+    return x, np.where(np.arange(num_rows) < labelled, labels, -1)
+
+
+def weights(model):
+    return np.concatenate([w.numpy().ravel() for w in model.trainable_variables])
+
+
+def make_vae():
+    keras.utils.set_random_seed(3)
+    vae = VAE(**networks.mlps(VAE, x=6, z=3, hidden=(8,), family=Bernoulli()))
+    vae.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+    return vae
+
+
+def labelled(num_rows=60):
+    x, _ = data(num_rows)
+    return x, (x[:, 0] + x[:, 1] > 1).astype(int)
+
+
+def test_m1_in_a_pipeline():
+    x, labels = labelled()
+    pipeline = make_pipeline(M1(make_vae, epochs=2), LogisticRegression())
+    pipeline.fit(x, labels)
+    m1 = pipeline[0]
+    q = m1.vae_.posterior(x)
+    np.testing.assert_allclose(m1.transform(x), q.mean(), rtol=1e-5)
+    expected = LogisticRegression().fit(m1.transform(x), labels).predict(m1.transform(x))
+    np.testing.assert_array_equal(pipeline.predict(x), expected)
+    other = clone(pipeline)
+    assert other[0] is not m1 and not hasattr(other[0], "vae_")
+    np.testing.assert_allclose(
+        other.fit(x, labels).predict_proba(x), pipeline.predict_proba(x), rtol=1e-4
+    )
+    names = pipeline[:1].get_feature_names_out()
+    assert list(names) == ["z0", "z1", "z2"] and pipeline[:1].transform(x).shape == (60, 3)
+    assert m1.n_features_in_ == 6
+
+
+def test_m1_has_parameters_as_scikit_learn_wants_them():
+    """`__init__` stores, `fit` checks and returns self; get_params gives what was given."""
+    m1 = M1(make_vae, epochs=3, min_std=0.1)
+    assert m1.get_params() == {
+        "vae": make_vae,
+        "epochs": 3,
+        "batch_size": 100,
+        "learning_rate": 1e-3,
+        "min_std": 0.1,
+    }
+    assert m1.set_params(epochs=0, min_std=0.0) is m1 and m1.epochs == 0
+    assert clone(m1).get_params() == m1.get_params()
+    assert not any(name.endswith("_") and not name.startswith("_") for name in vars(m1))
+    x, labels = labelled()
+    assert m1.fit(x, labels) is m1
+    np.testing.assert_array_equal(M1(make_vae, epochs=0).fit_transform(x), m1.transform(x))
+    pipeline = make_pipeline(M1(make_vae), LogisticRegression())
+    assert pipeline.set_params(m1__epochs=1)[0].epochs == 1
+    with pytest.raises(ValueError, match="Valid parameters are.*epochs.*vae"):
+        m1.set_params(depth=3)
+    assert "epochs=0" in repr(m1)
+
+
+def test_m1_in_a_search():
+    """Every candidate trains a VAE of its own; the best is trained again on all rows."""
+    x, labels = labelled()
+    pipeline = make_pipeline(M1(make_vae), LogisticRegression())
+    grid = {"m1__epochs": [0, 1], "logisticregression__C": [0.1, 10.0]}
+    search = GridSearchCV(pipeline, grid, cv=2, error_score="raise").fit(x, labels)
+    assert len(search.cv_results_["params"]) == 4
+    assert search.predict(x).shape == (60,) and 0.4 < search.score(x, labels) <= 1
+    assert pipeline[0].epochs == 50 and not hasattr(pipeline[0], "vae_")
+
+
+def test_a_clone_of_a_given_vae_leaves_it_alone():
+    x, _ = labelled()
+    vae = make_vae()
+    before = weights(vae)
+    given = clone(M1(vae, epochs=1))
+    assert given.vae is not vae
+    given.fit(x)
+    np.testing.assert_array_equal(weights(vae), before)
+    assert np.abs(weights(given.vae_) - before).max() > 0
+
+
+REFUSED = {
+    "not fitted": (lambda x: M1(make_vae).transform(x), "not been fitted"),
+    "no features yet": (lambda x: M1(make_vae).num_features, "not been fitted"),
+    "no VAE": (lambda x: M1("vae").fit(x), "vae='vae'"),
+    "another model": (lambda x: M1(lambda: small_model(CVAE1)).fit(x), "Expected a VAE"),
+    "epochs": (lambda x: M1(make_vae, epochs=-1).fit(x), "epochs=-1"),
+    "batch size": (lambda x: M1(make_vae, batch_size=0).fit(x), "batch_size=0"),
+    "threshold": (lambda x: M1(make_vae, min_std=-1).fit(x), "min_std=-1"),
+    "rate": (lambda x: M1(lambda: small_model(VAE), learning_rate=0).fit(x), "learning_rate=0"),
+    "other width": (lambda x: M1(make_vae, epochs=0).fit(x[:, :5]), r"expects \(N, 6\)"),
+    "NaN": (lambda x: M1(make_vae, epochs=0).fit(x * np.nan), "NaN"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_m1_refuses_in_sentences(name):
+    use, message = REFUSED[name]
+    with pytest.raises((ValueError, TypeError), match=f"(?s){message}"):
+        use(labelled()[0])
+
+
+def test_m1_samples_its_posterior_and_takes_a_given_vae():
+    x, _ = data(20)
+    vae = make_vae()
+    before = weights(vae)
+    m1 = M1(vae, epochs=0).fit(x)
+    np.testing.assert_array_equal(weights(m1.vae_), before)
+    epsilon = np.random.default_rng(0).normal(size=(2, 20, 3)).astype("float32")
+    q = vae.posterior(x)
+    np.testing.assert_allclose(m1.sample_features(x, epsilon), q.mean() + q.stddev() * epsilon)
+    np.testing.assert_allclose(m1.sample_features(x, epsilon[0]), m1.sample_features(x, epsilon)[0])
+    with pytest.raises(ValueError, match=r"Expected \(N, d\)"):
+        m1.sample_features(x, epsilon[:, :3])
+    std = m1.transform(x).std(0)
+    few = M1(vae, epochs=0, min_std=float(np.sort(std)[0])).fit(x)
+    assert few.num_features == 2
+    np.testing.assert_array_equal(few.transform(x), m1.transform(x)[:, few.kept_])
+
+
+def test_m1_keeps_what_varies_and_says_so_where_nothing_does():
+    """Features of no dimensions handed on, to fail in somebody else's code."""
+    vae, (x,) = small_model(VAE, z=3), small_data(VAE)
+    spread = M1(vae, epochs=0).fit(x).transform(x).std(0)
+    threshold = float(np.sort(spread)[:2].mean())
+    kept = M1(vae, epochs=0, min_std=threshold).fit(x)
+    np.testing.assert_array_equal(kept.kept_, np.flatnonzero(spread > threshold))
+    assert kept.num_features == kept.transform(x).shape[1] == 2
+    with pytest.raises(ValueError, match="No latent dimension.*collapsed"):
+        M1(vae, epochs=0, min_std=float(spread.max()) + 1).fit(x)

@@ -1,0 +1,105 @@
+"""Between Keras's loop and a model's bound: networks taken in, exchanged, and saved by name."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from requirements_of_a_model import GRAPH, small_data, small_model
+
+from cvae_tf import CVAE1, CVAE3, M2, VAE, networks
+from cvae_tf.distributions import Bernoulli
+from cvae_tf.signatures import parents
+from cvae_tf.wired import WiredModel
+
+
+@pytest.mark.parametrize("model_class", [*GRAPH, M2])
+def test_names_and_shapes_are_read_off_factors_and_networks(model_class):
+    model = small_model(model_class, family=Bernoulli())
+    assert model.data_names == parents(model_class.factors)
+    assert model.conditions == tuple(n for n in model.data_names if n != model.observed)
+    known = {"x": (6,), "y": (4,), "z": (2,)}
+    assert model.shapes == {name: known[name] for name in (*model.data_names, "z")}
+    assert set(model.data_shapes) == set(model.data_names) and model.latent_dim == 2
+    wanted = ("x",) if model_class is M2 else model.conditions or ("x",)
+    assert model.predicts_from == wanted
+    assert model.built
+
+
+def test_a_model_is_tried_when_it_is_made_and_a_subclass_too():
+    """A factor that cannot be computed fails at construction, not in the first fit."""
+
+    class Broken(VAE):
+        def likelihood(self, z):
+            raise RuntimeError("not written yet")
+
+    class BrokenPrior(VAE):
+        def prior(self):
+            return "N(0, 1)"
+
+    small_model(Broken)  # log p(x|z) is not needed before there are data
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        small_model(BrokenPrior)
+    with pytest.raises(TypeError, match="abstract"):
+        WiredModel({}, Bernoulli())
+
+
+REFUSED = ("loss", "metrics", "loss_weights", "weighted_metrics")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_compile_takes_an_optimiser_and_says_what_else_is_not_needed(name):
+    model = small_model(VAE)
+    with pytest.raises(ValueError, match=f"{name}.*own bound"):
+        model.compile(**{name: ["mse"]})
+    model.compile(**{name: None})
+    for optimizer in ("adam", "sgd", keras.optimizers.Adam(0.1)):
+        model.compile(optimizer)
+        assert model.compiled
+    with pytest.raises(ValueError):
+        model.compile("adamm")
+
+
+def test_a_replaced_network_is_checked_and_trains():
+    model, (x,) = small_model(VAE), small_data(VAE)
+    model.compile(keras.optimizers.Adam(0.01), jit_compile=False)
+    model.fit(x, verbose=0)
+    model.likelihood_net = networks.mlp([3], (), 6)
+    with pytest.raises(ValueError):
+        model.fit(x, verbose=0)
+    new = networks.mlp([2], (5,), 6)
+    model.likelihood_net = new
+    before = new.get_weights()
+    model.fit(x, verbose=0)
+    assert np.abs(new.get_weights()[0] - before[0]).max() > 0
+    assert model.nets["likelihood_net"] is new
+
+
+def test_unpack_gives_the_variables_and_the_weights():
+    model, (x, y) = small_model(CVAE1), small_data(CVAE1, num_rows=5)
+    w = np.arange(5, dtype="float64")
+    for batch in ((x, y, w), ({"y": y, "x": x}, None, w)):
+        values, weights = model.unpack(tuple(batch))
+        np.testing.assert_array_equal(values[0], x)
+        np.testing.assert_array_equal(values[1], y)
+        assert weights.dtype == tf.float32
+    assert model.unpack((x, y))[1] is None
+
+
+@pytest.mark.parametrize("model_class", [VAE, CVAE3])
+def test_a_config_holds_every_part_and_makes_the_same_model(model_class):
+    model = small_model(model_class, seed=5)
+    config = model.get_config()
+    assert {name for name, net in model.nets.items() if net} < set(config) and config["seed"] == 5
+    again = model_class.from_config(config)
+    again.set_weights(model.get_weights())
+    data = small_data(model_class)
+    np.testing.assert_allclose(again.bound(*data).value, model.bound(*data).value, rtol=1e-6)
+    assert again.shapes == model.shapes
+
+
+def test_xla_suits_dense_networks_and_convolutions_only_on_a_gpu():
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    family = Bernoulli()
+    nets = networks.convs(VAE, x=(8, 8, 1), z=2, filters=2, hidden=4, family=family)
+    assert VAE(**nets, family=family).suits_xla() == has_gpu
+    assert small_model(VAE).suits_xla()
