@@ -790,7 +790,7 @@ for name in ("GSNN", "CVAE3", "hybrid, α = ½"):
         f"{e.mean:+12.2f} ± {e.standard_error:.2f}" for e in (gain[name], single[name])
     )
     print(f"{name:15}{-log_p.mean():12.2f}   {columns}{kl:14.2f}")
-# six seeds gave −0.03…+0.04, 1.85–1.90, 0.41–0.53; with one draw −7.4…−6.6 and −0.35…−0.29
+# six seeds gave −0.03…+0.04, 1.85–1.90, 0.41–0.54; with one draw −7.4…−6.6 and −0.35…−0.29
 assert abs(gain["GSNN"].mean) < 0.2 < 1.2 < gain["CVAE3"].mean
 assert 0.2 < gain["hybrid, α = ½"].mean < gain["CVAE3"].mean
 assert single["CVAE3"].mean < -4 and single["hybrid, α = ½"].mean > -1

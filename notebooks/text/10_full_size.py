@@ -504,9 +504,9 @@ assert apart(whole, resumed) == 0.0
 with plotting.style():
     fig = Figure(figsize=(12, 3.4), layout="constrained")
     ax = fig.subplots()
-    for row, (first, last) in enumerate([(0, 216), (0, 108), (72, 216)]):
+    for row, (first, last) in enumerate([(0, 216), (0, 100), (72, 216)]):
         ax.barh(-row, last - first, left=first, height=0.5, color=ink if row == 0 else green)
-    ax.plot(108, -1, "X", color="#AA4499", ms=16)
+    ax.plot(100, -1, "X", color="#AA4499", ms=16)
     arrow = {"arrowstyle": "-|>", "color": "#222222", "lw": 2}
     ax.annotate("", (72, -1.75), (72, -1.25), arrowprops=arrow)
     ax.text(70, -1.5, "saved at the end of epoch 1", ha="right", va="center")
@@ -515,12 +515,12 @@ with plotting.style():
     ax.set_xticks(range(0, 217, 72))
 plotting.show(
     fig,
-    "Three bars over training steps: the run never stopped from 0 to 216; the run that was cut from 0 to a cross at 108; the "
+    "Three bars over training steps: the run never stopped from 0 to 216; the run that was cut from 0 to a cross at 100; the "
     "resumed run from 72, where the last epoch before the cut had ended, to 216.",
 )
 
 # %% [markdown]
-# *What ran when.* Not nearly the same: the same, bit for bit. The half epoch before the cut is lost, and run again with the same
+# *What ran when.* Not nearly the same: the same, bit for bit. The steps between are lost, and run again with the same
 # images in the same order and the same $\varepsilon$.
 
 # %% [markdown]

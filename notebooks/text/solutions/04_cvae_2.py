@@ -646,5 +646,5 @@ before, after = check_writer("a thousand images", n=1000, D=6, d=2, K=4, seed=1)
 print(f"off the writer's own by {before:.2f} before, by {after:.2f} now")
 ### BEGIN HIDDEN TESTS
 check_writer("one image", n=1, D=4, d=3, K=3, seed=2)
-check_writer("seven images", n=7, D=3, d=3, K=5, seed=3)
+_ = check_writer("seven images", n=7, D=3, d=3, K=5, seed=3)
 ### END HIDDEN TESTS
