@@ -133,7 +133,7 @@ class SGVBA(Estimator):
 
     def __call__(self, q: Any, prior: Any, log_likelihood: Any, noise: Any) -> Bound:
         log_w, log_p_given_z = log_weights(q, prior, log_likelihood, noise)
-        value = tf.reduce_mean(log_w, 0)
+        value = tf.reduce_mean(log_w, 0)  # (2.2)
         reconstruction = tf.reduce_mean(log_p_given_z, 0)
         return Bound(value, reconstruction, reconstruction - value)
 
@@ -149,7 +149,7 @@ class SGVBB(Estimator):
         z = reparameterise(q, noise)
         reconstruction = tf.reduce_mean(log_likelihood(z), 0)
         kl = tfd.kl_divergence(q, prior)
-        return Bound(-kl + reconstruction, reconstruction, kl)
+        return Bound(-kl + reconstruction, reconstruction, kl)  # (2.3)
 
 
 def mixture_kl_bound(q: tfd.Distribution, prior: tfd.Distribution) -> tf.Tensor:

@@ -64,7 +64,7 @@ class Beta(Penalty):
 
     def call(self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor) -> tf.Tensor:
         beta = tf.cast(tf.convert_to_tensor(self.beta), bound.kl.dtype)
-        return -(bound.reconstruction - beta * bound.kl)
+        return -(bound.reconstruction - beta * bound.kl)  # (7.3)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "beta": self.initial_beta}
@@ -135,7 +135,7 @@ class FreeBits(Penalty):
 
     def call(self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor) -> tf.Tensor:
         mean_kl = tf.reduce_mean(kl_per_dimension(q, prior), 0)  # [d]
-        return -bound.reconstruction + tf.reduce_sum(tf.maximum(mean_kl, self.minimum))
+        return -bound.reconstruction + tf.reduce_sum(tf.maximum(mean_kl, self.minimum))  # (7.4)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "minimum": self.minimum}
@@ -200,7 +200,7 @@ class MMD(Penalty):
 
     def call(self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor) -> tf.Tensor:
         z, z_prior = reparameterise(q, noise[0]), reparameterise(prior, noise[1])
-        return -bound.value + self.weight * mmd(z, z_prior)
+        return -bound.value + self.weight * mmd(z, z_prior)  # (7.5)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "weight": self.weight}

@@ -68,7 +68,7 @@ class StackedM2(M2):
         """z₁, drawn from q(z₁|x) at this place of the noise, or its mean; and y."""
         q = self.features.posterior(self.features.tensor(x))
         z = centre(q) if place is None else reparameterise(q, self._feature_noise(place, x))
-        return self.tensor(tf.gather(z, self.kept, axis=-1)), y
+        return self.tensor(tf.gather(z, self.kept, axis=-1)), y  # z₁ of (8.4)
 
     def _feature_noise(self, place: Place, x: Tensor) -> Tensor:
         return noise_module.normal(

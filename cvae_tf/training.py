@@ -28,7 +28,7 @@ from cvae_tf.programs import Batch, ManySteps, leaves, tensors
 
 
 class ManyStepModel(CompiledModel):
-    """A `keras.Model` whose `fit` runs many `train_step`s in one compiled call.
+    """A `keras.Model` whose `fit` runs many training steps in one compiled call.
 
     Subclasses write `train_step`, `test_step` and `predict_step` as for `keras.Model`; `fit`,
     `evaluate`, `predict` and the like keep Keras's arguments and meaning. On arrays the order of
