@@ -420,8 +420,9 @@ class M2(LatentVariableModel):
                 )
             self.num_examples = self.num_labelled = None
         else:
-            self.num_examples = checks.count(num_examples, "num_examples")
-            self.num_labelled = checks.count(num_labelled, "num_labelled", 0, self.num_examples)
+            n = checks.count(num_examples, "num_examples")
+            n_l = checks.count(num_labelled, "num_labelled", 0, n)
+            self.num_examples, self.num_labelled = n, n_l
         self._counts.assign([float(self.num_labelled or 0), float(self.num_examples or 0)])
 
     def get_config(self) -> dict[str, Any]:
