@@ -352,7 +352,10 @@ def test_other_bad_input_is_refused():
         "alpha": ({"alpha": -1}, "≥ 0"),
         "counts": ({"num_examples": 5, "num_labelled": 6}, "num_labelled=6.*from 0 to 5"),
         "half": ({"num_examples": 5}, "both or neither"),
-        "classifier": ({"classifier_net": networks.mlp([6], (), 3)}, "a logit for each class"),
+        "classifier": (
+            {"classifier_net": networks.mlp([6], (), 3)},
+            r"disagree about y.*classifier_net",
+        ),
     }.values():
         nets = networks.mlps(M2, x=6, y=C, z=2, hidden=(), family=Bernoulli())
         with pytest.raises(ValueError, match=f"(?s){message}"):
