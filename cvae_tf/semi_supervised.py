@@ -420,13 +420,14 @@ class M2(LatentVariableModel):
                 )
             self.num_examples = self.num_labelled = None
         else:
-            self.num_examples = checks.count(num_examples, "num_examples")
-            self.num_labelled = checks.count(num_labelled, "num_labelled", least=0)
-            if self.num_labelled > self.num_examples:
+            n = checks.count(num_examples, "num_examples")
+            n_l = checks.count(num_labelled, "num_labelled", least=0)
+            if n_l > n:
                 raise ValueError(
-                    f"Received num_examples={num_examples}, num_labelled={num_labelled}. Expected "
-                    "num_labelled ≤ num_examples."
+                    f"Received num_examples={n}, num_labelled={n_l}. Expected num_labelled ≤ "
+                    "num_examples."
                 )
+            self.num_examples, self.num_labelled = n, n_l
         self._counts.assign([float(self.num_labelled or 0), float(self.num_examples or 0)])
 
     def get_config(self) -> dict[str, Any]:
