@@ -172,7 +172,10 @@ def array(
     if ndim is not None and result.ndim != ndim:
         raise ValueError(f"{label} has shape {result.shape}. Expected {ndim} axes.")
     if not empty and result.size == 0:
-        raise ValueError(f"{label} is empty: its shape is {result.shape}. Expected a row or more.")
+        raise ValueError(
+            f"{label} is empty: its shape is {result.shape}. Expected at least one row: check the "
+            "selection that made it."
+        )
     if dtype is not None:
         with np.errstate(over="ignore", invalid="ignore"):
             cast = result.astype(dtype, copy=False)
@@ -241,7 +244,10 @@ def same_length(arrays: dict[str, Any], where: str) -> int:
     """Check that arrays have one number of rows. Returns: it."""
     lengths = {name: int(each.shape[0]) for name, each in arrays.items()}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f"In {where}, different numbers of examples: {lengths}. Expected pairs.")
+        raise ValueError(
+            f"The arrays (in {where}) have different numbers of examples: {lengths}. Expected one "
+            "number: pair the arrays first."
+        )
     return next(iter(lengths.values()))
 
 

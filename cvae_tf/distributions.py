@@ -104,7 +104,8 @@ class Bernoulli(Family):
         if not (least >= 0 and greatest <= 1):
             raise ValueError(
                 f"{name} has values outside [0, 1]: they span [{least:g}, {greatest:g}]. Expected, "
-                "for Bernoulli, none: scale them (x / x.max()), or use distributions.Gaussian()."
+                "for a Bernoulli likelihood, values in [0, 1]: scale the pixels (x / x.max()), or "
+                "use distributions.Gaussian()."
             )
 
 

@@ -97,9 +97,16 @@ def _prior(model: LatentVariableModel, y: np.ndarray) -> Distribution:
 def _checked(model: Any, x: Any, y: Any, y_new: Any, where: str) -> tuple[np.ndarray, ...]:
     checks.instance(model, "model", LatentVariableModel, "a model, such as CMMA, CVAE1 or CVAE2")
     if tuple(model.data_names) != ("x", "y") or model.observed != "x":
-        raise ValueError(f"{where} received a {type(model).__name__}. Expected a model of p(x|y).")
+        raise ValueError(
+            f"{where} received a {type(model).__name__}, which models "
+            f"{'p(y|x)' if model.observed == 'y' else 'p(x)'}. Expected a model of p(x|y), such as "
+            "CMMA, CVAE1 or CVAE2."
+        )
     x, y = wiring.variables(model, model.data_names, (x, y), where)
     y_new = model.check_variable("y", y_new, f"{where}: y_new")
     if len(y_new) != len(x):
-        raise ValueError(f"{where}: {len(x)} pictures and {len(y_new)} y_new. Expected as many.")
+        raise ValueError(
+            f"{where} received {len(x)} pictures and {len(y_new)} new attributes. Expected one row "
+            "of y_new for each picture."
+        )
     return x, y, y_new

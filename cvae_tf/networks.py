@@ -116,7 +116,10 @@ def _shape(size: Any, name: str = "a size") -> tuple[int, ...]:
 def _inputs(sizes: Sizes) -> list[Any]:
     """Input layers, named when `sizes` is a dict."""
     if not isinstance(sizes, (dict, list, tuple)) or not sizes:
-        raise TypeError(f"Received inputs={sizes!r}. Expected a size for each parent, [64, 10].")
+        raise checks.WrongKind(
+            f"Received inputs={sizes!r}. Expected a list with one size or shape for each parent, "
+            "such as [64, 10], or a dict {name: size}."
+        )
     named = sizes.items() if isinstance(sizes, dict) else ((None, size) for size in sizes)
     dtype = keras.config.dtype_policy().variable_dtype
     return [keras.Input(_shape(size), name=name, dtype=dtype) for name, size in named]
@@ -281,7 +284,10 @@ def conv_decoder(
     filters, hidden = checks.count(filters, "filters"), checks.count(hidden, "hidden")
     activation = _activation(activation)
     if len(_shape(outputs, "outputs")) != 3:
-        raise ValueError(f"Received {outputs=}. Expected an image (H, W, C), or networks.mlp.")
+        raise ValueError(
+            f"Received outputs={outputs!r}. Expected an image shape (H, W, C). For vectors, use "
+            "networks.mlp."
+        )
     _image(outputs)
     height, width, channels = outputs
     doublings = _strides(outputs)

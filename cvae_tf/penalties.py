@@ -141,6 +141,13 @@ class FreeBits(Penalty):
         return {**super().get_config(), "minimum": self.minimum}
 
 
+def _sample(values: Any) -> tf.Tensor:
+    if isinstance(values, tf.Tensor):
+        return values
+    array = checks.array(values, "a sample", dtype=None)
+    return tf.constant(array if array.dtype.kind == "f" else array.astype("float32"))
+
+
 def mmd(z: Any, z_prior: Any) -> tf.Tensor:
     r"""MMD² between two samples, unbiased, with the kernel k(a, b) = C/(C + ‖a − b‖²), C = 2d.
 
@@ -157,10 +164,7 @@ def mmd(z: Any, z_prior: Any) -> tf.Tensor:
 
     Source: Gretton et al. (2012), lemma 6; kernel: Tolstikhin et al. (2018), section 4.
     """
-    z, z_prior = (
-        s if isinstance(s, tf.Tensor) else tf.constant(checks.array(s, "a sample"))
-        for s in (z, z_prior)
-    )
+    z, z_prior = map(_sample, (z, z_prior))
     if z.shape.rank != 2 or not z.shape.is_compatible_with(z_prior.shape):
         raise ValueError(f"Received shapes {z.shape}, {z_prior.shape}. Expected one shape, [B, d].")
     scale = tf.cast(2 * tf.shape(z)[1], z.dtype)

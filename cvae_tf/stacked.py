@@ -118,7 +118,10 @@ def _dimensions(kept: Any, latent_dim: int) -> list[int]:
     kept = checks.array(kept, "kept", ndim=1, dtype=None)
     if kept.dtype == bool:
         if len(kept) != latent_dim:
-            raise ValueError(f"Received a mask kept of {len(kept)} entries. Expected {latent_dim}.")
+            raise ValueError(
+                f"Received a mask kept of {len(kept)} entries. Expected one for each of the "
+                f"{latent_dim} latent dimensions."
+            )
         return np.flatnonzero(kept).tolist()
     if len(set(kept.tolist())) < len(kept):
         raise ValueError(f"Received kept={kept.tolist()}. Expected each dimension once.")

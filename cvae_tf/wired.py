@@ -203,8 +203,11 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
     # Saving -------------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        parts = {n: p for n, p in {**self.nets, "family": self.family}.items() if p is not None}
-        config = {n: keras.saving.serialize_keras_object(part) for n, part in parts.items()}
+        parts = {**self.nets, **{name: getattr(self, name, None) for name in _PARTS}}
+        if parts["prior_family"] is getattr(self, "latent", None):
+            parts["prior_family"] = None  # the default
+        stored = {name: part for name, part in parts.items() if part is not None}
+        config = {n: keras.saving.serialize_keras_object(part) for n, part in stored.items()}
         return {**super().get_config(), **config, "seed": self.seed}
 
     @classmethod

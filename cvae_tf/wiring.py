@@ -39,20 +39,28 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
         factor = key.removesuffix("_net")
         needed = graph.get(factor, ())
         if not needed and net is not None:
-            raise ValueError(f"The {factor} of {name} has no parents. Leave {key} out.")
+            raise ValueError(
+                f"Received a {key}, but the {factor} of {name} has no parents and so needs no "
+                f"network. Leave {key} out."
+            )
         if needed:
             _check_network(name, key, factor, needed, net)
-    kinds = "distributions.Bernoulli() or distributions.Gaussian()"
-    checks.instance(family, "family", Family, f"a likelihood family, such as {kinds}")
+    checks.instance(
+        family, "family", Family,
+        "a likelihood family, such as distributions.Bernoulli() or distributions.Gaussian()",
+    )
     _warn_of_activation(nets["likelihood_net"], "likelihood_net", type(family).__name__)
     for key, net in nets.items():
         if net is not None and key != "likelihood_net":
             further = key.removesuffix("_net") not in signatures.FACTORS
             _warn_of_activation(net, key, "Categorical" if further else "Gaussian")
     dtypes = {network_dtype(net) for net in nets.values() if net is not None}
-    every = sorted(dtypes | {family.variable_dtype})
-    if len(every) > 1:
-        raise ValueError(f"The networks and family have the dtypes {every}. Expected one dtype=.")
+    if len(dtypes | {family.variable_dtype}) > 1:
+        every = sorted(dtypes | {family.variable_dtype})
+        raise ValueError(
+            f"The networks and the family have the dtypes {every}. Expected one: pass the same "
+            "dtype= to the networks and to the family."
+        )
 
 
 def network_dtype(net: keras.Model) -> str:
@@ -84,11 +92,15 @@ def _check_network(name: str, key: str, factor: str, needed: tuple[str, ...], ne
             "Sequential one that begins with keras.Input(shape)."
         )
     if len(net.inputs) != len(needed):
-        raise ValueError(f"{key} has {len(net.inputs)} input(s). Expected {name}'s [{parents}].")
+        raise ValueError(
+            f"{key} has {len(net.inputs)} input(s). Expected one for each parent of the {factor} "
+            f"of {name}, [{parents}], in this order."
+        )
     if len(net.outputs) != 1:
         raise ValueError(
-            f"{key} has {len(net.outputs)} outputs. Expected one, a mean and a raw scale for each "
-            "dimension side by side: keras.layers.Concatenate()([mean, raw_scale])."
+            f"{key} has {len(net.outputs)} outputs. Expected one, the raw numbers of its "
+            "distribution: a mean and a raw scale for each dimension go side by side, such as "
+            "keras.layers.Concatenate()([mean, raw_scale])."
         )
 
 
@@ -126,9 +138,16 @@ def variable_shapes(model: Any) -> dict[str, tuple[int, ...]]:
         shape = tuple(shape)
         before = found.setdefault(variable, (shape, where))
         if before[0] != shape:
-            both = f"{before[0]} for {before[1]}, but {shape} for {where}"
-            cure = "2 raw numbers a latent dimension" if variable == "z" else "one size for it"
-            raise ValueError(f"The networks disagree about {variable}: {both}. Expected {cure}.")
+            raise ValueError(
+                f"The networks disagree about {variable}: its shape is {before[0]} for "
+                f"{before[1]}, but {shape} for {where}. Expected one. "
+                + (
+                    "A network that makes q(z|·) or p(z|·) has 2 outputs per latent dimension, a "
+                    "mean and a raw scale."
+                    if variable == "z"
+                    else "Make the networks with one size for it."
+                )
+            )
 
     for factor, parents in signatures.graph(model).items():
         key = f"{factor}_net"
@@ -173,11 +192,14 @@ def check_factors(model: Any) -> None:
     if penalty is not None:
         checks.instance(penalty, "penalty", Penalty, "a penalty, such as penalties.Beta(4.0)")
         if isinstance(estimator, ImportanceWeighted):
-            raise ValueError("Received a penalty and ImportanceWeighted. Expected SGVBA or SGVBB.")
+            raise ValueError(
+                "Received a penalty and the ImportanceWeighted estimator. Expected SGVBA or SGVBB "
+                "with it: a penalty weights the terms of the plain bound."
+            )
     richer = not isinstance(prior_family, Gaussian)
     if richer and (model.prior_net is None or signatures.factor(model, "posterior") is None):
         raise ValueError(
-            f"Received {prior_family=}, but {name} has no prior network beside its "
+            f"Received prior_family={prior_family!r}, but {name} has no prior network beside its "
             "posterior. Expected none: leave prior_family out, or use CVAE1, CVAE3 or CMMA."
         )
     data = [
@@ -201,13 +223,15 @@ def check_factors(model: Any) -> None:
             tfd.kl_divergence(q, prior)
         except NotImplementedError:
             raise ValueError(
-                f"The prior, a {type(prior).__name__}, has no closed-form KL from q. Expected "
-                "SGVBA(), which needs none (for a mixture, SGVBMixture(), (10.1)), and no FreeBits."
+                f"The prior, a {type(prior).__name__}, has no closed-form KL from q, a "
+                f"{type(q).__name__}. Expected estimators.SGVBA(), which needs none (or, for a "
+                "mixture, SGVBMixture(), the bound (10.1)), and no FreeBits."
             ) from None
     if isinstance(penalty, FreeBits | MMD) and not _is_diagonal(prior):
         raise ValueError(
-            f"Received penalty={type(penalty).__name__} and a {type(prior).__name__} as prior. "
-            "Expected a diagonal Gaussian prior, of one mean and scale, or another penalty."
+            f"Received penalty={type(penalty).__name__} beside a prior that is a "
+            f"{type(prior).__name__}, of no single mean and scale. Expected a diagonal Gaussian "
+            "prior, or another penalty."
         )
 
 
@@ -245,13 +269,15 @@ def by_name(model: Any, names: tuple[str, ...], x: Any, y: Any, where: str) -> t
         missing = names[len(values)]
         raise ValueError(
             f"{missing} is missing (in {where}). {type(model).__name__} is trained on "
-            f"{_wanted(model.data_names)}. Expected fit{_wanted(names)}, or such a dataset."
+            f"{_wanted(model.data_names)}. Expected {_wanted(names)} here: call fit"
+            f"{_wanted(names)}, or let the dataset give such tuples."
         )
     if len(values) > len(names):
         models = "" if model.conditions else " models p(x) and has no y: it"
         raise ValueError(
             f"Received {len(values)} variables (in {where}). {type(model).__name__}{models} "
-            f"expects {_wanted(names)}. Leave the others out, or use a conditional model: CVAE1."
+            f"expects {_wanted(names)}. Leave the others out, or use a conditional model, such "
+            "as CVAE1."
         )
     return values
 
@@ -280,7 +306,10 @@ def packed(
         label = f"sample_weight (in {where})"
         sample_weight = checks.array(sample_weight, label, ndim=1)
         if np.min(sample_weight) < 0:
-            raise ValueError(f"{label} holds {np.min(sample_weight):g}. Expected weights ≥ 0.")
+            raise ValueError(
+                f"{label} has negative values, down to {np.min(sample_weight):g}. Expected weights "
+                "≥ 0: with a negative one the objective is no bound."
+            )
         checks.same_length({names[0]: arrays[0], "sample_weight": sample_weight}, where)
     if len(names) > 2:
         first: tuple[Any, ...] = (dict(zip(names, arrays, strict=True)),)
@@ -300,8 +329,10 @@ def variables(
         ValueError, TypeError: with what came, what was expected and how to fix it.
     """
     if len(data) != len(names):
-        came = f"{len(data)} array(s) (in {where})"
-        raise ValueError(f"{type(model).__name__} expects {_wanted(names)}. Received {came}.")
+        raise ValueError(
+            f"Received {len(data)} array(s) (in {where}). {type(model).__name__} expects "
+            f"{_wanted(names)}."
+        )
     arrays = tuple(
         values if is_symbolic(values) else model.check_variable(name, values, where, least)
         for name, values in zip(names, data, strict=True)
@@ -337,7 +368,10 @@ def variable(model: Any, name: str, values: Any, where: str, least: int = -1) ->
     if name in model.integer_variables:
         return labels(array, expected[-1], label, least)
     if array.ndim == 0 or len(array) == 0:
-        raise ValueError(f"{label} is empty, {array.shape}. Expected {checks.rows_of(expected)}.")
+        raise ValueError(
+            f"{label} is empty: its shape is {array.shape}. Expected {checks.rows_of(expected)} "
+            "with N ≥ 1: check the selection that made it."
+        )
     if array.shape[1:] != expected:
         raise ValueError(
             f"{label} has shape {array.shape}. {type(model).__name__} expects "
@@ -374,12 +408,18 @@ def labels(array: np.ndarray, num_classes: int, label: str, least: int = -1) -> 
             + (" From one-hot rows: y.argmax(1)." if array.shape[1:] == (num_classes,) else "")
         )
     if array.dtype.kind not in "iu":
-        raise ValueError(f"{label} has dtype {array.dtype}. Expected {expected}: y.astype(int).")
+        raise ValueError(
+            f"{label} has dtype {array.dtype}. Expected labels, {expected}: y.astype(int), and −1 "
+            "where a label is missing."
+        )
     low, high = int(np.min(array)), int(np.max(array))
     if low < -1 or high >= num_classes:
         raise ValueError(f"{label} has labels from {low} to {high}. Expected {expected}.")
     if low < least:
-        raise ValueError(f"{label} has the label −1. Expected classes, 0 to {num_classes - 1}.")
+        raise ValueError(
+            f"{label} has the label −1. Expected classes, 0 to {num_classes - 1}: say which class "
+            "each one is to be of."
+        )
     return array.astype("int32")
 
 
@@ -412,7 +452,8 @@ def noise_for(model: Any, values: Any, rows: Any) -> tf.Tensor:
     known = is_symbolic(rows) or (array.ndim == 3 and array.shape[1] in allowed)
     if array.ndim != 3 or array.shape[2] != model.latent_dim or not known:
         raise ValueError(
-            f"Received noise of shape {array.shape}. Expected (L, B or 1, d) with "
-            f"d = {model.latent_dim} and B rows, such as model.evaluation_noise(B) gives."
+            f"Received noise of shape {array.shape}. Expected (L, B, d) or (L, 1, d) with B = "
+            f"{'the rows' if is_symbolic(rows) else int(rows.shape[0])}, d = {model.latent_dim}, "
+            "such as model.evaluation_noise(B) gives."
         )
     return model.tensor(array)

@@ -170,13 +170,13 @@ def test_rows_in_order_and_split():
     assert all(b[1] is None for b in rows.in_order())
     assert [len(b[0]) for b in Rows((X,), 4, 2, "").in_order()] == [4, 4]
     assert [len(b[0]) for b in Rows((X,), 4, 9, "").in_order()] == [4, 4, 3]
-    kept, held_out = rows.split(0.2)
+    kept, held_out = rows.split(0.2, None, None)
     np.testing.assert_array_equal(kept.arrays[0], X[:8])
     np.testing.assert_array_equal(held_out.arrays[2], X[8:, 0])
     assert kept.arrays[1] is None and held_out.batch_size == EVALUATION_BATCH
     for fraction in (0.0, 0.99):
         with pytest.raises(ValueError, match=f"validation_split={fraction} with 11"):
-            rows.split(fraction)
+            rows.split(fraction, None, None)
 
 
 def test_rows_for_the_loop_of_keras_are_the_same_batches():

@@ -350,7 +350,7 @@ def test_other_bad_input_is_refused():
     for options, message in {
         "penalty": ({"penalty": Beta(2.0)}, "leave penalty out"),
         "alpha": ({"alpha": -1}, "≥ 0"),
-        "counts": ({"num_examples": 5, "num_labelled": 6}, "num_labelled=6.*from 0 to 5"),
+        "counts": ({"num_examples": 5, "num_labelled": 6}, "num_labelled=6.*num_labelled ≤"),
         "half": ({"num_examples": 5}, "both or neither"),
         "classifier": (
             {"classifier_net": networks.mlp([6], (), 3)},

@@ -281,7 +281,7 @@ def test_least_distance_is_the_smallest_so_far():
     for size, values in found.items():
         by_hand = [min(np.linalg.norm(samples[s, n] - y[n]) for s in range(size)) for n in range(7)]
         np.testing.assert_allclose(values, by_hand)
-    with pytest.raises(ValueError, match="20 draws"):
+    with pytest.raises(ValueError, match="from 1 to 20"):
         least_distance(samples, y, (1, 21))
 
 

@@ -147,6 +147,7 @@ def test_fit_is_that_of_keras(pair, feed):
     many, plain = (made(kind) for kind in pair)
     options = FEEDS[feed]()
     ours = many.fit(**options, verbose=0).history
+    options = FEEDS[feed]()  # a generator of its own
     if feed in ("tf.data, unknown length", "generator"):  # at such an end Keras counts a step more
         options["x"] = dataset()
     theirs = plain.fit(**options, verbose=0).history
