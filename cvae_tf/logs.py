@@ -25,10 +25,13 @@ class TermMeans(keras.metrics.Metric):
     ) -> None:
         """Args: mean_loss, count: scalars; terms: of `Bound.terms`; weights: [B] or None."""
         pairs = [terms[name] for name in self.terms]
-        every = tf.ones([tf.cast(count, tf.int32)], count.dtype) if weights is None else weights
         values = tf.stack([p[0] if isinstance(p, tuple) else p for p in pairs])
-        own = tf.stack([p[1] * every if isinstance(p, tuple) else every for p in pairs])
-        sums = tf.reduce_sum(tf.stack([values * own, own]), -1)
+        if weights is None and not any(isinstance(p, tuple) for p in pairs):
+            sums = tf.stack([tf.reduce_sum(values, -1), tf.fill([len(pairs)], count)])
+        else:
+            own = tf.stack([p[1] if isinstance(p, tuple) else tf.ones_like(p) for p in pairs])
+            own *= 1.0 if weights is None else weights
+            sums = tf.reduce_sum(tf.stack([values * own, own]), -1)
         loss = tf.stack([mean_loss * count, count])[:, None]
         self.sums.assign_add(tf.cast(tf.concat([loss, sums], 1), self.dtype))
 
