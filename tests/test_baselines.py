@@ -316,6 +316,7 @@ print("REPORT" + json.dumps(report))
 """
 
 
+@pytest.mark.slow
 def test_all_go_on_in_a_fresh_process(tmp_path):
     """Baseline, FutureCVAE, CVAE-3 with a first guess, CVAE-3 with noise: the same next epoch."""
     x, y = small_data(CVAE3)

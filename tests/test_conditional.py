@@ -82,6 +82,7 @@ def test_cmma_is_cvae4():
     assert CVAE4 is CMMA
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [SGVBA(), SGVBMixture()], ids=["SGVB-A", "bound (10.1)"])
 @pytest.mark.parametrize("model_class", [CVAE1, CVAE3, CMMA])
 def test_a_mixture_prior_in_a_model(model_class, estimator, tmp_path):

@@ -80,6 +80,7 @@ def test_the_solutions_are_what_their_sources_say(name):
     assert all(o.get("name") == "stdout" for o in streams), "a solution prints errors"
 
 
+@pytest.mark.slow
 def test_the_students_copies_are_what_nbgrader_makes_now(tmp_path):
     exercises.release(NAMES, NOTEBOOKS / "solutions", tmp_path)
     for name in NAMES:

@@ -56,6 +56,7 @@ def test_networks_compute_in_16_bits_and_all_else_in_32(policy, model_class):
     np.testing.assert_allclose(logs["elbo"], np.mean(model.bound(*data).elbo), rtol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", HALF)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_bounds_in_16_bits_are_near_those_in_32(policy, family):
@@ -72,6 +73,7 @@ def test_bounds_in_16_bits_are_near_those_in_32(policy, family):
         np.testing.assert_allclose(one, other, rtol=0.05, atol=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", HALF)
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["no XLA", "XLA"])
 def test_training_in_16_bits_is_finite_and_learns(policy, jit_compile):

@@ -209,6 +209,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_of_what_was_traced_is_seen_at_the_next_call(name):
     model = counted()

@@ -130,6 +130,7 @@ def test_both_densities_integrate_to_one(trained):
     np.testing.assert_allclose(masses, np.ones(4), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_bound_is_below_log_p_and_importance_sampling_finds_it(trained):
     model, x = trained
     exact = log_evidence(model, x)

@@ -212,6 +212,7 @@ def fitted(model, epochs=3, **options):
     return model, history
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [lambda: small_model(M2), stacked], ids=["M2", "stacked"])
 def test_the_fast_path_is_the_stepwise_path(make):
     keras.utils.set_random_seed(0)
@@ -386,6 +387,7 @@ print("REPORT" + json.dumps(report))
 """
 
 
+@pytest.mark.slow
 def test_saved_models_go_on_in_a_fresh_process(tmp_path):
     x, y = data()
     np.savez(tmp_path / "data.npz", x=x, y=y)

@@ -1212,6 +1212,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streamed", [False, True], ids=["arrays", "stream"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_takes_effect_at_the_next_call(change, streamed):
@@ -1283,6 +1284,7 @@ class NewEpoch(keras.callbacks.Callback):
         self.model.sizes.append([])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LENGTHS)
 def test_the_arithmetic_of_streams_is_that_of_plain_keras(kind):
     for name, steps in itertools.product(("short last", "one", "uneven"), (None, 1, 2, 3, 5, 9)):
@@ -1356,6 +1358,7 @@ print("REPORT" + json.dumps([history, model.evaluate(x, return_dict=True, verbos
 """
 
 
+@pytest.mark.slow
 def test_check_numerics_of_tensorflow():
     history, logs = in_a_fresh_process(CHECK_NUMERICS)
     assert len(history["loss"]) == 2
