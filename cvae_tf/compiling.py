@@ -1,8 +1,7 @@
 """A Keras model that knows what it compiled from, and an optimiser that knows its variables.
 
 A program, an optimiser's state and the count of batches are what outlives a call. Here each says
-what it goes with, and is dropped, extended or set back when that changes. What Keras keeps private
-is touched here and in `training`: `_tracker`.
+what it goes with, and is dropped, extended or set back when that changes.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from cvae_tf import checks
+from cvae_tf.keras_private import PrivateModel
 from cvae_tf.programs import Program, Programs
 
 
@@ -24,7 +24,7 @@ def counter() -> tf.Variable:
     return tf.Variable(0, trainable=False, dtype=tf.int64, aggregation=shared)
 
 
-class CompiledModel(keras.Model):
+class CompiledModel(PrivateModel):
     """A `keras.Model` whose compiled programs never outlive what they were compiled from.
 
     Attributes:
@@ -161,10 +161,10 @@ class CompiledModel(keras.Model):
         old = self.__dict__.get(name)
         replaces = isinstance(old, keras.Layer) and old is not value
         if replaces and isinstance(value, keras.Layer):
-            self._tracker.unlock()  # Keras locks a built model against new layers
+            self.accept_layers()
         super().__setattr__(name, value)
         if replaces and not any(held is old for held in vars(self).values()):
-            self._tracker.untrack(old)  # Keras would go on training it
+            self.let_go(old)
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)

@@ -15,6 +15,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cvae_tf.keras_private import parts_of
+
 STEPS_PER_CALL = 64
 Batch = tuple[Any, ...]
 
@@ -238,7 +240,7 @@ def traced_state(*roots: Any) -> list[Any]:
         else:
             state.append((value, False))
             if isinstance(value, keras.Layer):
-                visit(value._layers)
+                visit(parts_of(value))
                 visit(value.trainable)
             if isinstance(value, keras.Variable):
                 visit(value.trainable)

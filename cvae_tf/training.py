@@ -6,8 +6,6 @@ the model's `train_step` on one batch after the other without coming back to Pyt
 changes: callbacks, logs and progress bars see the same steps, and the numbers are those of stepping
 one by one. How many steps a call runs is decided when it runs.
 
-What Keras keeps private is touched in `compiling` and here: `_initial_epoch`, `_should_eval`,
-`_get_metrics_result_or_logs`, `_maybe_symbolic_build`.
 """
 
 from __future__ import annotations
@@ -157,11 +155,12 @@ class ManyStepModel(CompiledModel):
         self.know_all_variables()
         callbacks = self._callbacks(callbacks, verbose, epochs, data.steps, add_history=True)
         most = 1 if sees_batches(callbacks, "train") else self.programs.steps_per_call
-        self.stop_training, self._initial_epoch = False, None
+        self.stop_training = False
+        self.forget_restored_epoch()
         callbacks.on_train_begin()  # a callback may restore weights, optimiser and batches_seen
         blocks = data.training(self._steps(), shuffle, self.seed, int(self.batches_seen.numpy()))
         logs: Any = {}
-        for epoch in range(self._initial_epoch or initial_epoch, epochs):
+        for epoch in range(self.restored_epoch(initial_epoch), epochs):
             self.reset_metrics()
             callbacks.on_epoch_begin(epoch)
             done = 0
@@ -175,8 +174,8 @@ class ManyStepModel(CompiledModel):
             if not done:
                 self._no_data(epoch, initial_epoch)
                 break
-            epoch_logs = dict(self._get_metrics_result_or_logs(logs))
-            if held_out is not None and self._should_eval(epoch, validation_freq):
+            epoch_logs = self.logs_of(logs)
+            if held_out is not None and self.is_validated(epoch, validation_freq):
                 found = self._evaluate(held_out, callbacks)
                 epoch_logs.update({f"val_{name}": value for name, value in found.items()})
             callbacks.on_epoch_end(epoch, epoch_logs)
@@ -227,7 +226,7 @@ class ManyStepModel(CompiledModel):
                 break
         if logs is None:
             raise ValueError(f"{data.label} is empty. Expected at least one batch.")
-        logs = {name: float(v) for name, v in self._get_metrics_result_or_logs(logs).items()}
+        logs = {name: float(v) for name, v in self.logs_of(logs).items()}
         callbacks.on_test_end(logs)
         return logs
 
@@ -392,10 +391,6 @@ class ManyStepModel(CompiledModel):
             **options,
         )
 
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Keras would average a batch over the replicas to learn shapes."""
-        if not self.built:
-            super()._maybe_symbolic_build(iterator, data_batch)
 
 
 def floats(values: Any) -> np.ndarray:

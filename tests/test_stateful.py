@@ -935,7 +935,7 @@ class Machine(RuleBasedStateMachine):
             assert list(values) == [logs[name][term] for term in TERMS], name
             assert len(model.test_on_batch(**arguments())) == len(TERMS)
             assert model.train_on_batch(**arguments())[0] == pytest.approx(
-                model.get_metrics_result()["loss"], rel=1e-5
+                float(model.get_metrics_result()["loss"]), rel=1e-5
             )
         self._note([n], self.tested)
         self._note([n], self.tested)

@@ -219,7 +219,7 @@ SUBJECTS = {
     "What bounds are held against": "oracle linear_gaussian",
     "Figures and exercises": "plotting graphs look exercises",
     "Underneath: the contract and the compiled loop": "base wired wiring signatures training "
-    "compiling programs batches callbacks logs checks",
+    "compiling keras_private programs batches callbacks logs checks",
 }
 
 
