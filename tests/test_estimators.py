@@ -165,3 +165,29 @@ def test_parts_of_a_model_are_found_again_by_their_registered_name(part):
     assert type(again) is type(part)
     unnamed = [{k: v for k, v in p.get_config().items() if k != "name"} for p in (part, again)]
     assert unnamed[0] == unnamed[1]
+
+
+def test_sgvb_b_of_a_mixture_prior_by_hand():
+    """(10.1): the mean over draws of log p(x|z), minus the bound of the KL, per example."""
+    normal = lambda loc, scale: tfd.Independent(tfd.Normal(loc, scale), 1)  # noqa: E731
+    q = normal(tf.constant([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]]), tf.constant(0.5))
+    parts = normal(tf.constant([[0.0, 0.0], [1.0, 1.0]]), tf.constant(1.0))
+    prior = tfd.MixtureSameFamily(tfd.Categorical(logits=[0.0, 1.0]), parts)
+    epsilon = tf.constant(np.random.default_rng(0).normal(size=(4, 3, 2)), tf.float32)
+    bound = estimators.SGVBMixture(4)(q, prior, lambda z: z[..., 0] - z[..., 1] ** 2, epsilon)
+    z = q.mean().numpy() + 0.5 * epsilon.numpy()
+    expected = (z[..., 0] - z[..., 1] ** 2).mean(0)
+    np.testing.assert_allclose(bound.reconstruction, expected, rtol=1e-5)
+    np.testing.assert_allclose(bound.kl, estimators.mixture_kl_bound(q, prior), rtol=1e-6)
+    np.testing.assert_allclose(bound.value, bound.reconstruction - bound.kl, rtol=1e-5)
+
+
+def test_draws_come_in_chunks_of_a_hundred_at_most_and_begin_at_the_first_row():
+    assert [estimators.draws_per_chunk(s) for s in (1, 100, 101, 500)] == [1, 100, 51, 100]
+    standard = tfd.Independent(tfd.Normal(tf.zeros([3, 2]), 1.0), 1)
+    options = {"num_samples": 5, "num_rows": 3, "latent_dim": 2, "per_chunk": 5, "key": 7}
+    found = estimators.log_likelihood(standard, standard, lambda z: z[..., 0], **options)
+    same = estimators.log_likelihood(
+        standard, standard, lambda z: z[..., 0], **options, first_row=0
+    )
+    np.testing.assert_array_equal(found, same)
