@@ -14,7 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 from cvae_tf import checks, noise, signatures
-from cvae_tf.distributions import Family, Gaussian, MixtureOfGaussians, draw, tfd
+from cvae_tf.distributions import (
+    Bernoulli,
+    Categorical,
+    Family,
+    Gaussian,
+    MixtureOfGaussians,
+    draw,
+    tfd,
+)
 from cvae_tf.estimators import SGVBB, Estimator, ImportanceWeighted, SGVBMixture, reparameterise
 from cvae_tf.penalties import MMD, FreeBits, Penalty
 
@@ -201,6 +209,11 @@ def check_factors(model: Any) -> None:
         raise ValueError(
             f"Received prior_family={prior_family!r}, but {name} has no prior network beside its "
             "posterior. Expected none: leave prior_family out, or use CVAE1, CVAE3 or CMMA."
+        )
+    if isinstance(prior_family, Bernoulli | Categorical):
+        raise ValueError(
+            f"Received prior_family={prior_family!r}, a family of counts, beside a Gaussian q. "
+            "Expected one of densities over z, such as MixtureOfGaussians(3)."
         )
     data = [
         tf.zeros([1, *(() if v in model.integer_variables else model.shapes[v])], dtype)
