@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, VAE, networks, noise
+from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, M2, VAE, StackedM2, networks, noise
 from cvae_tf.distributions import Bernoulli, Categorical, Gaussian
 from cvae_tf.oracle import LinearGaussian
 from cvae_tf.signatures import parents
@@ -270,3 +270,23 @@ def check_noise_matters(model_class):
     rng = np.random.default_rng(4)
     one, other = (model.bound(*data, noise=rng.normal(size=shape)) for _ in range(2))
     assert np.abs(one.reconstruction - other.reconstruction).min() > 0
+
+
+def labelled_data(num_rows=53, seed=0, labelled=15):
+    """Binary x, and labels of which all but the first few are hidden."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 2, (num_rows, 6)).astype("float32")
+    labels = rng.integers(0, 4, num_rows)
+    labels[:4] = np.arange(4)
+    return x, np.where(np.arange(num_rows) < labelled, labels, -1)
+
+
+def weights(model):
+    return np.concatenate([w.numpy().ravel() for w in model.trainable_variables])
+
+
+def stacked(**options):
+    vae = small_model(VAE, z=3, seed=2)
+    family = Gaussian("network")
+    nets = networks.mlps(M2, x=3, y=4, z=2, hidden=(16,), family=family)
+    return StackedM2(features=vae, **nets, family=family, **options)

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from requirements_of_a_model import small_data, small_model
+from requirements_of_a_model import labelled_data as data
+from requirements_of_a_model import small_data, small_model, weights
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -13,19 +14,6 @@ from cvae_tf import CVAE1, M1, VAE, networks
 from cvae_tf.distributions import Bernoulli
 
 C = 4
-
-
-def data(num_rows=53, seed=0, labelled=15):
-    """Binary x, and labels of which all but the first few are hidden."""
-    rng = np.random.default_rng(seed)
-    x = rng.integers(0, 2, (num_rows, 6)).astype("float32")
-    labels = rng.integers(0, C, num_rows)
-    labels[:C] = np.arange(C)
-    return x, np.where(np.arange(num_rows) < labelled, labels, -1)
-
-
-def weights(model):
-    return np.concatenate([w.numpy().ravel() for w in model.trainable_variables])
 
 
 def make_vae():

@@ -4,37 +4,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from requirements_of_a_model import in_a_fresh_process, linear_pair, small_model
+from requirements_of_a_model import in_a_fresh_process, linear_pair, small_model, stacked, weights
+from requirements_of_a_model import labelled_data as data
 from scipy import stats
 from scipy.special import log_softmax, logsumexp
 
 from cvae_tf import CVAE2, M2, VAE, StackedM2, datasets, networks, noise
-from cvae_tf.distributions import Bernoulli, Gaussian
+from cvae_tf.distributions import Bernoulli
 from cvae_tf.estimators import SGVBA, ImportanceWeighted
 from cvae_tf.penalties import Beta
 
 C = 4
 UNSEEN = np.full(12, -1)
-
-
-def data(num_rows=53, seed=0, labelled=15):
-    """Binary x, and labels of which all but the first few are hidden."""
-    rng = np.random.default_rng(seed)
-    x = rng.integers(0, 2, (num_rows, 6)).astype("float32")
-    labels = rng.integers(0, C, num_rows)
-    labels[:C] = np.arange(C)
-    return x, np.where(np.arange(num_rows) < labelled, labels, -1)
-
-
-def weights(model):
-    return np.concatenate([w.numpy().ravel() for w in model.trainable_variables])
-
-
-def stacked(**options):
-    vae = small_model(VAE, z=3, seed=2)
-    family = Gaussian("network")
-    nets = networks.mlps(M2, x=3, y=C, z=2, hidden=(16,), family=family)
-    return StackedM2(features=vae, **nets, family=family, **options)
 
 
 # The bounds -----------------------------------------------------------------------------------
