@@ -247,12 +247,6 @@ class Corruption(keras.layers.Layer):
         return {**super().get_config(), "seed": self.seed}
 
 
-def _check_rate(rate: float) -> float:
-    if not 0 <= rate < 1:
-        raise ValueError(f"Received rate={rate}. Expected a probability, 0 ≤ rate < 1.")
-    return float(rate)
-
-
 @keras.saving.register_keras_serializable("cvae_tf")
 class Flips(Corruption):
     """Each value v becomes 1 − v with probability `rate`, in training: ink and paper change places.
@@ -266,7 +260,7 @@ class Flips(Corruption):
 
     def __init__(self, rate: float, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.rate = _check_rate(rate)
+        self.rate = checks.number(rate, "rate", least=0, below=1)
 
     def corrupt(self, inputs: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         u = tf.reshape(u, tf.shape(inputs))
@@ -295,10 +289,10 @@ class Blocks(Corruption):
         value: float = 0.5, seed: int = 0, **kwargs: Any,
     ) -> None:
         super().__init__(seed, **kwargs)
-        self.rate = _check_rate(rate)
-        self.size = int(size)
+        self.rate = checks.number(rate, "rate", least=0, below=1)
+        self.size = checks.count(size, "size")
         self.image_shape = None if image_shape is None else checks.sizes(image_shape, "image_shape")
-        self.value = float(value)
+        self.value = checks.number(value, "value")
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)

@@ -107,10 +107,10 @@ def convolves(net: keras.Model) -> bool:
 
 
 def _shape(size: Any, name: str = "a size") -> tuple[int, ...]:
-    """A size or shape as a tuple. A size of 0 is that of a variable that is not there."""
+    """A size or shape as a tuple."""
     if isinstance(size, (list, tuple)) and len(size):
         return checks.sizes(size, name)
-    return (checks.count(size, name, least=0),)
+    return (checks.count(size, name),)
 
 
 def _inputs(sizes: Sizes) -> list[Any]:
@@ -339,14 +339,13 @@ def _factor_shapes(
             f"Received sizes for {sorted(sizes)}. The factors of {model_class.__name__} need "
             f"{sorted(needed)}. Expected one size for each, such as z=2."
         )
-    shapes = {name: _shape(size, name) for name, size in sizes.items()}
-    latent = shapes.get("z", (0,))
-    if len(latent) != 1 or ("z" in needed and latent[0] < 1):
-        raise ValueError(f"Received z={sizes['z']!r}. Expected an integer ≥ 1, latent dimensions.")
+    shapes = {name: _shape(sizes[name], name) for name in needed - {"z"}}
+    latent = checks.count(sizes["z"], "z") if "z" in needed else 0  # latent dimensions
+    shapes["z"] = (latent,)
     *leading, last = shapes[model_class.observed]
     raw = {
-        "posterior": (2 * latent[0],),
-        "prior": (prior_family.raw_size(latent[0]) if prior_family else 2 * latent[0],),
+        "posterior": (2 * latent,),
+        "prior": (prior_family.raw_size(latent) if prior_family else 2 * latent,),
         "likelihood": (*leading, family.raw_size(last)),
         **{name: shapes[over] for name, over in model_class.further_factors.items()},
     }

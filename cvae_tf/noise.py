@@ -28,6 +28,11 @@ class Place(NamedTuple):
     first_row: Any = 0
 
 
+def _float(dtype: Any) -> str:
+    name = getattr(dtype, "name", getattr(dtype, "__name__", dtype))  # np.float32 among them
+    return checks.choice(name, "dtype", ("float32", "float64"))
+
+
 def working_dtype(dtype: Any) -> str:
     """float32, or better: in which ε, densities, KL and sums are computed whatever the policy.
 
@@ -83,7 +88,7 @@ def uniform(
 
     Source: J. K. Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3.
     """
-    checks.choice(tf.as_dtype(dtype).name, "dtype", ("float32", "float64"))
+    dtype = _float(dtype)
     num_columns = checks.count(num_columns, "num_columns", least=0)
     if not tf.is_tensor(key):
         checks.count(key, "key", 0, 2**63 - 1)
@@ -156,6 +161,6 @@ def cubature(dim: int, dtype: str = "float64") -> np.ndarray:
     Source: A. H. Stroud (1971), the third-degree rule; I. Arasaratnam and S. Haykin (2009).
     """
     dim = checks.count(dim, "dim")
-    checks.choice(tf.as_dtype(dtype).name, "dtype", ("float32", "float64"))
+    dtype = _float(dtype)
     points = np.sqrt(dim) * np.concatenate([np.eye(dim), -np.eye(dim)])
     return points[:, None, :].astype(dtype)

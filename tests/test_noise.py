@@ -125,3 +125,11 @@ def test_noise_begins_at_step_0_and_row_0():
     np.testing.assert_array_equal(noise.uniform(2, 3, key=7), noise.uniform(2, 3, **where))
     np.testing.assert_array_equal(noise.normal(2, 2, 3, key=7), noise.normal(2, 2, 3, **where))
     assert noise.cubature(2).dtype == "float64"
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.dtype("float32"), tf.float32, "float32"])
+def test_a_dtype_is_known_by_all_its_names(dtype):
+    assert noise.cubature(2, dtype).dtype == np.float32
+    assert noise.uniform(2, 2, key=1, dtype=dtype).dtype == tf.float32
+    with pytest.raises(ValueError, match="dtype='float31'. Expected"):
+        noise.cubature(2, "float31")
