@@ -26,7 +26,7 @@ EVALUATION_BATCH = 1024  # evaluation's numbers do not depend on its batch size
 
 def is_stream(values: Any) -> bool:
     """Whether these are batches to go through, and not arrays (or dicts and lists of them)."""
-    if values is None or isinstance(values, (np.ndarray, list, tuple, dict, str, bytes, memoryview)):
+    if values is None or isinstance(values, (list, tuple, dict, str, bytes, memoryview)):
         return False
     if tf.is_tensor(values) or hasattr(values, "__array__") or hasattr(values, "iloc"):
         return False

@@ -1146,7 +1146,7 @@ for _name in _FIT:
                         ["0.0"],
                         [
                             good("0.25" if _rows != "[:1]" else "0.0"),
-                            either("0.999"),  # no row is left to train on, if no validation_data override it
+                            either("0.999"),  # as validation_data overrides it
                             *("1.0", "-0.5", "1.5", "'0.2'", "float('nan')", "2"),
                         ],
                     ),
