@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -41,6 +42,22 @@ class PrivateModel(keras.Model):
         """Keras would average a batch over the replicas to learn shapes."""
         if not self.built:
             super()._maybe_symbolic_build(iterator, data_batch)
+
+
+def has_graph(net: keras.Model) -> bool:
+    """Whether a network is a graph of layers, none of which masks what another one sees."""
+    masking = any(getattr(layer, "mask_zero", False) for layer in net.layers)
+    masking |= any(isinstance(layer, keras.layers.Masking) for layer in net.layers)
+    return hasattr(net, "_run_through_graph") and not masking
+
+
+def through_graph(net: keras.Model, inputs: list[Any], call: Callable[..., Any]) -> Any:
+    """The output of a graph of layers, each of them called by `call(layer, *args, **kwargs)`."""
+
+    def inherits_training(layer: Any, *args: Any, training: Any = None, **kwargs: Any) -> Any:
+        return call(layer, *args, **kwargs)  # the graph was made in inference
+
+    return net._run_through_graph(inputs, call_fn=inherits_training)
 
 
 def parts_of(layer: keras.Layer) -> list[Any]:

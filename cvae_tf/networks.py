@@ -1,5 +1,6 @@
 r"""Networks: built Keras models that know tensors and no probability.
 
+`apply` runs a network on inputs with sample axes, each layer on no more rows than it depends on.
 `mlp` and `conv_…` make one network; `mlps` and `convs` read a model's factors — p(z|y), q(z|x,y), …
 — and make one network for each, whose inputs are the names behind the conditioning bar. Any other
 built Keras model will do as well.
@@ -7,84 +8,18 @@ built Keras model will do as well.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from cvae_tf import checks, signatures
+from cvae_tf.broadcasting import apply as apply
 from cvae_tf.distributions import Family
 from cvae_tf.signatures import FACTORS as FACTORS
 
 Sizes = Sequence[Any] | dict[str, Any]
-
-
-def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
-    """A network's output at its inputs, whose leading sample axes are broadcast together.
-
-    A network knows one batch axis. A likelihood meets z with a sample axis in front, [L, B, d],
-    beside x or y without one, [B, D]: the axes are broadcast, folded into one for the network, and
-    unfolded in its output.
-
-    Args:
-        net: built Keras model.
-        *inputs: one array or tensor per network input, [..., B, *shape].
-
-    Returns:
-        Tensor [..., B, *net.output_shape[1:]].
-
-    Example:
-        >>> net = mlp([3, 2], (8,), 4)
-        >>> apply(net, tf.zeros([5, 3]), tf.zeros([7, 5, 2])).shape
-        TensorShape([7, 5, 4])
-    """
-    if len(inputs) != len(net.inputs):
-        raise ValueError(
-            f"Received {len(inputs)} input(s) for {net.name!r}. Expected {len(net.inputs)}."
-        )
-    tensors = [
-        tf.cast(tf.convert_to_tensor(_numbers(value, net)), spec.dtype)
-        for value, spec in zip(inputs, net.inputs, strict=True)
-    ]
-    _rows_agree(net, tensors)
-    event_ranks = [len(spec.shape) - 1 for spec in net.inputs]
-    batch_ranks = [len(t.shape) - rank for t, rank in zip(tensors, event_ranks, strict=True)]
-    if all(rank == 1 for rank in batch_ranks):
-        return net(tensors if len(tensors) > 1 else tensors[0])
-
-    shapes = [tf.shape(t) for t in tensors]
-    batch = shapes[0][: batch_ranks[0]]
-    for shape, rank in zip(shapes[1:], batch_ranks[1:], strict=True):
-        batch = tf.broadcast_dynamic_shape(batch, shape[:rank])
-    folded = []
-    for tensor, shape, rank in zip(tensors, shapes, batch_ranks, strict=True):
-        event = shape[rank:]
-        whole = tf.broadcast_to(tensor, tf.concat([batch, event], 0))
-        whole = tf.reshape(whole, tf.concat([[-1], event], 0))
-        folded.append(tf.ensure_shape(whole, [None, *tensor.shape[rank:]]))
-    output = net(folded if len(folded) > 1 else folded[0])
-    unfolded = tf.reshape(output, tf.concat([batch, tf.shape(output)[1:]], 0))
-    return tf.ensure_shape(unfolded, [None] * max(batch_ranks) + list(net.output_shape[1:]))
-
-
-def _numbers(value: Any, net: keras.Model) -> Any:
-    is_tensor = isinstance(value, (tf.Tensor, tf.Variable, keras.Variable))
-    return value if is_tensor else checks.dense(value, f"an input of the network {net.name!r}")
-
-
-def _rows_agree(net: keras.Model, tensors: list[tf.Tensor]) -> None:
-    pairs = zip(tensors, net.inputs, strict=True)
-    shapes = [t.shape[: len(t.shape) - len(s.shape) + 1] for t, s in pairs]
-    try:
-        functools.reduce(tf.broadcast_static_shape, shapes)
-    except ValueError:
-        raise ValueError(
-            f"Received inputs of shapes {[tuple(t.shape) for t in tensors]} for the network "
-            f"{net.name!r}. Expected one number of rows, [B, …], or sample axes that broadcast."
-        ) from None
 
 
 def _activation(activation: Any) -> Any:

@@ -24,20 +24,6 @@ def test_inputs_read_like_the_conditioning_bar(model_class):
         )
 
 
-def test_apply_broadcasts_sample_axes():
-    """Folding [L, B] into one axis gives what a loop over samples gives."""
-    net = networks.mlp([3, 2], (8,), (4, 5, 1), activation="tanh")
-    rng = np.random.default_rng(0)
-    y, z = rng.normal(size=(6, 3)).astype("float32"), rng.normal(size=(7, 6, 2)).astype("float32")
-    folded = networks.apply(net, y, z)
-    assert folded.shape == (7, 6, 4, 5, 1)
-    for sample, output in zip(z, folded, strict=True):
-        np.testing.assert_allclose(output, net([tf.constant(y), tf.constant(sample)]), rtol=1e-5)
-    shared = networks.apply(net, y, z[:, :1])
-    assert shared.shape == (7, 6, 4, 5, 1)
-    np.testing.assert_allclose(shared[:, 0], folded[:, 0], rtol=1e-5)
-
-
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (60, 64, 1), (32, 32, 3)], ids=str)
 @pytest.mark.parametrize("model_class", [VAE, CVAE1, CVAE3, GSNN])
 def test_convolutional_networks_fit_the_image(model_class, shape):
