@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from cvae_tf import startup as startup  # first
+
+# isort: split
 from cvae_tf import distributions, estimators, networks, noise, penalties
 from cvae_tf.baselines import Baseline
 from cvae_tf.conditional import CMMA, CVAE1, CVAE2, CVAE3, CVAE4, GSNN
