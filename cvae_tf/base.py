@@ -24,7 +24,7 @@ from cvae_tf.noise import Place
 from cvae_tf.training import place_in_global_batch
 from cvae_tf.wired import WiredModel
 
-_ROWS_PER_CHUNK = 6400
+_ROWS_PER_CHUNK = 1600  # activations that stay in a core's cache
 
 
 class BoundModel(WiredModel):
