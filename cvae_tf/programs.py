@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from cvae_tf.keras_private import parts_of
 
-STEPS_PER_CALL = 64
+STEPS_PER_CALL = {"CPU": 64, "GPU": 512}  # on a GPU a step is short, and a call costs as much
 Batch = tuple[Any, ...]
 
 _NOT_FOR_XLA = (
@@ -80,6 +80,7 @@ class ManySteps:
         self._step: Any = step if eager else compiled(step, reduce_retracing=True)
         self._eager = eager
         self._logs: Any = None
+        self._lengths: set[int] = set()
         self.one = step if eager else Program(step, jit_compile, optional)
         self._on_rows = Program(self._rows, jit_compile, optional)
         self._on_stacked = Program(self._stacked, jit_compile, optional)
@@ -98,6 +99,9 @@ class ManySteps:
             return [self.one(rows_of(arrays, tf.constant(r))) for r in rows][-1]
         self._trace(rows_of(arrays, tf.constant(full[0])))
         last = None if short is None else tf.constant(short)
+        if device() == "GPU" and len(self._lengths | {count}) <= 2:  # a full call, and the rest
+            self._lengths.add(count)
+            return self._on_rows(arrays, tf.constant(full[:count]), None, last)
         return self._on_rows(arrays, tf.constant(full), tf.constant(count), last)
 
     def on_stacked(self, stacked: Batch, count: int) -> Any:
@@ -113,6 +117,8 @@ class ManySteps:
             self._logs = self._step.get_concrete_function(specs).structured_outputs
 
     def _rows(self, arrays: Batch, full: Any, count: Any, short: Any) -> Any:
+        # A loop whose count XLA does not know waits for the host at every step on a GPU.
+        count = full.shape[0] if count is None else count
         logs = self._loop(lambda index: rows_of(arrays, full[index]), count)
         return logs if short is None else self._step(rows_of(arrays, short))
 
@@ -125,6 +131,11 @@ class ManySteps:
 
         no_logs = tf.nest.map_structure(lambda s: tf.zeros(s.shape, s.dtype), self._logs)
         return tf.while_loop(lambda index, _: index < count, body, [0, no_logs])[1]
+
+
+def device() -> str:
+    """ "GPU" where TensorFlow has one, else "CPU"."""
+    return "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
 
 
 def compiled(function: Callable[..., Any], **options: Any) -> Any:
@@ -171,7 +182,7 @@ class Programs:
         self._held: dict[str, Any] = {}
         self._state: list[Any] | None = None
         self.steps_per_execution, self.jit_compile = steps_per_execution, jit_compile
-        automatic = STEPS_PER_CALL if compiled else 1
+        automatic = STEPS_PER_CALL[device()] if compiled else 1
         self.steps_per_call = automatic if steps_per_execution == "auto" else steps_per_execution
 
     @property

@@ -17,6 +17,7 @@ import tensorflow as tf
 from cvae_tf import signatures, wiring
 from cvae_tf.networks import convolves
 from cvae_tf.noise import Place
+from cvae_tf.programs import device
 from cvae_tf.training import ManyStepModel
 
 _PARTS = ("family", "prior_family", "estimator", "penalty")
@@ -92,7 +93,7 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
 
     def suits_xla(self) -> bool:
         """False for convolutions on a CPU: XLA's are some thirty times slower there."""
-        return bool(tf.config.list_physical_devices("GPU")) or not convolves(self)
+        return device() == "GPU" or not convolves(self)
 
     @abc.abstractmethod
     def factors(self, *data: Any) -> Any:

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from requirements_of_a_model import small_data, small_model
 
-from cvae_tf import M2, VAE, networks, penalties
+from cvae_tf import M2, VAE, networks, penalties, programs
 from cvae_tf.distributions import Bernoulli
 from cvae_tf.estimators import SGVBB
 from cvae_tf.programs import ManySteps, Program, Programs, same_state, traced_state
@@ -92,7 +92,8 @@ def test_there_is_one_trace_for_each_signature():
     "options", [{}, {"jit_compile": True}, {"eager": True}], ids=["graph", "XLA", "Python"]
 )
 @pytest.mark.parametrize("weighted", [False, True])
-def test_many_steps_are_so_many_steps(options, weighted):
+@pytest.mark.parametrize("device", ["CPU", "GPU"])
+def test_many_steps_are_so_many_steps(options, weighted, device, monkeypatch):
     """Rows and stacked batches, fewer than there is room for, a short one; logs of the last."""
     x = np.arange(22, dtype="float32").reshape(11, 2)
     w = np.arange(11, dtype="float32") if weighted else None
@@ -105,6 +106,7 @@ def test_many_steps_are_so_many_steps(options, weighted):
         total.assign(2 * total + value)  # the order shows
         return {"value": value, "rows": tf.shape(x)[0]}
 
+    monkeypatch.setattr(programs, "device", lambda: device)  # what is compiled for one runs here
     steps = ManySteps(step, **{"jit_compile": False, **options})
     arrays = (tf.constant(x), None) + ((tf.constant(w),) if weighted else ())
 
@@ -131,6 +133,24 @@ def test_many_steps_are_so_many_steps(options, weighted):
     total.assign(0.0)
     steps.one(tuple(None if a is None else a[:4] for a in arrays))
     assert float(total) == expected([np.arange(4)])[0]
+
+
+def test_on_a_gpu_the_compiler_knows_how_many_steps_it_runs(monkeypatch):
+    """For two numbers of steps, a full call's and an epoch's rest; others share a program."""
+    monkeypatch.setattr(programs, "device", lambda: "GPU")
+    steps = ManySteps(lambda batch: {"value": tf.reduce_sum(batch[0])}, jit_compile=True)
+    seen = []
+    whole = steps._rows
+    steps._on_rows = Program(
+        lambda arrays, full, count, short: seen.append((full.shape[0], count is None))
+        or whole(arrays, full, count, short),
+        jit_compile=True,
+        optional=False,
+    )
+    full = np.zeros([8, 2], "int32")
+    for count in (8, 3, 8, 5, 6, 3):
+        steps.on_rows((tf.ones([4, 2]),), full, count)
+    assert seen == [(8, True), (3, True), (8, False)]
 
 
 # What a trace has read ----------------------------------------------------------------------------
