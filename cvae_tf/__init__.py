@@ -8,7 +8,7 @@ from typing import Any
 from cvae_tf import startup as startup  # first
 
 # isort: split
-from cvae_tf import distributions, estimators, networks, noise, penalties
+from cvae_tf import distributions, estimators, networks, noise, penalties, schedules
 from cvae_tf.baselines import Baseline
 from cvae_tf.conditional import CMMA, CVAE1, CVAE2, CVAE3, CVAE4, GSNN
 from cvae_tf.futures import FutureCVAE
@@ -26,7 +26,8 @@ _LAZY = (
 
 __all__ = [
     "Baseline", "CMMA", "CVAE1", "CVAE2", "CVAE3", "CVAE4", "FutureCVAE", "GSNN", "M1", "M2",
-    "StackedM2", "VAE", "distributions", "estimators", "networks", "noise", "penalties", *_LAZY,
+    "StackedM2", "VAE", "distributions", "estimators", "networks", "noise", "penalties",
+    "schedules", *_LAZY,
 ]
 
 

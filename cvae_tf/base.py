@@ -281,7 +281,8 @@ class LatentVariableModel(BoundModel):
         """Minus the bound, or what the penalty makes of its terms, [B]."""
         if self.penalty is None:
             return -bound.value
-        return self.penalty(bound, q, prior, noise[self.num_samples :])
+        step = tf.identity(self.batches_seen)
+        return self.penalty(bound, q, prior, noise[self.num_samples :], step)
 
     def noise_at(self, place: Place, batch_size: Any) -> tf.Tensor:
         """ε of the estimator, followed by the penalty's own, which has a key of its own."""

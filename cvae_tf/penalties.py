@@ -18,9 +18,15 @@ from cvae_tf.estimators import Bound, reparameterise
 
 
 class Penalty(keras.layers.Layer, abc.ABC):
-    """A weighting of the bound's terms. Implement `call`; `num_draws` asks for noise of its own."""
+    """A weighting of the bound's terms. Implement `call`.
+
+    Attributes:
+        num_draws: class attribute; asks for so much noise of its own.
+        sees_step: class attribute; whether `call` takes `step`, the batches seen before this one.
+    """
 
     num_draws = 0
+    sees_step = False
 
     @abc.abstractmethod
     def call(self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor) -> tf.Tensor:
@@ -35,39 +41,67 @@ class Penalty(keras.layers.Layer, abc.ABC):
             [B], nats.
         """
 
-    def __call__(self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor) -> tf.Tensor:
-        return self.call(bound, q, prior, noise)
+    def __call__(
+        self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor, step: Any = 0
+    ) -> tf.Tensor:
+        more = {"step": step} if self.sees_step else {}
+        return self.call(bound, q, prior, noise, **more)
+
+
+def _first(beta: Any) -> Any:
+    """A schedule's value at step 0; a number as it is."""
+    if not callable(beta):
+        return beta
+    try:
+        return float(beta(0))
+    except Exception as error:
+        raise checks.WrongKind(
+            f"Received beta={beta!r}, which gives no number at step 0 ({error}). Expected a number "
+            "≥ 0, or a function of the step, such as schedules.Linear(1000)."
+        ) from None
 
 
 @keras.saving.register_keras_serializable("cvae_tf")
 class Beta(Penalty):
-    r"""R − β·KL, (7.3). β = 1 is the bound; `WarmUp` raises β during training.
+    r"""R − β·KL, (7.3). β = 1 is the bound.
 
     Args:
-        beta: float ≥ 0, where β starts (and stays, without `WarmUp`).
+        beta: float ≥ 0, which `WarmUp` may raise from epoch to epoch; or a function of the step,
+            (7.6), such as `schedules.Cyclic(10_000)` or one of Keras's schedules.
 
     Raises:
         ValueError: if beta is negative.
 
     Example:
         >>> model = VAE(**nets, penalty=Beta(4.0))
+        >>> model = VAE(**nets, penalty=Beta(schedules.Linear(1000)))
 
     Source: Higgins et al. (2017), equation 4; warm-up: Bowman et al. (2016), section 3.1.
     """
 
-    def __init__(self, beta: float = 1.0, **kwargs: Any) -> None:
+    sees_step = True
+
+    def __init__(self, beta: Any = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.initial_beta = checks.number(beta, "beta", least=0)
+        self.schedule = beta if callable(beta) else None
+        self.initial_beta = checks.number(_first(beta), "beta", least=0)
         start = keras.initializers.Constant(self.initial_beta)
         self.beta = self.add_weight(shape=(), initializer=start, trainable=False, name="beta")
         self.built = True
 
-    def call(self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor) -> tf.Tensor:
-        beta = tf.cast(tf.convert_to_tensor(self.beta), bound.kl.dtype)
-        return -(bound.reconstruction - beta * bound.kl)  # (7.3)
+    def call(
+        self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor, step: Any = 0
+    ) -> tf.Tensor:
+        beta = self.schedule(step) if self.schedule else tf.convert_to_tensor(self.beta)
+        return -(bound.reconstruction - tf.cast(beta, bound.kl.dtype) * bound.kl)  # (7.3)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "beta": self.initial_beta}
+        beta = keras.saving.serialize_keras_object(self.schedule or self.initial_beta)
+        return {**super().get_config(), "beta": beta}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Beta:
+        return cls(**{**config, "beta": keras.saving.deserialize_keras_object(config["beta"])})
 
 
 class WarmUp(keras.callbacks.Callback):
@@ -92,10 +126,10 @@ class WarmUp(keras.callbacks.Callback):
         self.final = checks.number(final, "final", least=0)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if not isinstance(self.model.penalty, Beta):
+        if getattr(self.model.penalty, "schedule", self) is not None:
             raise ValueError(
                 f"WarmUp found penalty={self.model.penalty!r}. Expected a model made with "
-                "penalty=penalties.Beta(), whose β it raises."
+                "penalty=penalties.Beta(), whose β it raises, and no schedule of the step."
             )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
