@@ -19,6 +19,7 @@ from cvae_tf import checks, estimators, noise, signatures, wiring
 from cvae_tf.batches import in_parts
 from cvae_tf.compiling import counter
 from cvae_tf.distributions import Bernoulli, Gaussian, centre, draw, observe, standard_normal, tfd
+from cvae_tf.exporting import export_sampler
 from cvae_tf.logs import TermMeans
 from cvae_tf.noise import Place
 from cvae_tf.training import place_in_global_batch
@@ -327,7 +328,7 @@ class LatentVariableModel(BoundModel):
         sees = set(signatures.parents(self.likelihood)) & set(self.conditions)
         variables = {} if given is None and not sees else self.condition(given, "decode")
         variables["z"] = wiring.latents(self, z, {name: variables[name] for name in sees})
-        return self.shown(centre(signatures.evaluate(self, "likelihood", variables)).numpy())
+        return self.shown(centre(signatures.evaluate(self, "likelihood", variables))).numpy()
 
     def reconstruct(self, *data: Any) -> np.ndarray:
         """The mean of p(observed | z, ·) at z = the mean of q.
@@ -341,29 +342,43 @@ class LatentVariableModel(BoundModel):
         arrays = wiring.variables(self, self.data_names, data, "reconstruct")
         data = self.factors_see(*self._tensors(arrays), place=None)
         variables = dict(zip(self.data_names, data, strict=True), z=centre(self.factors(*data)[0]))
-        return self.shown(centre(signatures.evaluate(self, "likelihood", variables)).numpy())
+        return self.shown(centre(signatures.evaluate(self, "likelihood", variables))).numpy()
 
-    def generate(self, given: Any, *, seed: int = 0, sample: bool = False) -> np.ndarray:
+    def generate(
+        self, given: Any, *, num_samples: int | None = None, seed: int = 0, sample: bool = False
+    ) -> np.ndarray:
         """New observations: z ~ p(z|·), then the mean of p(observed | z, ·), or a draw from it.
 
         Args:
             given: the condition, [B, …] (of several conditions: a dict or tuple of them); for a
                 model without one, the number of observations.
-            seed: int.
+            num_samples: int S, draws of z for each row; None: one, without an axis of its own.
+            seed: int; another one gives other draws.
             sample: bool; False gives the likelihood's mean (what papers show), True a draw from it.
 
         Returns:
-            NumPy array [B, …] of what the model observes.
+            NumPy array [B, …] or [S, B, …] of what the model observes.
         """
         if self.conditions:
             variables = self.condition(given, "generate")
             num_rows = len(next(iter(variables.values())))
         else:
             num_rows, variables = checks.count(given, "the number of observations"), {}
+        size = checks.optional_count(num_samples, "num_samples"), num_rows
+        return self.generated(variables, size, seed=seed, sample=sample).numpy()
+
+    def export_sampler(self, path: Any, *, seed: int = 0) -> None:
+        """Write `generate` as a SavedModel that needs TensorFlow alone; see `exporting`."""
+        export_sampler(self, path, seed)
+
+    def generated(
+        self, variables: dict[str, Any], size: Any, *, seed: int, sample: bool, first_row: Any = 0
+    ) -> tf.Tensor:
+        """`generate` of checked tensors; size: (S, B), and the noise's first row is `first_row`."""
         prior = signatures.evaluate(self, "prior", variables)
-        variables["z"] = self._draw(prior, num_rows, seed, "generation")
-        p = signatures.evaluate(self, "likelihood", variables)
-        return self.shown(observe(p, num_rows, self.shapes[self.observed], sample, seed).numpy())
+        z = self._draw(prior, size[1], seed, "generation", size[0], first_row)
+        p = signatures.evaluate(self, "likelihood", {**variables, "z": z})
+        return self.shown(observe(p, size, self.shapes[self.observed], sample, seed, first_row))
 
     def predicted(self, given: Any) -> tf.Tensor:
         """The mean of p(observed | given), over z ~ p(z|given)."""
@@ -379,8 +394,11 @@ class LatentVariableModel(BoundModel):
         variables["z"] = tf.broadcast_to(z, shape)
         return tf.reduce_mean(centre(signatures.evaluate(self, "likelihood", variables)), 0)
 
-    def _draw(self, p: Any, num_rows: int, seed: int, purpose: str, num: Any = None) -> tf.Tensor:
-        where = {"key": noise.key(seed, purpose), "dtype": self.compute_dtype}
+    def _draw(
+        self, p: Any, num_rows: Any, seed: int, purpose: str, num: Any = None, first_row: Any = 0
+    ) -> tf.Tensor:
+        key = noise.key(seed, purpose)
+        where = {"key": key, "first_row": first_row, "dtype": self.compute_dtype}
         z = draw(p, 1 if num is None else num, num_rows, self.latent_dim, **where)
         return z[0] if num is None else z
 

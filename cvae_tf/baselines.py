@@ -91,11 +91,13 @@ class Baseline(BoundModel):
         wiring.variables(self, self.data_names, (x, y), "reconstruct")
         return self.generate(x)
 
-    def generate(self, given: Any, *, seed: int = 0, sample: bool = False) -> np.ndarray:
+    def generate(
+        self, given: Any, *, num_samples: int | None = None, seed: int = 0, sample: bool = False
+    ) -> np.ndarray:
         """E[y|x], or a draw from p(y|x). Args, Returns: as in the other models."""
         x = self.condition(given, "generate")["x"]
-        p, event = self.likelihood(x), self.shapes["y"]
-        return observe(p, len(x), event, sample, seed).numpy()
+        size = checks.optional_count(num_samples, "num_samples"), len(x)
+        return observe(self.likelihood(x), size, self.shapes["y"], sample, seed).numpy()
 
     def predicted(self, given: Tensor) -> Tensor:
         """E[y|x]."""

@@ -417,28 +417,36 @@ def draw(
 
 
 def observe(
-    distribution: tfd.Distribution, num_rows: int, event: tuple[int, ...], sample: bool, seed: int
+    distribution: tfd.Distribution, size: tuple[int | None, Any], event: tuple[int, ...],
+    sample: bool, seed: int, first_row: Any = 0,
 ) -> tf.Tensor:
     """The mean of each row's distribution, or one draw of it as a function of (seed, row).
 
     Args:
-        distribution: batch [B].
-        num_rows, event: B and the event's shape.
+        distribution: batch [S, B] or [B].
+        size: (S, B); S None: without that axis.
+        event: the event's shape.
         sample: bool; True draws, by TFP's own sampler where no rule says how.
         seed: int.
+        first_row: int, the number of the first row.
 
     Returns:
-        [B, *event].
+        [S, B, *event] or [B, *event].
     """
-    key = noise.key(seed, "observation")
+    key, (num_samples, num_rows) = noise.key(seed, "observation"), size
     if not checks.flag(sample, "sample"):
-        return centre(distribution)
+        mean = centre(distribution)
+        return mean if num_samples is None else tf.broadcast_to(mean, [*size, *event])
+    number = 1 if num_samples is None else num_samples
+    where = {"key": key, "first_row": first_row, "dtype": noise.working_dtype(distribution.dtype)}
     try:
-        dtype = noise.working_dtype(distribution.dtype)
-        return draw(distribution, 1, num_rows, event, key=key, dtype=dtype)[0]
+        drawn = draw(distribution, number, num_rows, event, **where)
     except TypeError:
-        seeds = [[key % 2**31, row] for row in range(num_rows)]
-        return tf.stack([distribution[r].sample(seed=seeds[r]) for r in range(num_rows)])
+        whole = tfd.BatchBroadcast(distribution, [number, num_rows])
+        rows = range(num_rows)
+        each = [whole[:, row].sample(seed=[key % 2**31, first_row + row]) for row in rows]
+        drawn = tf.stack(each, 1)
+    return drawn[0] if num_samples is None else drawn
 
 
 def centre(distribution: tfd.Distribution, num_rows: Any = None) -> tf.Tensor:

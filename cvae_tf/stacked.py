@@ -91,12 +91,11 @@ class StackedM2(M2):
         z = centre(q) if noise is None else reparameterise(q, self.features.tensor(noise))
         return self.tensor(tf.gather(z, self.kept, axis=-1))
 
-    def shown(self, observation: np.ndarray) -> np.ndarray:
+    def shown(self, observation: Tensor) -> Tensor:
         """The image of z₁: the mean of p(x|z₁)."""
-        shape = (*observation.shape[:-1], self.features.latent_dim)
-        z = np.zeros(shape, observation.dtype)  # a dropped feature has mean 0
-        z[..., self.kept] = observation
-        return self.features.decode(z)
+        places = tf.one_hot(self.kept, self.features.latent_dim, dtype=observation.dtype)
+        z = tf.tensordot(observation, places, 1)  # a dropped feature has mean 0
+        return centre(self.features.likelihood(z))
 
     @property
     def data_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -11,7 +11,6 @@ import abc
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from cvae_tf import signatures, wiring
@@ -143,7 +142,7 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
         """
         return data
 
-    def shown(self, observation: np.ndarray) -> np.ndarray:
+    def shown(self, observation: tf.Tensor) -> tf.Tensor:
         """An observation of the factors' as it came in: the way back from `factors_see`."""
         return observation
 
