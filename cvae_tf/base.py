@@ -308,7 +308,8 @@ class LatentVariableModel(BoundModel):
             >>> model.decode(model.encode(x, y), y).shape == x.shape
             True
         """
-        seed, arrays = checks.seed(seed), wiring.variables(self, self.data_names, data, "encode")
+        seed = checks.seed(seed)
+        arrays = wiring.variables(self, self.data_names, data, "encode", least=0)
         q, _, _ = self.factors(*self.factors_see(*self._tensors(arrays), place=None))
         if not checks.flag(sample, "sample"):
             return centre(q).numpy()
@@ -339,7 +340,7 @@ class LatentVariableModel(BoundModel):
         Returns:
             NumPy array [B, …] of what the model observes.
         """
-        arrays = wiring.variables(self, self.data_names, data, "reconstruct")
+        arrays = wiring.variables(self, self.data_names, data, "reconstruct", least=0)
         data = self.factors_see(*self._tensors(arrays), place=None)
         variables = dict(zip(self.data_names, data, strict=True), z=centre(self.factors(*data)[0]))
         return self.shown(centre(signatures.evaluate(self, "likelihood", variables))).numpy()

@@ -182,6 +182,7 @@ class Stream:
             )
         self._iterator: Iterator[Any] | None = None
         self._peeked: list[Any] = []
+        self._where: dict[str, Any] = {"shuffle": False, "seed": 0, "first_step": 0}
 
     def split(self, fraction: float, size: Any, steps: Any) -> Any:
         raise ValueError(
@@ -200,7 +201,9 @@ class Stream:
 
     def _begin(self) -> Iterator[Any]:
         if isinstance(self._source, keras.utils.PyDataset):
-            return items(self._source)
+            return items(self._source, self._order)
+        if not hasattr(self._source, "__iter__") and self._known is not None:
+            return (self._source[number] for number in range(self._known))
         return iter(self._source)
 
     def in_order(self) -> Iterator[Batch]:
@@ -221,8 +224,17 @@ class Stream:
                 stacklevel=2,
             )
 
-    def training(self, steps: ManySteps, *order: Any) -> StreamBlocks:
+    def training(
+        self, steps: ManySteps, shuffle: bool = False, seed: int = 0, first_step: int = 0
+    ) -> StreamBlocks:
+        self._where = {"shuffle": shuffle, "seed": seed, "first_step": first_step}
         return StreamBlocks(self, steps)
+
+    def _order(self, num_batches: int) -> list[int]:
+        """In which order a PyDataset is asked for its batches, as Keras shuffles them."""
+        order = next(orders(num_batches, 1, **self._where))
+        self._where["first_step"] += num_batches
+        return order.tolist()
 
     def for_keras(self, *order: Any) -> Any:
         return self._source
@@ -273,11 +285,13 @@ def length(source: Any) -> int | None:
         return None
 
 
-def items(dataset: keras.utils.PyDataset) -> Iterator[Any]:
+def items(
+    dataset: keras.utils.PyDataset, order: Callable[[int], Iterable[int]] = range
+) -> Iterator[Any]:
     """An epoch of a PyDataset, prepared ahead by its workers."""
     dataset.on_epoch_begin()
     total = length(dataset)
-    numbers = itertools.count() if total == -1 else range(total or 0)
+    numbers = itertools.count() if total == -1 else order(total or 0)
     if dataset.workers > 1:
         with ThreadPoolExecutor(dataset.workers) as pool:
             ahead: collections.deque[Any] = collections.deque()

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from cvae_tf import checks
-from cvae_tf.keras_private import PrivateModel
+from cvae_tf.keras_private import PrivateModel, become
 from cvae_tf.programs import Program, Programs
 
 
@@ -69,6 +69,7 @@ class CompiledModel(PrivateModel):
         if steps_per_execution != "auto":
             steps_per_execution = checks.count(steps_per_execution, "steps_per_execution")
         compiled = not run_eagerly and not self._is_distributed
+        before = getattr(self, "optimizer", None)
         self.programs.forget(compiled, steps_per_execution, jit_compile)
         automatic = compiled and self.suits_xla() if jit_compile == "auto" else jit_compile
         super().compile(
@@ -81,7 +82,7 @@ class CompiledModel(PrivateModel):
         with self.distribute_strategy.scope():
             self.optimizer.build(self.trainable_variables)  # so that its state is saved and loaded
         self.programs.optimised = list(self.trainable_variables)
-        if not int(tf.convert_to_tensor(self.optimizer.iterations)):
+        if self.optimizer is not before and not int(self.optimizer.iterations):
             self.batches_seen.assign(0)
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -130,20 +131,27 @@ class CompiledModel(PrivateModel):
         self.programs.refresh(self, self.on_change)
 
     def know_all_variables(self) -> None:
-        """An optimiser that knows a replaced or unfrozen network's variables; the rest is kept."""
+        """An optimiser that knows a replaced or unfrozen network's variables; the rest is kept.
+
+        Beside what is kept for variables of a new or lost one's name, which begins anew.
+        """
         wanted, known = self.trainable_variables, self.programs.optimised
         new = [v for v in wanted if not any(v is k for k in known)]
         if not new:
             return
-        before = {v.path: v for v in self.optimizer.variables}
+        lost = [k for k in known if not any(k is v for v in wanted)]
+        others = tuple(f"{v.path.replace('/', '_')}_" for v in new + lost)
+        before: dict[str, list[Any]] = {}
+        for variable in self.optimizer.variables:
+            before.setdefault(variable.path, []).append(variable)
         optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
         optimizer.build(wanted)
-        fresh = [v.path.replace("/", "_") for v in new]
         for variable in optimizer.variables:
-            old = before.get(variable.path)
-            if old is not None and not any(path in variable.path for path in fresh):
-                variable.assign(old)
-        self.optimizer, self.programs.optimised = optimizer, list(wanted)
+            is_others = variable.path.rpartition("/")[2].startswith(others)
+            if variable.path in before and not is_others:
+                variable.assign(before[variable.path].pop(0))  # the first of its name
+        become(self.optimizer, optimizer)
+        self.programs.optimised = list(wanted)
         self.refresh()
 
     @property

@@ -128,9 +128,17 @@ class CVAE3(LatentVariableModel):
     observed = "y"
 
     def __init__(self, *, alpha: float = 1.0, **kwargs: Any) -> None:
-        alpha = checks.number(alpha, "alpha", least=0, most=1)  # else (5.4) is no bound
         super().__init__(**kwargs)
         self.alpha = alpha
+
+    @property
+    def alpha(self) -> float:
+        """The α of (5.4), from 0 to 1. A new value counts from the next call on."""
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, alpha: float) -> None:
+        self._alpha = checks.number(alpha, "alpha", least=0, most=1)  # else (5.4) is no bound
 
     def prior(self, x: Tensor) -> Distribution:
         """p(z|x). Args: x [B, D]. Returns: distribution, batch [B], event [d]."""

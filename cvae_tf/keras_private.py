@@ -1,6 +1,6 @@
 """All that Keras keeps private and this package touches, each under a name of ours.
 
-`tests/test_training.py` says of each what is relied on; with a new Keras look here first.
+`tests/test_keras_private.py` says of each what is relied on; with a new Keras look here first.
 """
 
 from __future__ import annotations
@@ -63,3 +63,11 @@ def through_graph(net: keras.Model, inputs: list[Any], call: Callable[..., Any])
 def parts_of(layer: keras.Layer) -> list[Any]:
     """The layers that a layer holds."""
     return layer._layers
+
+
+def become(optimizer: Any, other: Any) -> None:
+    """Make an optimiser what another of its class is; whoever holds it goes on holding it."""
+    new = dict(vars(other))
+    if inner := new.pop("inner_optimizer", None):  # of one that scales losses
+        become(optimizer.inner_optimizer, inner)
+    vars(optimizer).update(new)

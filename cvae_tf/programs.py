@@ -196,15 +196,15 @@ class Programs:
         return self._held[name]
 
     def refresh(self, model: keras.Model, on_change: Callable[[], None]) -> None:
-        """Drop all programs if something has changed since they were made."""
-        state = traced_state(model, getattr(model, "optimizer", None))
-        if self._state is not None and same_state(state, self._state):
-            return
-        if self._state is not None:
+        """Drop all programs if something has changed since they were made, or none was made yet."""
+
+        def state() -> list[Any]:
+            return traced_state(model, getattr(model, "optimizer", None))
+
+        if self._state is None or not same_state(state(), self._state):
             on_change()
-            state = traced_state(model, getattr(model, "optimizer", None))
-        self._held.clear()
-        self._state = state
+            self._held.clear()
+            self._state = state()
 
     def __deepcopy__(self, memo: Any) -> Programs:
         return Programs()
@@ -290,3 +290,4 @@ def _is_foreign(value: Any) -> bool:
 
 
 _KERAS_OWN = _PASSING | set(vars(keras.Sequential())) | {"train_function", "optimizer"}
+_KERAS_OWN -= {"activity_regularizer"}

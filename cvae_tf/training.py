@@ -63,8 +63,8 @@ class ManyStepModel(CompiledModel):
             arrays.pop()
         return tuple(arrays)
 
-    def inputs_of(self, x: Any, where: str) -> Batch:
-        """The same for what `predict` is given."""
+    def inputs_of(self, x: Any, where: str, y: Any = None) -> Batch:
+        """The same for what `predict` is given; y: what else a stream's batch has."""
         return self.batch_of(x, None, None, where)
 
     def before_training(self, batch: Batch | None) -> None:
@@ -117,6 +117,10 @@ class ManyStepModel(CompiledModel):
         epochs = checks.count(epochs, "epochs", least=0)
         initial_epoch = checks.count(initial_epoch, "initial_epoch", least=0)
         fraction = checks.number(validation_split, "validation_split", least=0, below=1)
+        if isinstance(validation_freq, (list, tuple, set)):
+            validation_freq = list(checks.sizes(validation_freq, "validation_freq"))
+        else:
+            validation_freq = checks.count(validation_freq, "validation_freq")
         validation_steps = checks.optional_count(validation_steps, "validation_steps")
         validation_batch_size = checks.optional_count(
             validation_batch_size, "validation_batch_size"
@@ -197,15 +201,22 @@ class ManyStepModel(CompiledModel):
         steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
-        **kwargs: Any,
+        _use_cached_eval_dataset: bool = False,
     ) -> Any:
         """The mean loss and metrics on a data set; as `keras.Model.evaluate`."""
         self._require_compiled("evaluate")
         if self._is_distributed:
-            if not kwargs.get("_use_cached_eval_dataset"):
+            if not _use_cached_eval_dataset:
                 x = self._data(x, y, sample_weight, batch_size, steps, "evaluate").for_keras()
-            kwargs.update(steps=steps, callbacks=callbacks, return_dict=return_dict)
-            return super().evaluate(x, batch_size=batch_size, verbose=verbose, **kwargs)
+            return super().evaluate(
+                x,
+                batch_size=batch_size,
+                verbose=verbose,
+                steps=steps,
+                callbacks=callbacks,
+                return_dict=return_dict,
+                _use_cached_eval_dataset=_use_cached_eval_dataset,
+            )
         data = self._data(x, y, sample_weight, batch_size, steps, "evaluate")
         self.refresh()
         callbacks = self._callbacks(callbacks, verbose, 1, data.steps)
@@ -272,7 +283,6 @@ class ManyStepModel(CompiledModel):
         if class_weight is not None:
             raise ValueError("Received class_weight. Expected sample_weight, one per example.")
         batch = tensors(self.batch_of(x, y, sample_weight, "train_on_batch"))
-        self.before_training(batch)
         self.refresh()
         self.know_all_variables()
         self.reset_metrics()
@@ -337,7 +347,7 @@ class ManyStepModel(CompiledModel):
         def check(batch: Any) -> Batch:
             label, (x, y, weights) = f"a batch of the stream, {where}", unpack(batch)
             if predicts:
-                return tensors(self.inputs_of(x, label))
+                return tensors(self.inputs_of(x, label, y))
             return tensors(self.batch_of(x, y, weights, label))
 
         return Stream(x, steps, check, where)

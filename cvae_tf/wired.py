@@ -66,8 +66,7 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
         for name, net in nets.items():
             setattr(self, name, net)
         self.family = family
-        if not family.built:
-            family.build(nets["likelihood_net"].output_shape)
+        self._fit_family()
         self.data_names = signatures.parents(self.factors)
         self.built = True
 
@@ -88,7 +87,26 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
 
     def on_change(self) -> None:
         wiring.check_networks(type(self), self.nets, self.family)
+        self._fit_family()
+        if (shapes := wiring.variable_shapes(self)) != self.shapes:
+            raise ValueError(
+                f"A network was replaced, and the variables' shapes are {shapes} now. Expected "
+                f"those that the model was made with, {self.shapes}: make a new model for others."
+            )
         wiring.check_factors(self)
+
+    def _fit_family(self) -> None:
+        """Build the family, or check that it was built for what the likelihood's network gives."""
+        raw, family = self.likelihood_net.output_shape, self.family
+        if not family.built:
+            family.build(raw)
+        *leading, last = family.event_shape
+        if (*leading, family.raw_size(last)) != tuple(raw[1:]):
+            raise ValueError(
+                f"likelihood_net gives numbers of shape {raw[1:]}, and its family is that of a "
+                f"network for events of shape {family.event_shape}. Expected one that fits: make "
+                "the network for such events, or a new family."
+            )
 
     def suits_xla(self) -> bool:
         """False for convolutions on a CPU: XLA's are some thirty times slower there."""
@@ -161,7 +179,11 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
         arrays = wiring.variables(self, self.data_names, values, where)
         return wiring.packed(self.data_names, arrays, sample_weight, where)
 
-    def inputs_of(self, x: Any, where: str) -> tuple[Any, ...]:
+    def inputs_of(self, x: Any, where: str, y: Any = None) -> tuple[Any, ...]:
+        if y is not None and self.conditions:  # a batch of all data, as `fit` takes it
+            whole = wiring.by_name(self, self.data_names, x, y, where)
+            named = dict(zip(self.data_names, whole, strict=True))
+            x = {name: named[name] for name in self.predicts_from}
         values = wiring.by_name(self, self.predicts_from, x, None, where)
         arrays = wiring.variables(self, self.predicts_from, values, where)
         if len(arrays) == 1:

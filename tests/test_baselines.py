@@ -1,22 +1,13 @@
-"""The deterministic network, its first guess, noise on inputs, and FutureCVAE."""
+"""The deterministic network, its first guess, and noise on inputs."""
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from requirements_of_a_model import (
-    check_evaluate,
-    check_gradient,
-    felt,
-    in_a_fresh_process,
-    small_data,
-    small_model,
-)
+from requirements_of_a_model import in_a_fresh_process, small_data, small_model
 
-from cvae_tf import CVAE3, Baseline, FutureCVAE, networks, noise, oracle
+from cvae_tf import CVAE3, Baseline, FutureCVAE, networks
 from cvae_tf.baselines import Blocks, Corruption, Flips, corrupted, with_first_guess
 from cvae_tf.distributions import Bernoulli, Categorical, Gaussian
-from cvae_tf.futures import draws
 
 
 def baseline(x=6, y=4, family=None, seed=0, hidden=(16,), dtype=None):
@@ -215,56 +206,7 @@ def test_only_the_input_asked_for_is_corrupted():
         corrupted(net, Flips(0.1), position=2)
 
 
-# --- FutureCVAE ----------------------------------------------------------------------------------
-
-
-def future_pair(dtype="float64"):
-    """A linear FutureCVAE and the oracle of CVAE-2's row with x and y in each other's place."""
-    truth = oracle.LinearGaussian.random(5, 2, 3, model="CVAE2", seed=0)  # predicts 5 from 3
-    model = small_model(
-        FutureCVAE, hidden=(), family=Gaussian("shared", initial_scale=truth.sigma, dtype=dtype),
-        x=3, y=5, z=2, dtype=dtype,
-    )  # fmt: skip
-    kernel = np.concatenate([truth.V.T, truth.W.T])
-    model.likelihood_net.layers[-1].set_weights([kernel, truth.b])
-    x = np.random.default_rng(1).normal(size=(40, 3))
-    y, _ = truth.sample(x, seed=2)
-    return model, truth, x, y
-
-
-def test_future_cvae_log_evidence_is_bound_plus_gap():
-    """(9.1) against (7.1) and (7.2), to float precision, with the noise of (1.5)."""
-    model, truth, x, y = future_pair()
-    bound = model.bound(x, y, noise=noise.cubature(2))
-    q = model.posterior(tf.constant(x), tf.constant(y))
-    gap = truth.kl_to_posterior(q.mean().numpy(), q.stddev().numpy(), y, x)
-    assert gap.min() > 0.1
-    exact = truth.log_evidence(y, x)
-    np.testing.assert_allclose(bound.value.numpy() + gap, exact, rtol=1e-9)
-
-
-def test_future_cvae_graph_gradient_and_evaluation():
-    model, data = small_model(FutureCVAE), small_data(FutureCVAE)
-    z = np.random.default_rng(1).normal(size=(50, 2)).astype("float32")
-    assert felt(model, data, z) == {"posterior": "xy", "prior": "", "likelihood": "xy"}
-    check_gradient(FutureCVAE)
-    check_evaluate(FutureCVAE)
-
-
-def test_draws_have_the_model_s_distribution():
-    """Mean and covariance of the linear model's draws, (7.1); the first draws stay the first."""
-    model, truth, x, _ = future_pair("float32")
-    samples = draws(model, x[:3].astype("float32"), 4000, seed=1)
-    assert samples.shape == (4000, 3, 5)
-    mean = x[:3] @ truth.V.T + truth.b
-    covariance = truth.W @ truth.W.T + truth.sigma**2 * np.eye(5)
-    error = np.sqrt(np.diag(covariance) / 4000)
-    assert np.all(np.abs(samples.mean(0) - mean) < 5 * error)
-    for i in range(3):
-        found = np.cov(samples[:, i].T)
-        scale = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
-        assert np.all(np.abs(found - covariance) < 5 * np.sqrt(2 / 4000) * scale)
-    np.testing.assert_array_equal(draws(model, x[:3].astype("float32"), 7, seed=1), samples[:7])
+# --- Two predictors -------------------------------------------------------------------------------
 
 
 def test_two_modes_for_an_image_and_what_the_two_predictors_make_of_them():

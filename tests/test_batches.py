@@ -271,3 +271,41 @@ def test_batches_of_a_stream_are_stacked_with_their_like(most):
     assert sum(stacks.calls, []) == [part[:, 0].tolist() for part in parts]
     if most == 64:
         assert [len(call) for call in stacks.calls] == [2, 1, 2] and stacks.padded == most
+
+
+def test_a_source_that_counts_and_does_not_end_by_itself_ends_with_its_count():
+    """Python's old protocol would go on until an IndexError."""
+
+    class Counted:
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return np.full((2, 1), index)
+
+    stream = Stream(Counted(), None, lambda batch: (batch,), "fit")
+    assert [int(x[0, 0]) for (x,) in stream.in_order()] == [0, 1, 2]
+
+
+def test_a_pydataset_is_shuffled_in_training_alone_and_as_its_length_is():
+    """In an order of (seed, batches seen), a new one each epoch."""
+
+    class Growing(Dataset):
+        def __getitem__(self, index):
+            return (np.full((2, 1), index),)
+
+        def on_epoch_end(self):
+            self._number += 1
+
+    def epochs(first_step, seed=5, shuffle=True, count=6):
+        stream = Stream(Growing(count), None, lambda batch: batch, "fit")
+        if shuffle is not None:
+            stream.training(None, shuffle=shuffle, seed=seed, first_step=first_step)
+        return [[int(x[0, 0]) for x, *_ in stream.in_order()] for _ in range(3)]
+
+    found = epochs(0)
+    assert [sorted(epoch) for epoch in found] == [list(range(n)) for n in (6, 7, 8)]
+    assert found[0] != list(range(6)) and found[1][:6] != found[0]
+    assert epochs(6, count=7)[:2] == found[1:] and epochs(0, seed=6) != found
+    for shuffle in (False, None):
+        assert epochs(0, shuffle=shuffle) == [list(range(n)) for n in (6, 7, 8)]

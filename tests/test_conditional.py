@@ -122,3 +122,11 @@ def test_what_a_mixture_prior_cannot_do():
     nets = networks.mlps(GSNN, hidden=(), family=family, prior_family=prior_family, x=6, y=4, z=2)
     with pytest.raises(ValueError, match="no prior network"):
         GSNN(**nets, family=family, prior_family=prior_family, estimator=SGVBA())
+
+
+@pytest.mark.parametrize("alpha", [3.0, -0.1, float("nan"), "0.5", True, None])
+def test_alpha_is_checked_when_it_is_set_anew(alpha):
+    model = small_model(CVAE3, alpha=0.5)
+    with pytest.raises((ValueError, TypeError), match="alpha=.*from 0|alpha=.*≥ 0 and ≤ 1"):
+        model.alpha = alpha
+    assert model.alpha == 0.5 and model.get_config()["alpha"] == 0.5

@@ -1,6 +1,5 @@
 """Figures: texts for those who cannot see, axes with units, and what is refused."""
 
-import itertools
 import subprocess
 import sys
 
@@ -159,32 +158,6 @@ def test_each_label_s_ellipse_holds_95_percent_of_its_prior():
         assert abs(inside.mean() - 0.95) < 0.005  # four and a half standard errors
 
 
-# What eyes without one kind of cone see, in linear RGB (Machado, Oliveira & Fernandes 2009).
-SIGHT = {
-    "full": np.eye(3),
-    "no L cones": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
-    "no M cones": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
-    "no S cones": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
-}
-
-
-@pytest.mark.parametrize("sight", SIGHT)
-def test_model_colours_are_apart_for_every_eye(sight):
-    """Distance in CIELAB; 2.3 is just noticeable side by side, 15 is plain across a room."""
-    from matplotlib.colors import to_rgb
-
-    rgb = np.array([to_rgb(c) for c in plotting.COLOURS.values()])
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(linear @ np.transpose(SIGHT[sight]), 0, 1)
-    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-    xyz = seen @ np.transpose(to_xyz) / [0.9505, 1, 1.089]
-    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
-    lab = np.stack(
-        [116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1
-    )
-    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(lab, 2)) > 15
-
-
 def test_sliders_move_the_figure_and_leave_a_static_one(monkeypatch):
     """In a live kernel: the static picture, then widgets that reach the drawing function."""
     import ipywidgets
@@ -231,7 +204,6 @@ def manifold(model=None, **options):
 
 
 REFUSED = {
-    "a number for a colour": (lambda: plotting.colour(3), "name=3"),
     "words for images": (lambda: plotting.image_grid("images"), "images is 'images'"),
     "NaN in images": (lambda: plotting.image_grid(G * np.nan), "NaN"),
     "no images": (lambda: plotting.image_grid(G[:0]), "empty"),

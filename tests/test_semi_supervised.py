@@ -272,6 +272,27 @@ def test_restart_and_new_settings_act_on_the_compiled_program():
         used.alpha = -1
 
 
+def test_single_batches_are_weighted_by_the_counts_that_were_said():
+    """(8.3) of the whole data set, as on a stream, not of the batch; where none was said, of it."""
+    x, y = data()
+    said = small_model(M2, num_examples=530, num_labelled=20)
+    unsaid = small_model(M2)
+    for model, counts in ((said, (530, 20)), (unsaid, (None, None))):
+        model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+        losses, _ = model.objective(x, y.astype("int32"), noise=model.training_noise(len(x)))
+        loss = model.train_on_batch(x, y)[0]
+        np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
+        assert (model.num_examples, model.num_labelled) == counts
+
+
+@pytest.mark.parametrize("use", ["encode", "reconstruct"])
+def test_an_unknown_class_is_no_class_to_infer_z_with(use):
+    """A one-hot vector of zeros would be: q(z|x, no class at all)."""
+    x, y = data()
+    with pytest.raises(ValueError, match="has the label −1.*Expected classes"):
+        getattr(small_model(M2), use)(x, y)
+
+
 def test_generate_style_and_analogies():
     model, (x, y) = small_model(M2), data(8, labelled=8)
     images = model.generate(y)

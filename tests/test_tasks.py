@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from cvae_tf import plotting, tasks
-from cvae_tf.futures import clusters, least_distance
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 OBSERVED = (1, 2, 3, "upper half", "column")
@@ -272,26 +271,6 @@ def test_a_junction_has_the_arms_asked_for(num_ways):
     assert abs(scenes.log_density().mean() + entropy) < 4 * np.sqrt(5 / 400)
     with pytest.raises(ValueError, match="from 1 to 4"):
         tasks.futures(3, ways=(5,))
-
-
-def test_least_distance_is_the_smallest_so_far():
-    rng = np.random.default_rng(0)
-    samples, y = rng.normal(size=(20, 7, 3)), rng.normal(size=(7, 3))
-    found = least_distance(samples, y, (1, 5, 20))
-    for size, values in found.items():
-        by_hand = [min(np.linalg.norm(samples[s, n] - y[n]) for s in range(size)) for n in range(7)]
-        np.testing.assert_allclose(values, by_hand)
-    with pytest.raises(ValueError, match="from 1 to 20"):
-        least_distance(samples, y, (1, 21))
-
-
-def test_clusters_find_what_is_there():
-    rng = np.random.default_rng(0)
-    centres = np.array([[0.0, 0], [9, 0], [0, 9]])
-    label = np.repeat([0, 1, 2], [500, 300, 200])
-    found, shares = clusters(centres[label] + 0.1 * rng.normal(size=(1000, 2)), 3)
-    np.testing.assert_allclose(shares, [0.5, 0.3, 0.2])
-    np.testing.assert_allclose(found, centres, atol=0.05)
 
 
 def test_the_picture_shows_each_cluster_and_the_truth(scenes):

@@ -1,140 +1,33 @@
-"""`ManyStepModel` by itself, on a plain regression: what Keras does, batch for batch.
-
-Each model here exists twice, on `ManyStepModel` and on `keras.Model`, and the two are compared.
-"""
+"""`ManyStepModel` by itself, on a plain regression: what Keras does, batch for batch."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from regression import (
+    BATCHES,
+    FEEDS,
+    SIZE,
+    START,
+    Batches,
+    ManyOwn,
+    ManyStandard,
+    PlainOwn,
+    PlainStandard,
+    W,
+    X,
+    Y,
+    dataset,
+    generator,
+    made,
+    weights,
+)
 
 from cvae_tf.training import ManyStepModel
-
-N, SIZE, D = 53, 8, 3
-BATCHES = -(-N // SIZE)
-_rng = np.random.default_rng(0)
-X = _rng.normal(size=(N, D)).astype("float32")
-Y = (X @ np.array([[1.0], [-2.0], [0.5]]) + 0.3).astype("float32")
-W = _rng.uniform(0.5, 2, N).astype("float32")
-START = [np.full((D, 1), 0.1, "float32"), np.zeros(1, "float32")]
-
-
-class Standard:
-    """y = xA + b under Keras's own `train_step`, `test_step` and `predict_step`."""
-
-    own_step = False
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.dense = keras.layers.Dense(1, name="dense")
-        self.dense.build((None, D))
-        self.dense.set_weights(START)
-        self.built = True
-
-    def call(self, x):
-        return self.dense(x)
-
-
-class Own(Standard):
-    """The same by steps written out; the loss is Σwℓ/B, as Keras's is."""
-
-    own_step = True
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.mean = keras.metrics.Mean("loss")
-
-    def loss_of(self, data):
-        x, y, w = keras.utils.unpack_x_y_sample_weight(data)
-        losses = tf.reduce_mean((self.dense(x) - y) ** 2, -1)
-        return tf.reduce_mean(losses if w is None else losses * w), tf.shape(x)[0]
-
-    def train_step(self, data):
-        with tf.GradientTape() as tape:
-            loss, count = self.loss_of(data)
-        variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        self.mean.update_state(loss, count)
-        return self.get_metrics_result()
-
-    def test_step(self, data):
-        self.mean.update_state(*self.loss_of(data))
-        return self.get_metrics_result()
-
-    def predict_step(self, data):
-        return self.dense(keras.utils.unpack_x_y_sample_weight(data)[0])
-
-    @property
-    def metrics(self):
-        return [self.mean]
-
-
-class ManyStandard(Standard, ManyStepModel):
-    pass
-
-
-class ManyOwn(Own, ManyStepModel):
-    pass
-
-
-class PlainStandard(Standard, keras.Model):
-    pass
-
-
-class PlainOwn(Own, keras.Model):
-    pass
-
 
 PAIRS = [(ManyStandard, PlainStandard), (ManyOwn, PlainOwn)]
 MANY = pytest.mark.parametrize("many", [ManyStandard, ManyOwn])
 BOTH = pytest.mark.parametrize("kind", [ManyStandard, PlainStandard])
-
-
-def made(kind, **options):
-    model = kind()
-    loss = {} if model.own_step else {"loss": "mse"}
-    model.compile(keras.optimizers.Adam(0.05), jit_compile=False, **loss, **options)
-    return model
-
-
-def weights(model):
-    return np.concatenate([w.ravel() for w in model.get_weights()])
-
-
-class Batches(keras.utils.PyDataset):
-    def __len__(self):
-        return BATCHES
-
-    def __getitem__(self, index):
-        rows = slice(index * SIZE, (index + 1) * SIZE)
-        return X[rows], Y[rows]
-
-
-def generator(endless=False):
-    while True:
-        for index in range(BATCHES):
-            yield Batches()[index]
-        if not endless:
-            return
-
-
-def dataset():
-    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(SIZE)
-
-
-FEEDS = {
-    "arrays": lambda: {"x": X, "y": Y, "batch_size": SIZE, "shuffle": False, "epochs": 3},
-    "arrays, weights": lambda: {**FEEDS["arrays"](), "sample_weight": W},
-    "tensors": lambda: {**FEEDS["arrays"](), "x": tf.constant(X), "y": tf.constant(Y)},
-    "tf.data": lambda: {"x": dataset(), "epochs": 3},
-    "tf.data, unknown length": lambda: {"x": dataset().filter(lambda *_: True), "epochs": 3},
-    "tf.data, endless": lambda: {"x": dataset().repeat(), "epochs": 3, "steps_per_epoch": 5},
-    "tf.data, fewer steps": lambda: {"x": dataset(), "epochs": 2, "steps_per_epoch": 3},
-    "generator": lambda: {"x": generator(), "epochs": 1},
-    "generator, endless": lambda: {"x": generator(True), "epochs": 3, "steps_per_epoch": 9},
-    "PyDataset": lambda: {"x": Batches(), "epochs": 3, "shuffle": False},
-    "PyDataset, 3 workers": lambda: {"x": Batches(workers=3), "epochs": 3, "shuffle": False},
-}
 
 
 # The same as Keras ----------------------------------------------------------------------------
@@ -225,6 +118,17 @@ def test_a_shuffled_epoch_has_every_row_once_and_goes_on_where_it_was():
     np.testing.assert_allclose(loss, np.mean((X @ START[0] - Y) ** 2), rtol=1e-5)
 
 
+def test_a_pydataset_is_shuffled_unless_told_otherwise():
+    """By batches, as in Keras; two fits of an epoch see what one of two sees."""
+    models = [made(ManyOwn) for _ in range(3)]
+    models[0].fit(Batches(), epochs=2, verbose=0)
+    for _ in range(2):
+        models[1].fit(Batches(), verbose=0)
+    models[2].fit(Batches(), epochs=2, shuffle=False, verbose=0)
+    np.testing.assert_allclose(*map(weights, models[:2]), rtol=1e-5)
+    assert np.abs(weights(models[0]) - weights(models[2])).max() > 1e-4
+
+
 # Callbacks, stops and restarts ------------------------------------------------------------------
 
 
@@ -304,40 +208,6 @@ def test_backup_and_restore_ends_where_the_whole_run_does(tmp_path, shuffle):
     np.testing.assert_allclose(weights(resumed), weights(whole), rtol=1e-5, atol=1e-6)
 
 
-def test_batches_seen_are_saved_and_loaded_and_may_be_missing(tmp_path):
-    model, other = made(ManyOwn), made(ManyOwn)
-    model.fit(**FEEDS["arrays"](), verbose=0)
-    model.save_weights(tmp_path / "ours.weights.h5")
-    other.load_weights(tmp_path / "ours.weights.h5")
-    assert int(other.batches_seen) == int(other.optimizer.iterations) == 3 * BATCHES
-    np.testing.assert_array_equal(weights(other), weights(model))
-    plain = PlainOwn()
-    plain.set_weights([w + 1 for w in plain.get_weights()])
-    plain.save_weights(tmp_path / "plain.weights.h5")  # as Keras writes it: no batches_seen
-    other.load_weights(tmp_path / "plain.weights.h5")
-    assert int(other.batches_seen) == 0
-    np.testing.assert_array_equal(weights(other), weights(plain))
-
-
-def test_restart_is_a_new_model():
-    used, new = made(ManyOwn), made(ManyOwn)
-    used.fit(**FEEDS["arrays"](), verbose=0)
-    used.restart(START)
-    options = FEEDS["arrays"]() | {"verbose": 0, "shuffle": True}
-    assert used.fit(**options).history == new.fit(**options).history
-    np.testing.assert_array_equal(weights(used), weights(new))
-    assert int(used.batches_seen) == 3 * BATCHES
-
-
-def test_compile_with_a_used_optimiser_goes_on_and_with_a_new_one_begins():
-    model = made(ManyOwn)
-    model.fit(**FEEDS["arrays"](), verbose=0)
-    model.compile(model.optimizer, jit_compile=False)
-    assert int(model.batches_seen) == 3 * BATCHES
-    model.compile(keras.optimizers.Adam(), jit_compile=False)
-    assert int(model.batches_seen) == 0
-
-
 # What is refused ----------------------------------------------------------------------------------
 
 
@@ -362,6 +232,9 @@ REFUSED = {
     "empty evaluation": (lambda m: m.evaluate(dataset().take(0), verbose=0), "empty"),
     "empty prediction": (lambda m: m.predict(dataset().take(0), verbose=0), "empty"),
     "empty validation": (_fit(validation_data=dataset().take(0)), "empty"),
+    "validation every 0": (_fit(validation_freq=0), "validation_freq=0"),
+    "validation in words": (_fit(validation_freq="1"), "validation_freq='1'"),
+    "a word unknown": (lambda m: m.evaluate(X, Y, stepz=2, verbose=0), "stepz"),
     "epochs": (_fit(epochs=-1), "epochs=-1"),
     "half an epoch": (_fit(epochs=1.5), "epochs=1.5"),
     "epochs in words": (_fit(epochs="3"), "epochs='3'"),
@@ -412,97 +285,6 @@ def test_a_stream_that_runs_out_ends_training_with_a_warning():
     assert history.epoch == [0] and int(model.optimizer.iterations) == BATCHES
     with pytest.warns(UserWarning, match="ended after 7 of 9"):
         model.fit(dataset(), steps_per_epoch=9, verbose=0)
-
-
-# What is private in Keras, and relied on ---------------------------------------------------------
-
-
-@BOTH
-def test_keras_initial_epoch_is_where_a_callback_makes_training_begin(kind):
-    """BackupAndRestore writes `_initial_epoch`; training begins there."""
-
-    class Begin(keras.callbacks.Callback):
-        def on_train_begin(self, logs=None):
-            self.model._initial_epoch = 2
-
-    options = FEEDS["arrays"]() | {"verbose": 0, "callbacks": [Begin()]}
-    assert made(kind).fit(**options).epoch == [2]
-
-
-@BOTH
-@pytest.mark.parametrize(("frequency", "count"), [(1, 3), (2, 1), ([1, 3], 2), (5, 0)])
-def test_keras_should_eval_says_which_epochs_are_validated(kind, frequency, count):
-    options = {"validation_data": (X[:9], Y[:9]), "validation_freq": frequency, "verbose": 0}
-    history = made(kind).fit(**FEEDS["arrays"](), **options).history
-    assert len(history.get("val_loss", [])) == count
-
-
-@BOTH
-def test_keras_get_metrics_result_or_logs_prefers_what_a_step_logs(kind):
-    """Logs with the metrics' names are the metrics' results; others are taken as they are."""
-
-    class Extra(kind):
-        def train_step(self, data):
-            return {**super().train_step(data), "mine": tf.constant(3.0)}
-
-    class Fewer(kind):
-        def train_step(self, data):
-            logs = super().train_step(data)
-            return {"loss": 0 * logs["loss"]}
-
-    options = FEEDS["arrays"]() | {"verbose": 0}
-    assert made(Extra).fit(**options).history["mine"] == [3.0] * 3
-    assert min(made(Fewer).fit(**options).history["loss"]) > 0
-
-
-def test_keras_tracker_lets_a_layer_be_replaced():
-    """`unlock` before, `untrack` after: the new layer trains, the old one is gone.
-
-    Keras by itself refuses a new layer in a built model, or goes on training the old one.
-    """
-    model = made(ManyOwn)
-    model.fit(**FEEDS["arrays"](), verbose=0)
-    old, new = model.dense, keras.layers.Dense(1, name="new")
-    new.build((None, D))
-    new.set_weights(START)
-    model.dense = new
-    assert [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)] == [new]
-    assert {id(v) for v in model.trainable_variables} == {id(v) for v in new.trainable_variables}
-    before = old.get_weights()
-    model.fit(**FEEDS["arrays"](), verbose=0)
-    assert np.abs(new.get_weights()[0] - START[0]).max() > 0.1
-    for one, other in zip(before, old.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_a_layer_that_is_held_twice_stays_when_one_name_is_given_to_another():
-    model = made(ManyOwn)
-    model.again = model.dense
-    model.again = keras.layers.Dense(1)
-    assert model.dense in model.layers
-
-
-def test_keras_layers_lists_what_a_layer_holds():
-    """`_layers` of a Functional model, a Sequential one and a wrapper: their parts."""
-    layer, inputs = keras.layers.Dense(4), keras.Input((4,))
-    for whole in (
-        keras.Sequential([inputs, layer]),
-        keras.Model(inputs, layer(inputs)),
-        keras.layers.TimeDistributed(layer),
-    ):
-        assert sum(part is layer for part in whole._layers) == 1
-
-
-def test_keras_symbolic_build_is_for_models_that_are_not_built(monkeypatch):
-    """Keras would learn shapes from a batch of all replicas; a built model knows them."""
-    calls = []
-    monkeypatch.setattr(keras.Model, "_maybe_symbolic_build", lambda *_: calls.append(1))
-    model = made(ManyStandard)
-    model._maybe_symbolic_build(data_batch=(X, Y))
-    assert not calls
-    model.built = False
-    model._maybe_symbolic_build(data_batch=(X, Y))
-    assert calls
 
 
 def test_a_model_that_is_built_by_a_call_is_that_of_keras():

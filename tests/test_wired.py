@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 from requirements_of_a_model import GRAPH, small_data, small_model
 
-from cvae_tf import CVAE1, CVAE3, M2, VAE, networks
-from cvae_tf.distributions import Bernoulli
+from cvae_tf import CMMA, CVAE1, CVAE3, M2, VAE, networks
+from cvae_tf.distributions import Bernoulli, Gaussian
+from cvae_tf.estimators import SGVBA
 from cvae_tf.signatures import parents
 from cvae_tf.wired import WiredModel
 
@@ -103,3 +104,76 @@ def test_xla_suits_dense_networks_and_convolutions_only_on_a_gpu():
     nets = networks.convs(VAE, x=(8, 8, 1), z=2, filters=2, hidden=4, family=family)
     assert VAE(**nets, family=family).suits_xla() == has_gpu
     assert small_model(VAE).suits_xla()
+
+
+REPLACED = {
+    "one output for six": ("likelihood_net", lambda: networks.mlp([2], (), 1), "shape .1,., and"),
+    "another latent": ("likelihood_net", lambda: networks.mlp([3], (), 6), "disagree about z"),
+    "another condition": ("prior_net", lambda: networks.mlp([5], (), 4), "disagree about y"),
+    "a family of two numbers": ("family", lambda: Gaussian("network"), "disagree about x"),
+    "a penalty by its name": ("penalty", lambda: "beta", "Expected a penalty"),
+    "an estimator's class": ("estimator", lambda: SGVBA, "This is the class"),
+}
+
+
+@pytest.mark.parametrize("compile_again", [False, True])
+@pytest.mark.parametrize("name", REPLACED)
+def test_a_part_that_does_not_fit_is_refused_before_anything_moves(name, compile_again):
+    """One number in the place of six would be broadcast: a bound of another model."""
+    part, make, message = REPLACED[name]
+    model, data = small_model(CMMA), small_data(CMMA)
+    model.compile(keras.optimizers.Adam(0.1), run_eagerly=True)
+    if not compile_again:
+        model.fit(*data, verbose=0)
+    setattr(model, part, make())
+    if compile_again:
+        model.compile(keras.optimizers.Adam(0.1), run_eagerly=True)
+    before = [w.numpy() for w in model.trainable_variables]
+    for use in (model.fit, model.evaluate, lambda *_, **__: model.predict(data[1], verbose=0)):
+        with pytest.raises((ValueError, TypeError), match=message):
+            use(*data, verbose=0)
+    for old, now in zip(before, model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, now)
+
+
+def test_networks_of_other_shapes_ask_for_a_new_model():
+    model, data = small_model(CVAE3), small_data(CVAE3)
+    model.compile(run_eagerly=True)
+    others = small_model(CVAE3, y=5)
+    for name, net in others.nets.items():
+        setattr(model, name, net)
+    model.family = others.family
+    with pytest.raises(ValueError, match="make a new model"):
+        model.fit(*data, verbose=0)
+
+
+def test_a_family_of_another_model_is_refused_where_it_does_not_fit():
+    family = Gaussian("per_dimension")
+    small_model(CVAE3, family=family)
+    with pytest.raises(ValueError, match="a new family"):
+        small_model(CVAE3, family=family, y=1)
+
+
+def test_a_replaced_family_learns_its_scale():
+    model, (x,) = small_model(VAE, family=Gaussian("shared")), small_data(VAE)
+    model.compile(keras.optimizers.Adam(0.1), jit_compile=False)
+    model.fit(x, verbose=0)
+    model.family = Gaussian("shared", initial_scale=2.0)
+    model.fit(x, verbose=0)
+    start = model.family.raw_from_scale(2.0)
+    assert abs(float(tf.convert_to_tensor(model.family.raw_scale)) - start) > 0.05
+
+
+def test_predict_takes_from_a_stream_of_all_data_what_it_predicts_from():
+    """y of (x, y) for a model of p(x|y), though x is as wide and comes first."""
+    model, (x, y) = small_model(CMMA, x=4), small_data(CMMA, x=4)
+    stream = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
+    expected = model.predict(y, verbose=0)
+    np.testing.assert_allclose(model.predict(stream, verbose=0), expected, rtol=1e-5)
+    alone = stream.map(lambda x, y: y)
+    np.testing.assert_allclose(model.predict(alone, verbose=0), expected, rtol=1e-5)
+    other = small_model(CVAE3)
+    x, y = small_data(CVAE3)
+    stream = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
+    expected = other.predict(x, verbose=0)
+    np.testing.assert_allclose(other.predict(stream, verbose=0), expected, rtol=1e-5)
