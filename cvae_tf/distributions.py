@@ -182,7 +182,10 @@ class Gaussian(Family):
             scale = checks.number(scale, "scale", above=0)
         self.scale = scale
         self.min_scale = checks.number(min_scale, "min_scale", least=0)
-        self.initial_scale = checks.number(initial_scale, "initial_scale", above=self.min_scale)
+        most = float(np.finfo(self.compute_dtype).max)
+        self.initial_scale = checks.number(
+            initial_scale, "initial_scale", above=self.min_scale, most=most
+        )
         self.params_per_dim = 2 if scale == "network" else 1
 
     def build(self, raw_shape: Any) -> None:

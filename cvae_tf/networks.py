@@ -24,12 +24,15 @@ Sizes = Sequence[Any] | dict[str, Any]
 
 def _activation(activation: Any) -> Any:
     try:
-        return keras.activations.get(activation)
+        found = keras.activations.get(activation)
     except ValueError:
-        raise ValueError(
+        found = type
+    if isinstance(found, type):
+        raise checks.WrongKind(
             f"Received activation={activation!r}. Expected the name of a Keras activation, such as "
             '"relu", or a function.'
-        ) from None
+        )
+    return found
 
 
 def convolves(net: keras.Model) -> bool:
@@ -234,10 +237,10 @@ def conv_decoder(
         same = {"padding": "same", "activation": activation}
         if images:
             h = images[0] if len(images) == 1 else keras.layers.Concatenate()(images)
-            skips[h.shape[1]] = h
+            skips[h.shape[1:3]] = h
             for level in range(doublings):
                 h = keras.layers.Conv2D(filters * 2**level, 3, 2, **same)(h)
-                skips[h.shape[1]] = h
+                skips[h.shape[1:3]] = h
             top = [h]
         h = keras.layers.Dense(hidden, activation=activation)(_flat([*top, *vectors]))
         small = (height >> doublings, width >> doublings, filters << max(doublings - 1, 0))
@@ -250,8 +253,8 @@ def conv_decoder(
         return keras.Model(_as_given(parents), raw, name=name)
 
 
-def _join(h: Any, skips: dict[int, Any]) -> Any:
-    skip = skips.get(h.shape[1])
+def _join(h: Any, skips: dict[Any, Any]) -> Any:
+    skip = skips.get(h.shape[1:3])
     return h if skip is None else keras.layers.Concatenate()([h, skip])
 
 

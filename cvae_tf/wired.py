@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from cvae_tf import signatures, wiring
+from cvae_tf import checks, signatures, wiring
 from cvae_tf.networks import convolves
 from cvae_tf.noise import Place
 from cvae_tf.programs import device
@@ -60,6 +60,12 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
         for name in self.further_factors:
             nets[f"{name}_net"] = kwargs.pop(f"{name}_net", None)
         wiring.check_networks(type(self), nets, family)
+        unknown = sorted(set(kwargs) - {"name", "trainable"})
+        if unknown:
+            raise checks.WrongKind(
+                f"Received {', '.join(unknown)}. Expected the arguments of {type(self).__name__}: "
+                f"networks, family, seed and so on; see help({type(self).__name__})."
+            )
         dtype = wiring.network_dtype(nets["likelihood_net"])  # whatever a stored policy says
         super().__init__(seed=seed, dtype=dtype, **kwargs)
         self._net_names = tuple(nets)
@@ -137,12 +143,15 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
                 "has its own bound. Override `objective` for another; for logs use callbacks."
             )
         try:
-            optimizer = keras.optimizers.get(optimizer)
+            found = keras.optimizers.get(optimizer)
         except (ValueError, TypeError):
+            found = None
+        if found is None:
             raise ValueError(
                 f"Received optimizer={optimizer!r}. Expected a Keras optimiser, such as "
                 "keras.optimizers.Adam(1e-3), or its name."
-            ) from None
+            )
+        optimizer = found
         half = any(net and wiring.has_policy(net, "mixed_float16") for net in self.nets.values())
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if half and auto_scale_loss and not scaled:

@@ -45,6 +45,12 @@ def test_convolutional_networks_fit_the_image(model_class, shape):
     assert model.shapes[model.observed] == shape
 
 
+def test_an_image_of_another_shape_is_not_joined_on_the_way_up():
+    """A skip connection needs both sides: (8, 4) beside (8, 8) has one of them alike."""
+    net = networks.conv_decoder([(8, 4, 1), 3], 2, 5, (8, 8, 1))
+    assert net.output_shape == (None, 8, 8, 1)
+
+
 def test_xla_is_not_used_for_convolutions_on_a_cpu():
     """Measured: thirty times slower than TensorFlow's own; dense networks do profit."""
     family = Bernoulli()

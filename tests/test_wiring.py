@@ -316,6 +316,16 @@ SENTENCES = {
     "z negative": (_mlps(z=-1), "z=-1"),
     "z in words": (_mlps(z="2"), "z='2'"),
     "hidden is a number": (_mlps(hidden=64), r"hidden=64.*hidden=\(64,\)"),
+    "z is a list": (_mlps(z=[2]), r"z=\[2\]"),
+    "x is nothing": (_mlps(x=0), "x=0"),
+    "activation's class": (_mlps(activation=keras.layers.ReLU), "name of a Keras activation"),
+    "a scale beyond the dtype": (
+        lambda: Gaussian("network", initial_scale=1e300), r"initial_scale=1e\+300"
+    ),
+    "no such argument": (
+        lambda: VAE(**nets(nonsense=3)), "Received nonsense.*arguments of VAE"
+    ),
+    "no optimiser": (lambda: VAE(**nets()).compile(None), "optimizer=None.*Keras optimiser"),
     "hidden has a fraction": (_mlps(hidden=(64.5,)), r"64\.5"),
     "no y": (_mlps(y=4), "need \\['x', 'z'\\]"),
     "convs without channels": (_convs(x=(28, 28)), r"none of them is an image.*\(H, W, C\)"),
