@@ -115,13 +115,14 @@ class Readout:
 
     def predict(self, x: npt.ArrayLike) -> np.ndarray:
         """What it reads. Args: x: [N, …]. Returns: [N, A]: probabilities, or continuous values."""
+        from scipy.special import expit, softmax
+
         raw = self._outputs(x)[0].astype("float64")
         for kind, columns in self.groups.values():
             if kind == BINARY:
-                raw[:, columns] = 1 / (1 + np.exp(-np.clip(raw[:, columns], -50, 50)))
+                raw[:, columns] = expit(raw[:, columns])
             elif kind == CATEGORY:
-                odds = np.exp(raw[:, columns] - raw[:, columns].max(1, keepdims=True))
-                raw[:, columns] = odds / odds.sum(1, keepdims=True)
+                raw[:, columns] = softmax(raw[:, columns], axis=1)
         return raw
 
     def features(self, x: npt.ArrayLike) -> np.ndarray:
@@ -169,13 +170,13 @@ def score(read: npt.ArrayLike, y: npt.ArrayLike, groups: Groups) -> dict[str, fl
     scores = {}
     for name, (kind, columns) in groups.items():
         guess, truth = read[:, columns], y[:, columns]
-        if kind == CATEGORY:
-            scores[name] = float((guess.argmax(1) == truth.argmax(1)).mean())
+        if kind == CONTINUOUS:
+            spread = ((truth - truth.mean()) ** 2).sum()
+            scores[name] = float(1 - ((guess - truth) ** 2).sum() / spread if spread else np.nan)
         elif kind == BINARY:
             scores[name] = float(((guess > 0.5) == (truth > 0.5)).mean())
         else:
-            spread = ((truth - truth.mean()) ** 2).sum()
-            scores[name] = float(1 - ((guess - truth) ** 2).sum() / spread if spread else np.nan)
+            scores[name] = float((guess.argmax(1) == truth.argmax(1)).mean())
     return scores
 
 
