@@ -181,12 +181,10 @@ def with_first_guess(net: keras.Model, baseline: Baseline) -> keras.Model:
         )
     copy = keras.models.clone_model(baseline.likelihood_net)
     copy.set_weights(baseline.likelihood_net.get_weights())
-    family = type(baseline.family).from_config(baseline.family.get_config())
-    guess = FirstGuess(copy, family)
-    family.set_weights(baseline.family.get_weights())
+    guess = FirstGuess(copy, type(baseline.family).from_config(baseline.family.get_config()))
+    guess.family.set_weights(baseline.family.get_weights())
     x, *others = _inputs_like([net.inputs[0], *net.inputs[2:]])
-    given = [x, *others]
-    return keras.Model(given if others else x, net([x, guess(x), *others]), name=net.name)
+    return keras.Model([x, *others] if others else x, net([x, guess(x), *others]), name=net.name)
 
 
 def _inputs_like(tensors: Sequence[Any]) -> list[Any]:
@@ -209,7 +207,7 @@ class Corruption(keras.layers.Layer):
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.seed = int(seed)
+        self.seed = checks.seed(seed)
 
     def build(self, input_shape: Any) -> None:
         self.calls = self.add_weight(
@@ -223,10 +221,8 @@ class Corruption(keras.layers.Layer):
         context = tf.distribute.get_replica_context()
         replica = 0 if context is None else context.replica_id_in_sync_group
         u = noise.uniform(
-            tf.shape(inputs)[0],
-            self.numbers_per_row(inputs.shape[1:]),
-            key=noise.key(self.seed, "corruption"),
-            step=tf.convert_to_tensor(self.calls),
+            tf.shape(inputs)[0], self.numbers_per_row(inputs.shape[1:]),
+            key=noise.key(self.seed, "corruption"), step=tf.convert_to_tensor(self.calls),
             first_row=tf.cast(replica, tf.int64) * 2**32,  # replicas draw different noise
         )
         self.calls.assign_add(1)
@@ -240,17 +236,8 @@ class Corruption(keras.layers.Layer):
         """Args: inputs [B, …]; u [B, numbers_per_row], uniform. Returns: as inputs."""
         raise NotImplementedError
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return input_shape
-
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
-
-
-def _check_rate(rate: float) -> float:
-    if not 0 <= rate < 1:
-        raise ValueError(f"Received rate={rate}. Expected a probability, 0 ≤ rate < 1.")
-    return float(rate)
 
 
 @keras.saving.register_keras_serializable("cvae_tf")
@@ -266,7 +253,7 @@ class Flips(Corruption):
 
     def __init__(self, rate: float, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(seed, **kwargs)
-        self.rate = _check_rate(rate)
+        self.rate = checks.number(rate, "rate", least=0, below=1)
 
     def corrupt(self, inputs: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         u = tf.reshape(u, tf.shape(inputs))
@@ -295,10 +282,10 @@ class Blocks(Corruption):
         value: float = 0.5, seed: int = 0, **kwargs: Any,
     ) -> None:
         super().__init__(seed, **kwargs)
-        self.rate = _check_rate(rate)
-        self.size = int(size)
+        self.rate = checks.number(rate, "rate", least=0, below=1)
+        self.size = checks.count(size, "size")
         self.image_shape = None if image_shape is None else checks.sizes(image_shape, "image_shape")
-        self.value = float(value)
+        self.value = checks.number(value, "value")
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
@@ -317,8 +304,8 @@ class Blocks(Corruption):
                 f"{width} pixels. Give Blocks the image_shape=(height, width) of flat images."
             )
         across = -(-width // self.size)
-        rows, columns = np.divmod(np.arange(height * width), width)
-        block = rows // self.size * across + columns // self.size
+        down = np.arange(height) // self.size * across
+        block = np.add.outer(down, np.arange(width) // self.size)
         return np.repeat(block, channels), int(block.max()) + 1
 
     def numbers_per_row(self, shape: Any) -> int:
@@ -356,11 +343,7 @@ def corrupted(net: keras.Model, layer: keras.layers.Layer, *, position: int = 0)
 
     Source: Sohn, Lee & Yan (2015), section 4.2.
     """
-    if not 0 <= position < len(net.inputs):
-        raise ValueError(
-            f"Received position={position}. The network has {len(net.inputs)} input(s): expected "
-            f"0 ≤ position < {len(net.inputs)}."
-        )
+    position = checks.count(position, "position (of an input)", 0, len(net.inputs) - 1)
     checks.instance(layer, "layer", keras.layers.Layer, "a layer, such as Flips(0.1)")
     layer = type(layer).from_config({**layer.get_config(), "name": None})
     inputs = _inputs_like(net.inputs)
