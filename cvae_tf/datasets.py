@@ -37,8 +37,6 @@ __all__ = [
 
 BINARY, CONTINUOUS, CATEGORY = "binary", "continuous", "category"
 
-_CHUNK = 4096  # rows drawn at a time, so that memory stays small
-
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -134,7 +132,7 @@ def digits(binarise: str | None = None, image: bool = False, seed: int = 0) -> D
     held_out: dict[str, Any] = {"test_size": 300, "random_state": seed}
     train, test = train_test_split(rows, stratify=labels, **held_out)
     train, validation = train_test_split(train, stratify=labels[train], **held_out)
-    splits = (train, validation, test)
+    splits = train, validation, test
     return _dataset("digits", grey, labels, (8, 8, 1), splits, binarise, image, seed)
 
 
@@ -191,11 +189,7 @@ def binarise(x: npt.ArrayLike, seed: int) -> np.ndarray:
     """
     x = _grey(x)
     rng = np.random.default_rng(checks.count(seed, "seed", 0))
-    drawn = np.empty(x.shape, np.float32)
-    for start in range(0, len(x), _CHUNK):
-        chunk = x[start : start + _CHUNK]
-        drawn[start : start + _CHUNK] = rng.random(chunk.shape, np.float32) < chunk
-    return drawn
+    return (rng.random(x.shape, np.float32) < x).astype(np.float32)
 
 
 def fresh_batches(
@@ -237,8 +231,7 @@ def fresh_batches(
     num = checks.same_length(dict(zip("xy", columns, strict=False)), "fresh_batches")
     batch_size = checks.count(batch_size, "batch_size")
     seed, shuffle = checks.count(seed, "seed", 0), checks.flag(shuffle, "shuffle")
-    first_epoch = checks.count(first_epoch, "first_epoch", 0)
-    epochs = itertools.count(first_epoch)  # all the state there is
+    epochs = itertools.count(checks.count(first_epoch, "first_epoch", 0))  # all the state there is
 
     def draw_epoch() -> Iterator[tuple[np.ndarray, ...]]:
         rng = np.random.default_rng([seed, next(epochs)])
@@ -275,8 +268,7 @@ def _dataset(
     splits: Any, binarisation: str | None, image: bool, seed: int,
 ) -> Dataset:
     x = grey if binarisation is None else binarise(grey, seed)
-    labels = labels.astype(np.int32)
-    x = x.reshape(-1, *image_shape) if image else x
+    x, labels = x.reshape(-1, *image_shape) if image else x, labels.astype(np.int32)
     whole = Split(x, np.eye(10, dtype=np.float32)[labels], labels)
     names, kinds = tuple(f"digit={c}" for c in range(10)), (CATEGORY,) * 10
     train, validation, test = map(whole.take, splits)
@@ -287,9 +279,11 @@ def _grey(x: Any) -> np.ndarray:  # checked grey values, float32
     x = checks.array(x, "x")
     if x.ndim < 2:
         raise ValueError(f"x has shape {x.shape}. Expected rows [N, D] or images [N, H, W, 1].")
-    low, high = x.min(), x.max()
-    if low < 0 or high > 1:
-        raise ValueError(f"x holds {low} to {high}. Expected grey values in [0, 1]: divide.")
+    if x.min() < 0 or x.max() > 1:
+        raise ValueError(
+            f"x holds {x.min()} to {x.max()}. Expected grey values in [0, 1]: divide by the "
+            "greatest value a pixel can have."
+        )
     return x
 
 

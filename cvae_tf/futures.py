@@ -59,8 +59,7 @@ class FutureCVAE(LatentVariableModel):
 
 
 def draws(
-    model: Any, x: Any, num_samples: int, *, seed: int = 0, sample: bool = True,
-    rows_at_once: int = 20_000,
+    model: Any, x: Any, num_samples: int, *, seed: int = 0, sample: bool = True
 ) -> np.ndarray:
     """Many draws of y for each x.
 
@@ -70,7 +69,6 @@ def draws(
         num_samples: int S.
         seed: int.
         sample: bool; True draws y from the likelihood at each drawn z, False takes its mean.
-        rows_at_once: int, most rows decoded in one go.
 
     Returns:
         NumPy array [S, N, …]; the first draws are the same for every S.
@@ -80,9 +78,8 @@ def draws(
         (800, 500, 10)
     """
     num_samples, seed = checks.count(num_samples, "num_samples"), checks.seed(seed)
-    rows_at_once = checks.count(rows_at_once, "rows_at_once")
     x = checks.array(x, "x (in draws)", dtype=None)
-    times = max(1, min(50, rows_at_once // len(x)))
+    times = max(1, min(50, 20_000 // len(x)))  # so many draws of each x at once
     tiled = np.concatenate([x] * times)
     parts = []
     for first in range(0, num_samples, times):
@@ -110,13 +107,10 @@ def least_distance(samples: Any, y: Any, sizes: Sequence[int]) -> dict[int, np.n
     """
     samples = checks.array(samples, "samples", ndim=3, dtype=None)
     y = checks.array(y, "y (in least_distance)", ndim=2, dtype=None)
-    sizes = [
-        checks.count(s, "one of sizes", most=len(samples)) for s in checks.sizes(sizes, "sizes")
-    ]
+    sizes = [checks.count(s, "size", most=len(samples)) for s in checks.sizes(sizes, "sizes")]
     if samples.shape[1:] != y.shape:
         raise ValueError(f"samples {samples.shape}, y {y.shape}. Expected (S, N, K) and (N, K).")
-    distance = np.sqrt(((samples - y) ** 2).sum(-1))  # [S, N]
-    nearest = np.minimum.accumulate(distance, 0)
+    nearest = np.minimum.accumulate(np.linalg.norm(samples - y, axis=-1), 0)  # [S, N]
     return {size: nearest[size - 1] for size in sizes}
 
 

@@ -68,10 +68,7 @@ def from_file(
     arrays = _arrays(_find(path))
     x, table, names, code_names = _checked(arrays, path)
     for name in [*(attributes or ()), *([group] if group is not None else ())]:
-        if name not in names:
-            raise ValueError(
-                f"{path} has no attribute {name!r}. Expected one of {', '.join(names)}."
-            )
+        checks.choice(name, f"attribute (of {path})", names)
     wanted = [name for name in names if name != group] if attributes is None else list(attributes)
     if not wanted or len(set(wanted)) < len(wanted):
         raise ValueError(f"Received {wanted}: no attribute is left, or one comes twice.")
@@ -82,9 +79,8 @@ def from_file(
     groups = np.arange(len(x)) if group is None else table[:, names.index(group)]
     everything = Split(x if image else x.reshape(len(x), -1), y, table)
     train, validation, test = map(everything.take, _split(groups, shares, seed, group))
-    return Dataset(
-        train, validation, test, everything, Path(path).stem, x.shape[1:], column_names, kinds
-    )
+    about = Path(path).stem, x.shape[1:], column_names, kinds
+    return Dataset(train, validation, test, everything, *about)
 
 
 def cmu(**options: Any) -> Dataset:
@@ -138,7 +134,7 @@ def celeba(
 
     Source: Z. Liu et al. (2015), Deep learning face attributes in the wild.
     """
-    size, num = checks.count(size, "size"), None if num is None else checks.count(num, "num")
+    size, num = checks.count(size, "size"), checks.optional_count(num, "num")
     for name, value in (("grey", grey), ("image", image), ("download", download)):
         checks.flag(value, name)
     try:
@@ -171,17 +167,14 @@ def celeba(
             f"CelebA is not among TensorFlow Datasets' prepared sets (data_dir={data_dir}). "
             f"Prepare it once with download=True (1.4 GB). The loader said: {error}"
         ) from error
-    names = parts[0][1]
-    shape = (size, size, 1 if grey else 3)
+    names, shape = parts[0][1], (size, size, 1 if grey else 3)
     train, validation, test = (part for part, _ in parts)
     return Dataset(train, validation, test, None, "celeba", shape, names, (BINARY,) * len(names))
 
 
 def _find(path: str | os.PathLike[str]) -> Path:
     folder = os.environ.get("CVAE_TF_DATA")
-    places = [Path(path)]
-    if folder and not Path(path).is_absolute():
-        places.append(Path(folder) / path)
+    places = [Path(path), *([Path(folder) / path] if folder else [])]  # the same where absolute
     for place in places:
         if place.is_file():
             return place
@@ -195,9 +188,7 @@ def _find(path: str | os.PathLike[str]) -> Path:
 def _arrays(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise ValueError("it holds a single array")
-            return {name: file[name] for name in file.files}
+            return dict(file)
     except Exception as error:  # not a zip file, a pickle inside, a single array
         raise ValueError(
             f"{path} cannot be read as an .npz file without pickles ({error}). Write it with "
@@ -254,9 +245,8 @@ def _encode(
     if codes is not None or np.isin(values, (0, 1)).all():
         return column, [name if codes is None else f"{name}={codes[1]}"], BINARY
     low, high = column.min(), column.max()
-    return (
-        (2 * column - low - high) / max(high - low, np.finfo(np.float32).tiny), [name], CONTINUOUS,
-    )
+    width = max(high - low, np.finfo(np.float32).tiny)
+    return (2 * column - low - high) / width, [name], CONTINUOUS
 
 
 def _split(groups: Any, shares: Any, seed: int, group: str | None) -> list[np.ndarray]:
