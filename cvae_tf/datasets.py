@@ -187,7 +187,7 @@ def binarise(x: npt.ArrayLike, seed: int) -> np.ndarray:
         >>> binarise(np.array([[0.0, 1.0]]), seed=0).tolist()
         [[0.0, 1.0]]
     """
-    x = _grey(x)
+    x = grey_values(x)
     rng = np.random.default_rng(checks.count(seed, "seed", 0))
     return (rng.random(x.shape, np.float32) < x).astype(np.float32)
 
@@ -227,7 +227,7 @@ def fresh_batches(
 
     Source: Burda, Grosse & Salakhutdinov (2015), Importance weighted autoencoders, section 5.
     """
-    columns = [_grey(x)] if y is None else [_grey(x), _as_fit_casts(y, "y")]
+    columns = [grey_values(x)] if y is None else [grey_values(x), _as_fit_casts(y, "y")]
     num = checks.same_length(dict(zip("xy", columns, strict=False)), "fresh_batches")
     batch_size = checks.count(batch_size, "batch_size")
     seed, shuffle = checks.count(seed, "seed", 0), checks.flag(shuffle, "shuffle")
@@ -275,16 +275,17 @@ def _dataset(
     return Dataset(train, validation, test, whole, name, image_shape, names, kinds, binarisation)
 
 
-def _grey(x: Any) -> np.ndarray:  # checked grey values, float32
-    x = checks.array(x, "x")
-    if x.ndim < 2:
-        raise ValueError(f"x has shape {x.shape}. Expected rows [N, D] or images [N, H, W, 1].")
-    if x.min() < 0 or x.max() > 1:
+def grey_values(values: Any, label: str = "x") -> np.ndarray:
+    """Checked grey values, float32 [N, …]. Raises: TypeError, ValueError: outside [0, 1], say."""
+    values = checks.array(values, label)
+    if values.ndim < 2:
+        raise ValueError(f"{label} is {values.shape}. Expected rows [N, D] or images [N, H, W, 1].")
+    if values.min() < 0 or values.max() > 1:
         raise ValueError(
-            f"x holds {x.min()} to {x.max()}. Expected grey values in [0, 1]: divide by the "
-            "greatest value a pixel can have."
+            f"{label} holds {values.min()} to {values.max()}. Expected grey values in [0, 1]: "
+            "divide by the greatest value a pixel can have."
         )
-    return x
+    return values
 
 
 def _as_fit_casts(values: Any, label: str) -> np.ndarray:
@@ -446,16 +447,14 @@ def mixed_batches(
         )
     unlabelled_per_batch = batch_size - labelled_per_batch
     num_batches = -(-len(unlabelled) // unlabelled_per_batch)
-
-    def rounds(rng: np.random.Generator, rows: np.ndarray, size: int) -> np.ndarray:
-        count = -(-size // len(rows))
-        return np.concatenate([rng.permutation(rows) for _ in range(count)])[:size]
+    num_seen = num_batches * labelled_per_batch
 
     def draw_epoch() -> Iterator[tuple[np.ndarray, ...]]:
         rng = np.random.default_rng([seed, next(epochs)])
         hidden = np.resize(rng.permutation(unlabelled), [num_batches, unlabelled_per_batch])
-        seen = rounds(rng, labelled, num_batches * labelled_per_batch)
-        batches = np.concatenate([seen.reshape(num_batches, -1), hidden], 1)
+        rounds = [rng.permutation(labelled) for _ in range(-(-num_seen // len(labelled)))]
+        seen = np.concatenate(rounds)[:num_seen].reshape(num_batches, -1)
+        batches = np.concatenate([seen, hidden], 1)
         for first in range(0, num_batches, 16):  # each visit from tf.data costs half a millisecond
             rows = batches[first : first + 16]
             yield x[rows], labels[rows]

@@ -11,9 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from cvae_tf import checks, evaluation
-from cvae_tf.distributions import tfd
 from cvae_tf.estimators import reparameterise
-from cvae_tf.evaluation import latent_factors, noise_of
+from cvae_tf.evaluation import diagonal_gaussian, latent_factors, noise_of
 from cvae_tf.penalties import kl_per_dimension as _kl_per_dimension
 
 
@@ -21,11 +20,7 @@ def _gaussian_factors(model: Any, data: Any, where: str) -> Any:
     """The factors, if q and prior are diagonal Gaussians."""
     q, prior, log_likelihood = latent_factors(model, data, where)
     for p, name in ((q, "posterior"), (prior, "prior")):
-        if not (isinstance(p, tfd.Independent) and isinstance(p.distribution, tfd.Normal)):
-            raise TypeError(
-                f"The {name} of {type(model).__name__} here is a {type(p).__name__}. Expected (in "
-                f"{where}) a diagonal Gaussian, which has a mean and a scale for each dimension."
-            )
+        diagonal_gaussian(p, f"{name} of {type(model).__name__}", where)
     return q, prior, log_likelihood
 
 

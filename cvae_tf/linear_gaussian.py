@@ -88,18 +88,15 @@ class LinearGaussian:
         expected = {
             "b": (x_dim,), "V": (x_dim, *y_dim), "A": (z_dim, *y_dim), "a": (z_dim,), "S": (z_dim,),
         }
-        object.__setattr__(self, "W", W)
-        object.__setattr__(self, "sigma", checks.number(self.sigma, "sigma", above=0))
+        vars(self).update(W=W, sigma=checks.number(self.sigma, "sigma", above=0))
         for name, shape in expected.items():
             value = getattr(self, name)
             if value is None and name != "b":
                 continue
             value = checks.array(value, name, dtype="float64")
             if value.shape != shape:
-                raise ValueError(
-                    f"{name} has shape {value.shape}. Expected {shape} for W {W.shape}."
-                )
-            object.__setattr__(self, name, value)
+                raise ValueError(f"{name} has shape {value.shape}. Expected {shape}, as W has.")
+            vars(self)[name] = value
         if self.S is not None and self.S.min() <= 0:
             raise ValueError("S holds a value that is not positive. Expected variances, all > 0.")
 

@@ -433,8 +433,7 @@ def line_chart(
     x = checks.array(list(x) if isinstance(x, range) else x, "x", event=(), dtype=None)
     checks.instance(series, "series", Mapping, "{name: values}")
     series = {name: _along(x, values, f"series[{name!r}]") for name, values in series.items()}
-    given = {name: values for name, values in (errors or {}).items() if name in series}
-    errors = {name: _along(x, values, f"errors[{name!r}]") for name, values in given.items()}
+    errors = {k: _along(x, e, f"errors[{k!r}]") for k, e in (errors or {}).items() if k in series}
     for scale, name in ((xscale, "xscale"), (yscale, "yscale")):
         checks.choice(scale, name, ("linear", "log"))
     limits = _limits(limits)
@@ -694,13 +693,12 @@ def _cells(images: Any, columns: Any, image_shape: Any) -> Any:  # [N, H, W], nu
 
 
 def _curve(name: str, run: Any, quantity: str) -> Any:  # training, and validation or None
-    logs = getattr(run, "history", run)
-    if isinstance(logs, Mapping) and quantity not in logs:
+    logs, where = getattr(run, "history", run), f"{quantity} of {name}"
+    logs = logs if isinstance(logs, Mapping) else {quantity: logs}
+    if quantity not in logs:
         raise ValueError(f"The history of {name} has {sorted(logs)}. Expected {quantity!r} too.")
-    both, where = (logs, None), f"{quantity} of {name}"
-    if isinstance(logs, Mapping):
-        both = logs[quantity], logs.get(f"val_{quantity}")
     options: dict[str, Any] = {"event": (), "dtype": "float64", "finite": False}
+    both = logs[quantity], logs.get(f"val_{quantity}")
     curves = [None if each is None else checks.array(each, where, **options) for each in both]
     if not all(np.isfinite(curve).any() for curve in curves if curve is not None):
         raise ValueError(f"{where} has no finite value. Expected a curve to draw.")

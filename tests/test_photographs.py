@@ -72,7 +72,7 @@ def test_floats_and_colours(tmp_path):
     "changes, options, message",
     [
         ({"attributes": None}, {}, "attributes is missing"),
-        ({"x": np.zeros((39, 6, 5), np.uint8)}, {}, "one row of attributes for each image"),
+        ({"x": np.zeros((39, 6, 5), np.uint8)}, {}, "different numbers of examples"),
         ({"x": np.zeros((40, 30), np.uint8)}, {}, r"Expected \[N, H, W\]"),
         ({"x": np.full((40, 6, 5), 2.0)}, {}, "divide by the greatest"),
         ({"x": np.full((40, 6, 5), np.nan)}, {}, "NaN"),
