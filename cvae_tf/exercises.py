@@ -56,7 +56,8 @@ def compare(
     elif (off := np.abs(yours - true) > atol).any():
         wrong = f"yours is {_first(yours, off)}, the true value is {_first(true, off)}{unit}."
     else:
-        return print(f"{name}: yours {_first(yours)}, true {_first(true)}{unit}. Right.")
+        print(f"{name}: yours {_first(yours)}, true {_first(true)}{unit}. Right.")
+        return
     raise AssertionError(f"{name}: {wrong} {hint}".strip())
 
 

@@ -72,6 +72,7 @@ def graph_edges(model: Any) -> GraphEdges:
     return GraphEdges(generative, {(parent, "z") for parent in parents(q)} if q else set())
 
 
+@style()
 def graphical_model(
     model: Any, *, title: str | None = None, ax: Axes | None = None
 ) -> Figure:
@@ -94,29 +95,29 @@ def graphical_model(
     Example:
         >>> fig = graphical_model([CVAE1, CVAE2, CVAE3, CMMA])  # doctest: +SKIP
     """
+    from matplotlib.lines import Line2D
+
     models = list(model) if isinstance(model, (list, tuple)) else [model]
     if not models or (ax is not None and len(models) != 1):
         raise ValueError(f"Received {len(models)} models. Expected one; leave ax out for more.")
-    with style():
-        from matplotlib.lines import Line2D
-
-        if ax is None:
-            ncols = min(2, len(models))  # of the legend
-            fig = new_figure((3.5 * len(models) + 0.5, 6.04 - 0.28 * ncols))
-            axes = fig.subplots(1, len(models), squeeze=False)[0]
-            p = Line2D([], [], color=INK, lw=2.2, label="generative, $p$")
-            q = Line2D([], [], color=INK, lw=2.2, ls=DASHED, label="inference, $q$")
-            fig.legend(handles=[p, q], handlelength=2.6, loc="outside lower center", ncols=ncols)
-        else:
-            fig, axes = figure(ax, (0, 0))[0], [ax]
-        for one, axis in zip(models, axes, strict=True):
-            name = one.__name__ if inspect.isclass(one) else type(one).__name__
-            _draw_graph(axis, one, title if title and len(models) == 1 else name, colour(name))
-        if title and len(models) > 1:
-            fig.suptitle(title)
+    if ax is None:
+        ncols = min(2, len(models))  # of the legend
+        fig = new_figure((3.5 * len(models) + 0.5, 6.04 - 0.28 * ncols))
+        axes = fig.subplots(1, len(models), squeeze=False)[0]
+        p = Line2D([], [], color=INK, lw=2.2, label="generative, $p$")
+        q = Line2D([], [], color=INK, lw=2.2, ls=DASHED, label="inference, $q$")
+        fig.legend(handles=[p, q], handlelength=2.6, loc="outside lower center", ncols=ncols)
+    else:
+        fig, axes = figure(ax, (0, 0))[0], [ax]
+    for one, axis in zip(models, axes, strict=True):
+        name = one.__name__ if inspect.isclass(one) else type(one).__name__
+        _draw_graph(axis, one, title if title and len(models) == 1 else name, colour(name))
+    if title and len(models) > 1:
+        fig.suptitle(title)
     return fig
 
 
+@style()
 def directed_graph(
     centres: Mapping[str, tuple[float, float]], edges: Iterable[Edge], *,
     observed: Sequence[str] = (), title: str | None = None, ax: Axes | None = None,
@@ -155,16 +156,15 @@ def directed_graph(
     unknown = ({node for edge in edges for node in edge} | set(observed)) - set(centres)
     if unknown:
         raise ValueError(f"centres has no place for {sorted(unknown)}. Expected one for each node.")
-    with style():
-        fig, ax = figure(ax, tuple(1.4 * np.ptp(places, axis=0) + 2.2))
-        arrow = _nodes(ax, centres, observed)
-        for parent, child in edges:
-            arrow(parent, child, arrowstyle="-|>", color=INK, lw=2.2)
-        (left, low), (right, high) = places.min(0) - 0.7, places.max(0) + 0.7
-        ax.set(xlim=(left, right), ylim=(low, high), aspect="equal")
-        ax.axis("off")
-        if title:
-            ax.set_title(title)
+    fig, ax = figure(ax, tuple(1.4 * np.ptp(places, axis=0) + 2.2))
+    arrow = _nodes(ax, centres, observed)
+    for parent, child in edges:
+        arrow(parent, child, arrowstyle="-|>", color=INK, lw=2.2)
+    (left, low), (right, high) = places.min(0) - 0.7, places.max(0) + 0.7
+    ax.set(xlim=(left, right), ylim=(low, high), aspect="equal")
+    ax.axis("off")
+    if title:
+        ax.set_title(title)
     return fig
 
 

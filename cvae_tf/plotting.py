@@ -124,6 +124,7 @@ def explore(
     display(ipywidgets.VBox([*controls.values(), picture]))
 
 
+@style()
 def image_grid(
     images: npt.ArrayLike, *, columns: int | None = None, row_labels: Sequence[Any] | None = None,
     column_labels: Sequence[Any] | None = None, image_shape: Sequence[int] | None = None,
@@ -154,6 +155,9 @@ def image_grid(
     Example:
         >>> fig = image_grid(np.random.default_rng(0).random((20, 64)), columns=5)
     """
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
     cells, columns = _cells(images, columns, image_shape)
     rows, (height, width) = math.ceil(len(cells) / columns), cells.shape[1:]
     row_labels = _texts(row_labels, "row_labels", rows)
@@ -166,27 +170,24 @@ def image_grid(
     canvas = np.full((tops[-1] + height + gap, lefts[-1] + width + gap), np.nan)
     for (top, left), cell in zip(places, cells, strict=True):
         canvas[top : top + height, left : left + width] = cell
-    with style():
-        from matplotlib.collections import PatchCollection
-        from matplotlib.patches import Rectangle
-
-        size = 0.9 if max(rows, columns) <= 12 else 10.5 / max(rows, columns)
-        across = columns * size * (width + gap) / (height + gap)
-        room = (0.4 + (0.9 if row_labels is not None else 0.0), 0.3 + (0.6 if title else 0.0))
-        fig, ax = look.figure(ax, (across + room[0], rows * size + room[1]))
-        ax.imshow(canvas, vmin=paper, vmax=ink, cmap=cmap)
-        frames = [Rectangle((left - 0.5, top - 0.5), width, height) for top, left in places]
-        ax.add_collection(PatchCollection(frames, fc="none", ec="#BBBBBB", lw=0.6))
-        ax.set_xticks(lefts + (width - 1) / 2, column_labels or [""] * columns)
-        ax.set_yticks(tops + (height - 1) / 2, row_labels or [""] * rows)
-        ax.xaxis.tick_top()
-        ax.xaxis.set_label_position("top")
-        label(ax, xlabel, ylabel, title)
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
+    size = 0.9 if max(rows, columns) <= 12 else 10.5 / max(rows, columns)
+    across = columns * size * (width + gap) / (height + gap)
+    room = (0.4 + (0.9 if row_labels is not None else 0.0), 0.3 + (0.6 if title else 0.0))
+    fig, ax = look.figure(ax, (across + room[0], rows * size + room[1]))
+    ax.imshow(canvas, vmin=paper, vmax=ink, cmap=cmap)
+    frames = [Rectangle((left - 0.5, top - 0.5), width, height) for top, left in places]
+    ax.add_collection(PatchCollection(frames, fc="none", ec="#BBBBBB", lw=0.6))
+    ax.set_xticks(lefts + (width - 1) / 2, column_labels or [""] * columns)
+    ax.set_yticks(tops + (height - 1) / 2, row_labels or [""] * rows)
+    ax.xaxis.tick_top()
+    ax.xaxis.set_label_position("top")
+    label(ax, xlabel, ylabel, title)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
     return fig
 
 
+@style()
 def latent_scatter(
     z: npt.ArrayLike, labels: npt.ArrayLike | None = None, *, title: str | None = None,
     unit: str = "prior standard deviations", prior: bool = False,
@@ -214,6 +215,8 @@ def latent_scatter(
         >>> rng = np.random.default_rng(0)
         >>> fig = latent_scatter(rng.standard_normal((50, 2)), rng.integers(0, 3, 50))
     """
+    from matplotlib.patheffects import withStroke
+
     z = checks.array(z, "z", dtype="float64")
     if z.ndim != 2 or z.shape[1] != 2:
         raise ValueError(f"z is {z.shape}. Expected [N, 2]: choose two columns, z[:, [0, 1]].")
@@ -226,29 +229,26 @@ def latent_scatter(
             raise TypeError(f"labels has dtype {labels.dtype}. Expected integers, [N].")
         shades, classes = _class_colour(labels), np.unique(labels)
     checks.flag(prior, "prior")
-    with style():
-        from matplotlib.patheffects import withStroke
-
-        fig, ax = look.figure(ax, (8.0, 7.2))
-        radius = math.sqrt(-2 * math.log(0.05))  # a 2-d normal leaves this circle with p = 0.05
-        for each, (mean, scale) in ellipses.items():
-            _ellipse(ax, mean, radius * scale, lw=2.2, ec=_class_colour(each), zorder=3)
-        if prior:
-            _ellipse(ax, (0, 0), radius * np.ones(2), ls=(0, (4, 3)), lw=1.5, ec=INK, zorder=3)
-            ax.annotate(
-                "95 % of the prior", (0.71 * radius, 0.71 * radius), xytext=(4, 4),
-                textcoords="offset points", fontsize=14, zorder=4, annotation_clip=False,
-            )
-        order = np.random.default_rng(0).permutation(len(z))  # no class lies over another
-        ax.scatter(*z[order].T, s=18, c=shades[order], alpha=0.6, linewidths=0)
-        for c in classes:
-            ax.text(
-                *np.median(z[labels == c], axis=0), str(c), color=legible(_class_colour(c)),
-                fontsize=24, fontweight="bold", ha="center", va="center", zorder=5,
-                path_effects=[withStroke(linewidth=5, foreground="white")],
-            )
-        ax.set_aspect("equal", adjustable="datalim")
-        label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
+    fig, ax = look.figure(ax, (8.0, 7.2))
+    radius = math.sqrt(-2 * math.log(0.05))  # a 2-d normal leaves this circle with p = 0.05
+    for each, (mean, scale) in ellipses.items():
+        _ellipse(ax, mean, radius * scale, lw=2.2, ec=_class_colour(each), zorder=3)
+    if prior:
+        _ellipse(ax, (0, 0), radius * np.ones(2), ls=(0, (4, 3)), lw=1.5, ec=INK, zorder=3)
+        ax.annotate(
+            "95 % of the prior", (0.71 * radius, 0.71 * radius), xytext=(4, 4),
+            textcoords="offset points", fontsize=14, zorder=4, annotation_clip=False,
+        )
+    order = np.random.default_rng(0).permutation(len(z))  # no class lies over another
+    ax.scatter(*z[order].T, s=18, c=shades[order], alpha=0.6, linewidths=0)
+    for c in classes:
+        ax.text(
+            *np.median(z[labels == c], axis=0), str(c), color=legible(_class_colour(c)),
+            fontsize=24, fontweight="bold", ha="center", va="center", zorder=5,
+            path_effects=[withStroke(linewidth=5, foreground="white")],
+        )
+    ax.set_aspect("equal", adjustable="datalim")
+    label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
     return fig
 
 
@@ -346,6 +346,7 @@ def label_style_sweep(
     return image_grid(images, columns=len(y), **(texts | options))
 
 
+@style()
 def bound_curves(
     history: Any, *, quantity: str = "elbo", name: str = "VAE",
     limits: Mapping[str, float] | None = None, ylim: tuple[float, float] | None = None,
@@ -377,33 +378,32 @@ def bound_curves(
     runs = {name: logs} if single else dict(logs)
     curves = {name: _curve(name, run, quantity) for name, run in runs.items()}
     limits = _limits(limits)
-    with style():
-        fig, ax = look.figure(ax, (9.5, 5.6))
-        ax.grid(axis="y")
-        ends = [(nats, text, COLOURS["baseline"]) for text, nats in limits.items()]
-        for nats in limits.values():
-            ax.axhline(nats, color=COLOURS["baseline"], lw=2, ls=DOTTED, zorder=1)
-        for name, (training, held_out) in curves.items():
-            shade, epochs = colour(name), np.arange(1, len(training) + 1)
-            marker = look.MARKERS.get(name, "o")
-            ax.plot(epochs, training, color=shade, marker=marker, markevery=[-1])
-            ends.append((training[np.isfinite(training)][-1], name, shade))
-            if held_out is not None:
-                ax.plot(epochs, held_out, color=shade, ls=DASHED, lw=2)
-        shown = [c for pair in curves.values() for c in pair if c is not None]
-        ax.set_ylim(*(_range(shown, limits) if ylim is None else _several(ylim, "ylim", 2)))
-        length = max(len(c) for c in shown)
-        ax.set_xlim(1 if length > 1 else 0.5, length + (0.02 * length if length > 1 else 0.5))
-        ax.locator_params(axis="x", integer=True)
-        _endlabel(ax, ends)
-        if len(shown) > len(curves):
-            ax.plot([], [], color=INK, label="training")
-            ax.plot([], [], color=INK, ls=DASHED, lw=2, label="validation")
-            ax.legend(loc="lower right")
-        label(ax, "epoch", ylabel, title)
+    fig, ax = look.figure(ax, (9.5, 5.6))
+    ax.grid(axis="y")
+    ends = [(nats, text, COLOURS["baseline"]) for text, nats in limits.items()]
+    for nats in limits.values():
+        ax.axhline(nats, color=COLOURS["baseline"], lw=2, ls=DOTTED, zorder=1)
+    for name, (training, held_out) in curves.items():
+        shade, epochs = colour(name), np.arange(1, len(training) + 1)
+        ax.plot(epochs, training, color=shade, marker=look.MARKERS.get(name, "o"), markevery=[-1])
+        ends.append((training[np.isfinite(training)][-1], name, shade))
+        if held_out is not None:
+            ax.plot(epochs, held_out, color=shade, ls=DASHED, lw=2)
+    shown = [c for pair in curves.values() for c in pair if c is not None]
+    ax.set_ylim(*(_range(shown, limits) if ylim is None else _several(ylim, "ylim", 2)))
+    length = max(len(c) for c in shown)
+    ax.set_xlim(1 if length > 1 else 0.5, length + (0.02 * length if length > 1 else 0.5))
+    ax.locator_params(axis="x", integer=True)
+    _endlabel(ax, ends)
+    if len(shown) > len(curves):
+        ax.plot([], [], color=INK, label="training")
+        ax.plot([], [], color=INK, ls=DASHED, lw=2, label="validation")
+        ax.legend(loc="lower right")
+    label(ax, "epoch", ylabel, title)
     return fig
 
 
+@style()
 def line_chart(
     x: npt.ArrayLike, series: Mapping[str, npt.ArrayLike], *,
     errors: Mapping[str, npt.ArrayLike] | None = None, xlabel: str, ylabel: str,
@@ -437,26 +437,25 @@ def line_chart(
     for scale, name in ((xscale, "xscale"), (yscale, "yscale")):
         checks.choice(scale, name, ("linear", "log"))
     limits = _limits(limits)
-    dashes = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
-    with style():
-        fig, ax = look.figure(ax, (9.5, 5.6))
-        ax.set(xscale=xscale, yscale=yscale)
-        ax.grid(axis="y")
-        for number, (name, values) in enumerate(series.items()):
-            ax.errorbar(
-                x, values, yerr=errors.get(name), capsize=4, label=name,
-                color=COLOURS.get(name, look.SPARE[number % 4]), ls=dashes[number % 4],
-                marker="os^D"[number % 4], markevery=max(1, len(x) // 12),
-            )
-        for text, value in limits.items():
-            ax.axhline(value, color=COLOURS["baseline"], lw=2, ls=DOTTED, label=text)
-        for axis, scale in ((ax.xaxis, xscale), (ax.yaxis, yscale)):
-            if scale == "log":
-                _plain_log_ticks(axis)
-        if xscale == "log" and len(x) <= 12:
-            ax.set_xticks(x, [f"{value:g}" for value in x])
-        ax.legend()
-        label(ax, xlabel, ylabel, title)
+    dashes = "-", (0, (4, 1.5)), DOTTED, (0, (6, 1.5, 1, 1.5))
+    fig, ax = look.figure(ax, (9.5, 5.6))
+    ax.set(xscale=xscale, yscale=yscale)
+    ax.grid(axis="y")
+    for number, (name, values) in enumerate(series.items()):
+        ax.errorbar(
+            x, values, yerr=errors.get(name), capsize=4, label=name,
+            color=COLOURS.get(name, look.SPARE[number % 4]), ls=dashes[number % 4],
+            marker="os^D"[number % 4], markevery=max(1, len(x) // 12),
+        )
+    for text, value in limits.items():
+        ax.axhline(value, color=COLOURS["baseline"], lw=2, ls=DOTTED, label=text)
+    for axis, scale in ((ax.xaxis, xscale), (ax.yaxis, yscale)):
+        if scale == "log":
+            _plain_log_ticks(axis)
+    if xscale == "log" and len(x) <= 12:
+        ax.set_xticks(x, [f"{value:g}" for value in x])
+    ax.legend()
+    label(ax, xlabel, ylabel, title)
     return fig
 
 
@@ -470,6 +469,7 @@ def _plain_log_ticks(axis: Any) -> None:  # 0.1, 1, 10, and between them where t
     axis.set_minor_formatter(NullFormatter())
 
 
+@style()
 def density_with_gaussians(
     first: npt.ArrayLike, second: npt.ArrayLike, density: npt.ArrayLike,
     gaussians: Mapping[str, Gaussian], *, legend: bool = True, title: str | None = None,
@@ -508,27 +508,27 @@ def density_with_gaussians(
     checks.instance(gaussians, "gaussians", Mapping, "{name: (mean, standard deviation)}")
     ellipses = {name: _gaussian(pair, f"gaussians[{name!r}]") for name, pair in gaussians.items()}
     legend, mass = checks.flag(legend, "legend"), density / density.sum()
-    with style():
-        fig, ax = look.figure(ax, (6.4, 6.0))
-        ax.imshow(
-            density, origin="lower", extent=(first[0], first[-1], second[0], second[-1]),
-            cmap="Greys", interpolation="bilinear",
-        )
-        for number, (name, (mean, scale)) in enumerate(ellipses.items()):
-            shade, dash = ("#D55E00", "#0072B2", *look.SPARE)[number % 6], "-" if number else DASHED
-            _ellipse(ax, mean, 2 * scale, label=name, lw=2.5, ec=shade, ls=dash)
-        centre = (mass.sum(0) @ first, mass.sum(1) @ second)
-        spread = (mass.sum(0) @ (first - centre[0]) ** 2, mass.sum(1) @ (second - centre[1]) ** 2)
-        reach = [abs(m - centre) + 2.2 * s for m, s in ellipses.values()]
-        half = max(3.0 * math.sqrt(max(spread)), np.max(reach, initial=0.0))
-        ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
-        if legend:
-            ax.legend(loc="upper right")
-        unit = "prior standard deviations"
-        label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
+    fig, ax = look.figure(ax, (6.4, 6.0))
+    ax.imshow(
+        density, origin="lower", extent=(first[0], first[-1], second[0], second[-1]),
+        cmap="Greys", interpolation="bilinear",
+    )
+    for number, (name, (mean, scale)) in enumerate(ellipses.items()):
+        shade, dash = ("#D55E00", "#0072B2", *look.SPARE)[number % 6], "-" if number else DASHED
+        _ellipse(ax, mean, 2 * scale, label=name, lw=2.5, ec=shade, ls=dash)
+    centre = (mass.sum(0) @ first, mass.sum(1) @ second)
+    spread = (mass.sum(0) @ (first - centre[0]) ** 2, mass.sum(1) @ (second - centre[1]) ** 2)
+    reach = [abs(m - centre) + 2.2 * s for m, s in ellipses.values()]
+    half = max(3.0 * math.sqrt(max(spread)), np.max(reach, initial=0.0))
+    ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
+    if legend:
+        ax.legend(loc="upper right")
+    unit = "prior standard deviations"
+    label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
     return fig
 
 
+@style()
 def sampled_futures(
     stills: npt.ArrayLike, samples: npt.ArrayLike, starts: npt.ArrayLike, *,
     truth: npt.ArrayLike | None = None, num_clusters: int = 10,
@@ -569,32 +569,31 @@ def sampled_futures(
         beside["truth"] = checks.array(truth, "truth", event=event)
     checks.same_length(beside, "sampled_futures")
     num_clusters = checks.count(num_clusters, "num_clusters", 1, len(samples))
-    columns = min(4, len(cells))
-    rows, shade = math.ceil(len(cells) / columns), COLOURS["CVAE3"]
+    columns, shade = min(4, len(cells)), COLOURS["CVAE3"]
+    rows = math.ceil(len(cells) / columns)
     happened: dict[str, Any] = dict(color=INK, lw=2, ls=(0, (2, 1.3)), marker="o", ms=7)
-    with style():
-        from matplotlib.lines import Line2D
-        from matplotlib.patheffects import Normal, withStroke
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import Normal, withStroke
 
-        fig = new_figure((3.1 * columns, 3.2 * rows + 0.5))
-        for i, cell in enumerate(cells):
-            ax = fig.add_subplot(rows, columns, i + 1)
-            ax.imshow(cell, cmap="gray_r", vmin=0, vmax=1.6)  # lighter than the paths over it
-            ax.set(xticks=[], yticks=[], autoscale_on=False)
-            ax.spines[:].set(visible=True, color="#BBBBBB", linewidth=0.8)
-            centres, shares = futures.clusters(samples[:, i], num_clusters)
-            for centre, share in reversed(list(zip(centres, shares, strict=True))):
-                path = beside["starts"][i] + tasks.trajectories(centre)
-                rim = [withStroke(linewidth=1.8 + 24 * share, foreground="white"), Normal()]
-                looks: dict[str, Any] = dict(lw=0.6 + 24 * share, solid_capstyle="round")
-                ax.plot(*path.T, color=shade, path_effects=rim, **looks)
-            if truth is not None:
-                path = beside["starts"][i] + tasks.trajectories(beside["truth"][i])
-                ax.plot(*path.T, **happened, markevery=[-1], zorder=5)
-        handles = [Line2D([], [], color=shade, lw=5, label="sampled futures (width: share)")]
+    fig = new_figure((3.1 * columns, 3.2 * rows + 0.5))
+    for i, cell in enumerate(cells):
+        ax = fig.add_subplot(rows, columns, i + 1)
+        ax.imshow(cell, cmap="gray_r", vmin=0, vmax=1.6)  # lighter than the paths over it
+        ax.set(xticks=[], yticks=[], autoscale_on=False)
+        ax.spines[:].set(visible=True, color="#BBBBBB", linewidth=0.8)
+        centres, shares = futures.clusters(samples[:, i], num_clusters)
+        for centre, share in reversed(list(zip(centres, shares, strict=True))):
+            path = beside["starts"][i] + tasks.trajectories(centre)
+            rim = [withStroke(linewidth=1.8 + 24 * share, foreground="white"), Normal()]
+            looks: dict[str, Any] = dict(lw=0.6 + 24 * share, solid_capstyle="round")
+            ax.plot(*path.T, color=shade, path_effects=rim, **looks)
         if truth is not None:
-            handles.append(Line2D([], [], **happened, label="what happened"))
-        fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+            path = beside["starts"][i] + tasks.trajectories(beside["truth"][i])
+            ax.plot(*path.T, **happened, markevery=[-1], zorder=5)
+    handles = [Line2D([], [], color=shade, lw=5, label="sampled futures (width: share)")]
+    if truth is not None:
+        handles.append(Line2D([], [], **happened, label="what happened"))
+    fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return fig
 
 
