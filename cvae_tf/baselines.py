@@ -131,9 +131,6 @@ class FirstGuess(keras.layers.Layer):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         return tf.stop_gradient(self.family(self.net(x, training=False)).mean())
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return (input_shape[0], *self.family.event_shape)
-
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         parts = {"net": serialize(self.net), "family": serialize(self.family)}

@@ -128,9 +128,8 @@ def digits(binarise: str | None = None, image: bool = False, seed: int = 0) -> D
     _check_options(binarise, image, seed)
     with np.load(_bundled("digits.npz")) as file:
         grey, labels = file["pixels"] / np.float32(16), file["labels"]
-    rows = np.arange(len(labels))
     held_out: dict[str, Any] = {"test_size": 300, "random_state": seed}
-    train, test = train_test_split(rows, stratify=labels, **held_out)
+    train, test = train_test_split(np.arange(len(labels)), stratify=labels, **held_out)
     train, validation = train_test_split(train, stratify=labels[train], **held_out)
     splits = train, validation, test
     return _dataset("digits", grey, labels, (8, 8, 1), splits, binarise, image, seed)

@@ -118,13 +118,12 @@ def use(model: Any, *data: Any, num_samples: int = 16, seed: int = 0) -> Use:
     names = model.data_names
     if names == (model.observed,):
         return Use(of_z, None)
-    right = model.bound(*data, noise=epsilon).elbo
-    wrong_data = [
+    wrong = [
         np.asarray(d) if name == model.observed else np.asarray(d)[other]
         for name, d in zip(names, data, strict=True)
     ]
-    wrong = model.bound(*wrong_data, noise=epsilon).elbo
-    return Use(of_z, evaluation.estimate(right - wrong))
+    drop = model.bound(*data, noise=epsilon).elbo - model.bound(*wrong, noise=epsilon).elbo
+    return Use(of_z, evaluation.estimate(drop))
 
 
 class Ledger(NamedTuple):

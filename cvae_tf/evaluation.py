@@ -185,8 +185,7 @@ def gap(
         climb(tf.constant(step))
     fixed = noise_of(model, "gap: reporting", seed, 16 * noise_samples, len(data[0]))
     best_q = latent(raw)
-    best = estimator(best_q, prior, log_likelihood_of, fixed).value
-    amortised = estimator(q, prior, log_likelihood_of, fixed).value
+    bounds = [estimator(each, prior, log_likelihood_of, fixed).value for each in (best_q, q)]
     log_p = model.log_likelihood(*data, num_samples=num_samples, seed=seed)
-    own = best_q.mean().numpy(), best_q.stddev().numpy()
-    return Gap(log_p, best.numpy(), amortised.numpy(), *own)
+    best, amortised, mean, scale = map(np.asarray, (*bounds, best_q.mean(), best_q.stddev()))
+    return Gap(log_p, best, amortised, mean, scale)

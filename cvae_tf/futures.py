@@ -83,8 +83,7 @@ def draws(
     tiled = np.concatenate([x] * times)
     parts = []
     for first in range(0, num_samples, times):
-        own_seed = 1_000_003 * (seed + 1) + first
-        y = model.generate(tiled, seed=own_seed, sample=sample)
+        y = model.generate(tiled, seed=1_000_003 * (seed + 1) + first, sample=sample)
         parts.append(y.reshape(times, len(x), *y.shape[1:]))
     return np.concatenate(parts)[:num_samples]
 

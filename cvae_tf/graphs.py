@@ -65,9 +65,8 @@ def graph_edges(model: Any) -> GraphEdges:
                 f"Received {model!r}, which has no method {name}. Expected a model with prior, "
                 "posterior and likelihood, whose arguments are the parents in its graph."
             )
-    predicted = _predicted(model)
     generative = {(parent, "z") for parent in parents(model.prior)}
-    generative |= {(parent, predicted) for parent in parents(model.likelihood)}
+    generative |= {(parent, _predicted(model)) for parent in parents(model.likelihood)}
     q = factor(model, "posterior")
     return GraphEdges(generative, {(parent, "z") for parent in parents(q)} if q else set())
 

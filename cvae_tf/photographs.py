@@ -66,8 +66,7 @@ def from_file(
         raise ValueError(f"Received shares={shares}. Expected three positive numbers of sum 1.")
     if attributes is not None:
         checks.instance(attributes, "attributes", (list, tuple), "a list of attributes' names")
-    arrays = _arrays(_find(path))
-    x, table, names, code_names = _checked(arrays, path)
+    x, table, names, code_names = _checked(_arrays(_find(path)), path)
     for name in [*(attributes or ()), *([group] if group is not None else ())]:
         checks.choice(name, f"attribute (of {path})", names)
     wanted = [name for name in names if name != group] if attributes is None else list(attributes)

@@ -291,14 +291,13 @@ def latent_manifold(
     steps = [NormalDist().inv_cdf((i + 0.5) / size) for i in range(size)]
     u = np.zeros((size * size, model.latent_dim), np.float32)
     u[:, pair[0]], u[:, pair[1]] = np.tile(steps, size), np.repeat(steps[::-1], size)  # upwards
-    images = _decode(model, u, x=x, y=y)
     symbol = "u" if parents(model.prior) else "z"
     ticks = [f"{step:.1f}".replace("-", "−").replace("−0.0", "0.0") for step in steps]
     ticks = [text if i % 2 == size // 2 % 2 else "" for i, text in enumerate(ticks)]
     names = [f"${symbol}_{{{d + 1}}}$ (prior standard deviations)" for d in pair]
     texts: dict[str, Any] = {"column_labels": ticks, "row_labels": ticks[::-1]}
     texts |= {"xlabel": names[0], "ylabel": names[1]}
-    fig = image_grid(images, columns=size, **(texts | options))
+    fig = image_grid(_decode(model, u, x=x, y=y), columns=size, **(texts | options))
     axis = (options.get("ax") or fig.axes[0]).xaxis
     axis.tick_bottom()
     axis.set_label_position("bottom")
@@ -374,8 +373,7 @@ def bound_curves(
         >>> fig = bound_curves({"VAE": [10.0, 14.0, 15.0], "CVAE2": [12.0, 17.0, 18.0]})
     """
     logs = getattr(history, "history", history)
-    single = not isinstance(logs, Mapping) or quantity in logs
-    runs = {name: logs} if single else dict(logs)
+    runs = dict(logs) if isinstance(logs, Mapping) and quantity not in logs else {name: logs}
     curves = {name: _curve(name, run, quantity) for name, run in runs.items()}
     limits = _limits(limits)
     fig, ax = look.figure(ax, (9.5, 5.6))

@@ -55,17 +55,15 @@ class Readout:
         self.groups = attribute_groups(self.attribute_names, self.kinds)
         seeds = iter(range(100 * seed, 100 * seed + 100))
 
-        def start() -> Any:
-            return keras.initializers.GlorotUniform(seed=next(seeds))
+        def layer(kind: Any, *args: Any, **options: Any) -> Any:
+            start = keras.initializers.GlorotUniform(seed=next(seeds))
+            return kind(*args, kernel_initializer=start, **options)
 
         h = pixels = keras.Input(self.image_shape)
         for filters in (32, 64, 64):
-            h = keras.layers.Conv2D(
-                filters, 3, 2, padding="same", activation="relu", kernel_initializer=start()
-            )(h)
-        h = keras.layers.Flatten()(h)
-        h = keras.layers.Dense(64, activation="relu", kernel_initializer=start())(h)
-        raw = keras.layers.Dense(len(self.kinds), kernel_initializer=start())(h)
+            h = layer(keras.layers.Conv2D, filters, 3, 2, padding="same", activation="relu")(h)
+        h = layer(keras.layers.Dense, 64, activation="relu")(keras.layers.Flatten()(h))
+        raw = layer(keras.layers.Dense, len(self.kinds))(h)
         self.network = keras.Model(pixels, [raw, h])
         reader = keras.Model(pixels, raw)
 

@@ -195,7 +195,7 @@ def coefficients(trajectories: npt.ArrayLike) -> np.ndarray:
     if trajectories.shape[-1:] != (2,) or trajectories[..., 0].shape[-1:] < (COEFFICIENTS,):
         raise ValueError(f"trajectories is {trajectories.shape}. Expected [..., T, 2], T ≥ 5.")
     spectrum = dct(trajectories, axis=-2, norm="ortho") / np.sqrt(trajectories.shape[-2])
-    kept = np.swapaxes(spectrum[..., :COEFFICIENTS, :], -1, -2)
+    kept = spectrum[..., :COEFFICIENTS, :].swapaxes(-1, -2)
     return kept.reshape(*kept.shape[:-2], -1)
 
 
@@ -220,8 +220,7 @@ def trajectories(coefficients: npt.ArrayLike, frames: int = FRAMES) -> np.ndarra
 
     c, frames = _motions(coefficients, "coefficients"), checks.count(frames, "frames", COEFFICIENTS)
     spectrum = np.zeros((*c.shape[:-1], frames, 2))
-    by_axis = np.swapaxes(c.reshape(*c.shape[:-1], 2, COEFFICIENTS), -1, -2)
-    spectrum[..., :COEFFICIENTS, :] = by_axis
+    spectrum[..., :COEFFICIENTS, :] = c.reshape(*c.shape[:-1], 2, COEFFICIENTS).swapaxes(-1, -2)
     return idct(spectrum * np.sqrt(frames), axis=-2, norm="ortho")
 
 
