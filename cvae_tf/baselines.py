@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from cvae_tf import checks, noise, wiring
 from cvae_tf.base import BoundModel
+from cvae_tf.datasets import height_width_channels
 from cvae_tf.distributions import Bernoulli, Distribution, Tensor, observe
 from cvae_tf.estimators import Bound
 from cvae_tf.networks import apply
@@ -290,16 +291,7 @@ class Blocks(Corruption):
 
     def _block_of_pixel(self, shape: Any) -> tuple[np.ndarray, int]:
         """(block of each value in reading order, number of blocks)."""
-        if len(shape) == 3:
-            height, width, channels = shape
-        else:
-            height, width = self.image_shape or 2 * (round(shape[0] ** 0.5),)
-            channels = 1
-        if height * width * channels != int(np.prod(shape)):
-            raise ValueError(
-                f"Received inputs of shape {tuple(shape)}, which are no images of {height} × "
-                f"{width} pixels. Give Blocks the image_shape=(height, width) of flat images."
-            )
+        height, width, channels = height_width_channels(tuple(shape), self.image_shape)
         across = -(-width // self.size)
         down = np.arange(height) // self.size * across
         block = np.add.outer(down, np.arange(width) // self.size)

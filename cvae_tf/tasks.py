@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cvae_tf import checks
-from cvae_tf.datasets import Split, height_and_width
+from cvae_tf.datasets import Split, height_and_width, height_width_channels
 
 FRAMES = 30  # of a trajectory
 COEFFICIENTS = 5  # of its cosine transform that are predicted, per axis
@@ -141,21 +141,8 @@ def completion(
     """
     images = checks.array(images.x if isinstance(images, Split) else images, "images")
     unseen, mask = checks.number(unseen, "unseen"), checks.flag(mask, "mask")
-    if images.ndim not in (2, 4):
-        raise ValueError(
-            f"Received images of shape {images.shape}. Expected flat ones [N, D] or [N, H, W, C], "
-            "N ≥ 1: for [N, H, W] use images[..., None]."
-        )
     flat = images.ndim == 2
-    side = round(images.shape[1] ** 0.5)
-    height, width, channels = (side, side, 1) if flat else images.shape[1:]
-    if image_shape is not None:
-        height, width = height_and_width(image_shape)
-    if images.shape[1:] not in ((height * width,), (height, width, channels)):
-        raise ValueError(
-            f"images have shape {images.shape}, not {height} × {width} pixels each. Give "
-            "image_shape=(height, width), theirs."
-        )
+    height, width, channels = height_width_channels(images.shape[1:], image_shape)
     seen = _seen(observed, height, width)
     pixels, there = images.reshape(len(images), -1, channels), seen.reshape(1, -1, 1)
     y = pixels[:, ~seen.ravel()].reshape(len(images), -1)
