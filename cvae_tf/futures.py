@@ -59,7 +59,8 @@ class FutureCVAE(LatentVariableModel):
 
 
 def draws(
-    model: Any, x: Any, num_samples: int, *, seed: int = 0, sample: bool = True
+    model: Any, x: Any, num_samples: int, *, seed: int = 0, sample: bool = True,
+    rows_at_once: int = 20_000,
 ) -> np.ndarray:
     """Many draws of y for each x.
 
@@ -69,6 +70,7 @@ def draws(
         num_samples: int S.
         seed: int.
         sample: bool; True draws y from the likelihood at each drawn z, False takes its mean.
+        rows_at_once: int, most rows decoded in one go.
 
     Returns:
         NumPy array [S, N, …]; the first draws are the same for every S.
@@ -79,7 +81,7 @@ def draws(
     """
     num_samples, seed = checks.count(num_samples, "num_samples"), checks.seed(seed)
     x = checks.array(x, "x (in draws)", dtype=None)
-    times = max(1, min(50, 20_000 // len(x)))  # so many draws of each x at once
+    times = max(1, min(50, checks.count(rows_at_once, "rows_at_once") // len(x)))
     tiled = np.concatenate([x] * times)
     parts = []
     for first in range(0, num_samples, times):
