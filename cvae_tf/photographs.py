@@ -173,7 +173,7 @@ def celeba(
 
 def _find(path: str | os.PathLike[str]) -> Path:
     folder = os.environ.get("CVAE_TF_DATA")
-    places = [Path(path), *([Path(folder) / path] if folder else [])]  # the same where absolute
+    places = dict.fromkeys([Path(path), Path(folder or "") / path])  # the same where absolute
     for place in places:
         if place.is_file():
             return place
