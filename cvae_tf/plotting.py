@@ -226,7 +226,7 @@ def latent_scatter(
         labels = checks.array(labels, "labels", event=(), dtype=None)
         checks.same_length({"z": z, "labels": labels}, "latent_scatter")
         if labels.dtype.kind not in "iu":
-            raise TypeError(f"labels has dtype {labels.dtype}. Expected integers, [N].")
+            raise TypeError(f"labels has dtype {labels.dtype}. Expected integers: number them.")
         shades, classes = _class_colour(labels), np.unique(labels)
     checks.flag(prior, "prior")
     fig, ax = look.figure(ax, (8.0, 7.2))
@@ -693,7 +693,7 @@ def _curve(name: str, run: Any, quantity: str) -> Any:  # training, and validati
     logs, where = getattr(run, "history", run), f"{quantity} of {name}"
     logs = logs if isinstance(logs, Mapping) else {quantity: logs}
     if quantity not in logs:
-        raise ValueError(f"The history of {name} has {sorted(logs)}. Expected {quantity!r} too.")
+        raise ValueError(f"{name} has the logs {sorted(logs)}. Expected one of these: {quantity=}.")
     options: dict[str, Any] = {"event": (), "dtype": "float64", "finite": False}
     both = logs[quantity], logs.get(f"val_{quantity}")
     curves = [None if each is None else checks.array(each, where, **options) for each in both]
