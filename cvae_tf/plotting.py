@@ -693,7 +693,7 @@ def _curve(name: str, run: Any, quantity: str) -> Any:  # training, and validati
     logs, where = getattr(run, "history", run), f"{quantity} of {name}"
     logs = logs if isinstance(logs, Mapping) else {quantity: logs}
     if quantity not in logs:
-        raise ValueError(f"{name} has the logs {sorted(logs)}. Expected one of these: {quantity=}.")
+        raise ValueError(f"Received {quantity=}. Expected a log of {name}: one of {sorted(logs)}.")
     options: dict[str, Any] = {"event": (), "dtype": "float64", "finite": False}
     both = logs[quantity], logs.get(f"val_{quantity}")
     curves = [None if each is None else checks.array(each, where, **options) for each in both]
