@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from cvae_tf import checks, noise, wiring
 from cvae_tf.base import BoundModel
+from cvae_tf.datasets import height_width_channels
 from cvae_tf.distributions import Bernoulli, Distribution, Tensor, observe
 from cvae_tf.estimators import Bound
 from cvae_tf.networks import apply
@@ -133,9 +134,6 @@ class FirstGuess(keras.layers.Layer):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         return tf.stop_gradient(self.family(self.net(x, training=False)).mean())
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return (input_shape[0], *self.family.event_shape)
-
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         parts = {"net": serialize(self.net), "family": serialize(self.family)}
@@ -183,12 +181,10 @@ def with_first_guess(net: keras.Model, baseline: Baseline) -> keras.Model:
         )
     copy = keras.models.clone_model(baseline.likelihood_net)
     copy.set_weights(baseline.likelihood_net.get_weights())
-    family = type(baseline.family).from_config(baseline.family.get_config())
-    guess = FirstGuess(copy, family)
-    family.set_weights(baseline.family.get_weights())
+    guess = FirstGuess(copy, type(baseline.family).from_config(baseline.family.get_config()))
+    guess.family.set_weights(baseline.family.get_weights())
     x, *others = _inputs_like([net.inputs[0], *net.inputs[2:]])
-    given = [x, *others]
-    return keras.Model(given if others else x, net([x, guess(x), *others]), name=net.name)
+    return keras.Model([x, *others] if others else x, net([x, guess(x), *others]), name=net.name)
 
 
 def _inputs_like(tensors: Sequence[Any]) -> list[Any]:
@@ -211,7 +207,7 @@ class Corruption(keras.layers.Layer):
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.seed = int(seed)
+        self.seed = checks.seed(seed)
 
     def build(self, input_shape: Any) -> None:
         self.calls = self.add_weight(
@@ -225,10 +221,8 @@ class Corruption(keras.layers.Layer):
         context = tf.distribute.get_replica_context()
         replica = 0 if context is None else context.replica_id_in_sync_group
         u = noise.uniform(
-            tf.shape(inputs)[0],
-            self.numbers_per_row(inputs.shape[1:]),
-            key=noise.key(self.seed, "corruption"),
-            step=tf.convert_to_tensor(self.calls),
+            tf.shape(inputs)[0], self.numbers_per_row(inputs.shape[1:]),
+            key=noise.key(self.seed, "corruption"), step=tf.convert_to_tensor(self.calls),
             first_row=tf.cast(replica, tf.int64) * 2**32,  # replicas draw different noise
         )
         self.calls.assign_add(1)
@@ -241,9 +235,6 @@ class Corruption(keras.layers.Layer):
     def corrupt(self, inputs: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         """Args: inputs [B, …]; u [B, numbers_per_row], uniform. Returns: as inputs."""
         raise NotImplementedError
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        return input_shape
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
@@ -302,19 +293,10 @@ class Blocks(Corruption):
 
     def _block_of_pixel(self, shape: Any) -> tuple[np.ndarray, int]:
         """(block of each value in reading order, number of blocks)."""
-        if len(shape) == 3:
-            height, width, channels = shape
-        else:
-            height, width = self.image_shape or 2 * (round(shape[0] ** 0.5),)
-            channels = 1
-        if height * width * channels != int(np.prod(shape)):
-            raise ValueError(
-                f"Received inputs of shape {tuple(shape)}, which are no images of {height} × "
-                f"{width} pixels. Give Blocks the image_shape=(height, width) of flat images."
-            )
+        height, width, channels = height_width_channels(tuple(shape), self.image_shape)
         across = -(-width // self.size)
-        rows, columns = np.divmod(np.arange(height * width), width)
-        block = rows // self.size * across + columns // self.size
+        down = np.arange(height) // self.size * across
+        block = np.add.outer(down, np.arange(width) // self.size)
         return np.repeat(block, channels), int(block.max()) + 1
 
     def numbers_per_row(self, shape: Any) -> int:
@@ -352,11 +334,7 @@ def corrupted(net: keras.Model, layer: keras.layers.Layer, *, position: int = 0)
 
     Source: Sohn, Lee & Yan (2015), section 4.2.
     """
-    if not 0 <= position < len(net.inputs):
-        raise ValueError(
-            f"Received position={position}. The network has {len(net.inputs)} input(s): expected "
-            f"0 ≤ position < {len(net.inputs)}."
-        )
+    position = checks.count(position, "position (of an input)", 0, len(net.inputs) - 1)
     checks.instance(layer, "layer", keras.layers.Layer, "a layer, such as Flips(0.1)")
     layer = type(layer).from_config({**layer.get_config(), "name": None})
     inputs = _inputs_like(net.inputs)

@@ -16,6 +16,7 @@ else. `Split` and `Dataset` hold the faces of `faces` and `photographs` too.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import socket
 import tempfile
@@ -36,8 +37,6 @@ __all__ = [
 ]
 
 BINARY, CONTINUOUS, CATEGORY = "binary", "continuous", "category"
-
-_CHUNK = 4096  # rows drawn at a time, so that memory stays small
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,11 +129,10 @@ def digits(binarise: str | None = None, image: bool = False, seed: int = 0) -> D
     _check_options(binarise, image, seed)
     with np.load(_bundled("digits.npz")) as file:
         grey, labels = file["pixels"] / np.float32(16), file["labels"]
-    rows = np.arange(len(labels))
     held_out: dict[str, Any] = {"test_size": 300, "random_state": seed}
-    train, test = train_test_split(rows, stratify=labels, **held_out)
+    train, test = train_test_split(np.arange(len(labels)), stratify=labels, **held_out)
     train, validation = train_test_split(train, stratify=labels[train], **held_out)
-    splits = (train, validation, test)
+    splits = train, validation, test
     return _dataset("digits", grey, labels, (8, 8, 1), splits, binarise, image, seed)
 
 
@@ -189,13 +187,9 @@ def binarise(x: npt.ArrayLike, seed: int) -> np.ndarray:
         >>> binarise(np.array([[0.0, 1.0]]), seed=0).tolist()
         [[0.0, 1.0]]
     """
-    x = _grey(x)
+    x = grey_values(x)
     rng = np.random.default_rng(checks.count(seed, "seed", 0))
-    drawn = np.empty(x.shape, np.float32)
-    for start in range(0, len(x), _CHUNK):
-        chunk = x[start : start + _CHUNK]
-        drawn[start : start + _CHUNK] = rng.random(chunk.shape, np.float32) < chunk
-    return drawn
+    return (rng.random(x.shape, np.float32) < x).astype(np.float32)
 
 
 def fresh_batches(
@@ -233,12 +227,11 @@ def fresh_batches(
 
     Source: Burda, Grosse & Salakhutdinov (2015), Importance weighted autoencoders, section 5.
     """
-    columns = [_grey(x)] if y is None else [_grey(x), _as_fit_casts(y, "y")]
+    columns = [grey_values(x)] if y is None else [grey_values(x), _as_fit_casts(y, "y")]
     num = checks.same_length(dict(zip("xy", columns, strict=False)), "fresh_batches")
     batch_size = checks.count(batch_size, "batch_size")
     seed, shuffle = checks.count(seed, "seed", 0), checks.flag(shuffle, "shuffle")
-    first_epoch = checks.count(first_epoch, "first_epoch", 0)
-    epochs = itertools.count(first_epoch)  # all the state there is
+    epochs = itertools.count(checks.count(first_epoch, "first_epoch", 0))  # all the state there is
 
     def draw_epoch() -> Iterator[tuple[np.ndarray, ...]]:
         rng = np.random.default_rng([seed, next(epochs)])
@@ -275,22 +268,24 @@ def _dataset(
     splits: Any, binarisation: str | None, image: bool, seed: int,
 ) -> Dataset:
     x = grey if binarisation is None else binarise(grey, seed)
-    labels = labels.astype(np.int32)
-    x = x.reshape(-1, *image_shape) if image else x
+    x, labels = x.reshape(-1, *image_shape) if image else x, labels.astype(np.int32)
     whole = Split(x, np.eye(10, dtype=np.float32)[labels], labels)
     names, kinds = tuple(f"digit={c}" for c in range(10)), (CATEGORY,) * 10
     train, validation, test = map(whole.take, splits)
     return Dataset(train, validation, test, whole, name, image_shape, names, kinds, binarisation)
 
 
-def _grey(x: Any) -> np.ndarray:  # checked grey values, float32
-    x = checks.array(x, "x")
-    if x.ndim < 2:
-        raise ValueError(f"x has shape {x.shape}. Expected rows [N, D] or images [N, H, W, 1].")
-    low, high = x.min(), x.max()
-    if low < 0 or high > 1:
-        raise ValueError(f"x holds {low} to {high}. Expected grey values in [0, 1]: divide.")
-    return x
+def grey_values(values: Any, label: str = "x") -> np.ndarray:
+    """Checked grey values, float32 [N, …]. Raises: TypeError, ValueError: outside [0, 1], say."""
+    values = checks.array(values, label)
+    if values.ndim < 2:
+        raise ValueError(f"{label} is {values.shape}. Expected rows [N, D] or images [N, H, W, 1].")
+    if values.min() < 0 or values.max() > 1:
+        raise ValueError(
+            f"{label} holds {values.min()} to {values.max()}. Expected grey values in [0, 1]: "
+            "divide by the greatest value a pixel can have."
+        )
+    return values
 
 
 def _as_fit_casts(values: Any, label: str) -> np.ndarray:
@@ -360,6 +355,33 @@ def height_and_width(image_shape: Any) -> tuple[int, int]:
     if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
         return shape[0], shape[1]
     raise ValueError(f"Received image_shape={image_shape}. Expected (height, width) in pixels.")
+
+
+def height_width_channels(event: tuple[int, ...], image_shape: Any = None) -> tuple[int, int, int]:
+    """(H, W, C) of images, each flat, [H·W], or [H, W, C].
+
+    Args:
+        event: the shape of one.
+        image_shape: (H, W) of flat ones; None: square.
+
+    Raises:
+        ValueError: if they are no such images.
+    """
+    if len(event) not in (1, 3):
+        raise ValueError(
+            f"Received images of shape {event} each. Expected flat ones [N, D] or [N, H, W, C], "
+            "N ≥ 1: for [N, H, W] use images[..., None]."
+        )
+    side = math.isqrt(event[0])
+    height, width, channels = event if len(event) == 3 else (side, side, 1)
+    if image_shape is not None:
+        height, width = height_and_width(image_shape)
+    if event not in ((height * width,), (height, width, channels)):
+        raise ValueError(
+            f"Received images of shape {event} each, not {height} × {width} pixels. Give "
+            "image_shape=(height, width), theirs."
+        )
+    return height, width, channels
 
 
 def has_mnist() -> bool:
@@ -452,16 +474,14 @@ def mixed_batches(
         )
     unlabelled_per_batch = batch_size - labelled_per_batch
     num_batches = -(-len(unlabelled) // unlabelled_per_batch)
-
-    def rounds(rng: np.random.Generator, rows: np.ndarray, size: int) -> np.ndarray:
-        count = -(-size // len(rows))
-        return np.concatenate([rng.permutation(rows) for _ in range(count)])[:size]
+    num_seen = num_batches * labelled_per_batch
 
     def draw_epoch() -> Iterator[tuple[np.ndarray, ...]]:
         rng = np.random.default_rng([seed, next(epochs)])
         hidden = np.resize(rng.permutation(unlabelled), [num_batches, unlabelled_per_batch])
-        seen = rounds(rng, labelled, num_batches * labelled_per_batch)
-        batches = np.concatenate([seen.reshape(num_batches, -1), hidden], 1)
+        rounds = [rng.permutation(labelled) for _ in range(-(-num_seen // len(labelled)))]
+        seen = np.concatenate(rounds)[:num_seen].reshape(num_batches, -1)
+        batches = np.concatenate([seen, hidden], 1)
         for first in range(0, num_batches, 16):  # each visit from tf.data costs half a millisecond
             rows = batches[first : first + 16]
             yield x[rows], labels[rows]

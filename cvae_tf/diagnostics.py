@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from cvae_tf import checks, evaluation, noise
-from cvae_tf.distributions import tfd
+from cvae_tf import checks, evaluation
 from cvae_tf.estimators import reparameterise
-from cvae_tf.evaluation import latent_factors
+from cvae_tf.evaluation import diagonal_gaussian, latent_factors, noise_of
 from cvae_tf.penalties import kl_per_dimension as _kl_per_dimension
 
 
@@ -21,19 +20,8 @@ def _gaussian_factors(model: Any, data: Any, where: str) -> Any:
     """The factors, if q and prior are diagonal Gaussians."""
     q, prior, log_likelihood = latent_factors(model, data, where)
     for p, name in ((q, "posterior"), (prior, "prior")):
-        if not (isinstance(p, tfd.Independent) and isinstance(p.distribution, tfd.Normal)):
-            raise TypeError(
-                f"The {name} of {type(model).__name__} here is a {type(p).__name__}. Expected (in "
-                f"{where}) a diagonal Gaussian, which has a mean and a scale for each dimension."
-            )
+        diagonal_gaussian(p, f"{name} of {type(model).__name__}", where)
     return q, prior, log_likelihood
-
-
-def _noise(model: Any, num_samples: int, num_rows: int, seed: int, purpose: str) -> tf.Tensor:
-    return noise.normal(
-        num_samples, num_rows, model.latent_dim, key=noise.key(seed, f"diagnostics: {purpose}"),
-        dtype=model.compute_dtype,
-    )
 
 
 def kl_per_dimension(model: Any, *data: Any) -> np.ndarray:
@@ -121,23 +109,21 @@ def use(model: Any, *data: Any, num_samples: int = 16, seed: int = 0) -> Use:
     other = np.empty(num_rows, int)
     other[order] = np.roll(order, 1)
 
-    epsilon = _noise(model, num_samples, num_rows, seed, "use")
+    epsilon = noise_of(model, "diagnostics: use", seed, num_samples, num_rows)
     z = reparameterise(q, epsilon)
     standard = (z - prior.mean()) / prior.stddev()  # u of z = m + s ⊙ u
     moved = prior.mean() + prior.stddev() * tf.gather(standard, other, axis=1)
-    drop = tf.reduce_mean(log_likelihood(z) - log_likelihood(moved), 0)
-    of_z = evaluation.estimate(drop)
+    of_z = evaluation.estimate(tf.reduce_mean(log_likelihood(z) - log_likelihood(moved), 0))
 
     names = model.data_names
     if names == (model.observed,):
         return Use(of_z, None)
-    right = model.bound(*data, noise=epsilon).elbo
-    wrong_data = [
+    wrong = [
         np.asarray(d) if name == model.observed else np.asarray(d)[other]
         for name, d in zip(names, data, strict=True)
     ]
-    wrong = model.bound(*wrong_data, noise=epsilon).elbo
-    return Use(of_z, evaluation.estimate(right - wrong))
+    drop = model.bound(*data, noise=epsilon).elbo - model.bound(*wrong, noise=epsilon).elbo
+    return Use(of_z, evaluation.estimate(drop))
 
 
 class Ledger(NamedTuple):
@@ -207,18 +193,16 @@ def surgery(model: Any, *data: Any, num_samples: int = 16, seed: int = 0) -> Sur
     num_samples = checks.count(num_samples, "num_samples")
     q, prior, _ = latent_factors(model, data, "surgery")
     num_rows = len(data[0])
-    log_n = np.log(num_rows)
 
-    def mixture_log_prob(
-        distribution: Any, z: tf.Tensor
-    ) -> tf.Tensor:  # log (1/N) Σ_n p_n(z_i), [N]
+    def mixture_log_prob(distribution: Any, z: tf.Tensor) -> tf.Tensor:  # log (1/N) Σ_n p_n(z_i)
         if not distribution.batch_shape.rank:
             return distribution.log_prob(z)
-        return tf.reduce_logsumexp(distribution.log_prob(z[:, None]), 1) - log_n
+        return tf.reduce_logsumexp(distribution.log_prob(z[:, None]), 1) - np.log(num_rows)
 
     totals = np.zeros(4)
     for sample in range(num_samples):
-        z = reparameterise(q, _noise(model, 1, num_rows, seed, f"surgery {sample}"))[0]
+        epsilon = noise_of(model, f"diagnostics: surgery {sample}", seed, 1, num_rows)
+        z = reparameterise(q, epsilon)[0]
         log_q, log_p = q.log_prob(z), prior.log_prob(z)
         log_q_mean, log_p_mean = mixture_log_prob(q, z), mixture_log_prob(prior, z)
         parts = (log_q - log_p, log_q - log_q_mean, log_q_mean - log_p_mean, log_p_mean - log_p)

@@ -19,7 +19,8 @@ import numpy as np
 
 from cvae_tf import checks, signatures, wiring
 from cvae_tf.base import LatentVariableModel
-from cvae_tf.distributions import Distribution, centre, tfd
+from cvae_tf.distributions import Distribution, centre
+from cvae_tf.evaluation import diagonal_gaussian
 
 
 def transport(model: LatentVariableModel, x: Any, y: Any, y_new: Any) -> np.ndarray:
@@ -86,27 +87,18 @@ def reencode(
 
 def _prior(model: LatentVariableModel, y: np.ndarray) -> Distribution:
     prior = signatures.evaluate(model, "prior", model.condition(y, "transport"))
-    if not (isinstance(prior, tfd.Independent) and isinstance(prior.distribution, tfd.Normal)):
-        raise ValueError(
-            f"The prior of {type(model).__name__} is a {type(prior).__name__}. Expected a diagonal "
-            "Gaussian, by whose mean and scale (6.3) moves z: use reencode, or another model."
-        )
-    return prior
+    return diagonal_gaussian(prior, f"prior of {type(model).__name__}", "transport")
 
 
 def _checked(model: Any, x: Any, y: Any, y_new: Any, where: str) -> tuple[np.ndarray, ...]:
     checks.instance(model, "model", LatentVariableModel, "a model, such as CMMA, CVAE1 or CVAE2")
     if tuple(model.data_names) != ("x", "y") or model.observed != "x":
+        given = " and ".join(model.conditions) or "nothing"
         raise ValueError(
-            f"{where} received a {type(model).__name__}, which models "
-            f"{'p(y|x)' if model.observed == 'y' else 'p(x)'}. Expected a model of p(x|y), such as "
-            "CMMA, CVAE1 or CVAE2."
+            f"{where} received a {type(model).__name__}, which models {model.observed} given "
+            f"{given}. Expected a model of p(x|y), such as CMMA, CVAE1 or CVAE2."
         )
     x, y = wiring.variables(model, model.data_names, (x, y), where)
     y_new = model.check_variable("y", y_new, f"{where}: y_new")
-    if len(y_new) != len(x):
-        raise ValueError(
-            f"{where} received {len(x)} pictures and {len(y_new)} new attributes. Expected one row "
-            "of y_new for each picture."
-        )
+    checks.same_length({"x": x, "y_new": y_new}, where)
     return x, y, y_new

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from cvae_tf import checks, noise
 from cvae_tf.base import BoundModel, LatentVariableModel
-from cvae_tf.distributions import Gaussian
+from cvae_tf.distributions import Gaussian, tfd
 from cvae_tf.estimators import SGVBB, log_mean_exp, log_weights
 
 
@@ -62,6 +62,24 @@ def latent_factors(model: Any, data: Any, where: str) -> Any:
     return model.factors(*model.given(*data, where=where))
 
 
+def diagonal_gaussian(p: Any, name: str, where: str) -> Any:
+    """p itself. Raises: TypeError, ValueError: if it is no diagonal Gaussian."""
+    if not (isinstance(p, tfd.Independent) and isinstance(p.distribution, tfd.Normal)):
+        raise checks.WrongKind(
+            f"The {name} (in {where}) is a {type(p).__name__}. Expected a diagonal Gaussian, which "
+            "has a mean and a scale for each dimension: use a model with one."
+        )
+    return p
+
+
+def noise_of(
+    model: Any, purpose: str, seed: int, num_samples: int, num_rows: int, step: Any = 0
+) -> tf.Tensor:
+    """ε of a seed for one purpose, [num_samples, num_rows, d], the same at every call."""
+    size = num_samples, num_rows, model.latent_dim
+    return noise.normal_at(noise.Place(purpose, step), seed, *size, model.compute_dtype)
+
+
 def importance_weighted_curve(
     model: LatentVariableModel, *data: Any, sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
     seed: int = 0,
@@ -85,16 +103,14 @@ def importance_weighted_curve(
     if not sizes or any(sizes[-1] % size for size in sizes):
         raise ValueError(f"Received sizes={sizes}. Expected each to divide the last.")
     most, (q, prior, log_p) = sizes[-1], latent_factors(model, data, "importance_weighted_curve")
-    epsilon = noise.normal(
-        most, len(data[0]), model.latent_dim, key=noise.key(seed, "importance-weighted curve"),
-        dtype=model.compute_dtype,
-    )
+    epsilon = noise_of(model, "importance-weighted curve", seed, most, len(data[0]))
     log_w, _ = log_weights(q, prior, log_p, epsilon)
-    grouped = {size: tf.reshape(log_w, [most // size, size, -1]) for size in sizes}
-    return {
-        size: tf.reduce_mean(log_mean_exp(weights, axis=1), 0).numpy()
-        for size, weights in grouped.items()
-    }
+
+    def mean_of_groups(size: int) -> np.ndarray:
+        grouped = tf.reshape(log_w, [most // size, size, -1])
+        return tf.reduce_mean(log_mean_exp(grouped, axis=1), 0).numpy()
+
+    return {size: mean_of_groups(size) for size in sizes}
 
 
 class Gap(NamedTuple):
@@ -158,27 +174,18 @@ def gap(
     optimizer.build([raw])
     estimator = SGVBB()
 
-    def draw(num: int, purpose: str, step: Any) -> tf.Tensor:
-        return noise.normal(
-            num, len(data[0]), model.latent_dim, key=noise.key(seed, purpose), step=step,
-            dtype=model.compute_dtype,
-        )
-
     @tf.function(jit_compile=model.suits_xla(), autograph=False)
     def climb(step: tf.Tensor) -> None:
+        epsilon = noise_of(model, "gap: climbing", seed, noise_samples, len(data[0]), step)
         with tf.GradientTape() as tape:
-            value = estimator(
-                latent(raw), prior, log_likelihood_of, draw(noise_samples, "gap: climbing", step)
-            ).value
-            loss = -tf.reduce_sum(value)
+            loss = -tf.reduce_sum(estimator(latent(raw), prior, log_likelihood_of, epsilon).value)
         optimizer.apply_gradients([(tape.gradient(loss, raw), raw)])
 
     for step in range(steps):
         climb(tf.constant(step))
-    fixed = draw(16 * noise_samples, "gap: reporting", 0)
+    fixed = noise_of(model, "gap: reporting", seed, 16 * noise_samples, len(data[0]))
     best_q = latent(raw)
-    best = estimator(best_q, prior, log_likelihood_of, fixed).value
-    amortised = estimator(q, prior, log_likelihood_of, fixed).value
+    bounds = [estimator(each, prior, log_likelihood_of, fixed).value for each in (best_q, q)]
     log_p = model.log_likelihood(*data, num_samples=num_samples, seed=seed)
-    own = best_q.mean().numpy(), best_q.stddev().numpy()
-    return Gap(log_p, best.numpy(), amortised.numpy(), *own)
+    best, amortised, mean, scale = map(np.asarray, (*bounds, best_q.mean(), best_q.stddev()))
+    return Gap(log_p, best, amortised, mean, scale)

@@ -47,24 +47,18 @@ def compare(
         raise AssertionError(
             f"{name}: yours is a {type(yours).__name__}; expected numbers. {error}"
         ) from None
-    unit = f" {unit}" if unit else ""
-    hint = _slip(yours, slips, atol)
+    unit, hint = f" {unit}" if unit else "", _slip(yours, slips, atol)
     if yours.shape != true.shape:
-        raise AssertionError(
-            f"{name}: yours has shape {yours.shape}; expected {true.shape}."
-            + (f" {hint}" if hint else " Over which axes is the sum?")
-        )
-    if not np.isfinite(yours).all():
-        raise AssertionError(
-            f"{name}: yours contains {_first(yours, ~np.isfinite(yours))}. {hint}".strip()
-        )
-    off = np.abs(yours - true) > atol
-    if off.any():
-        raise AssertionError(
-            f"{name}: yours is {_first(yours, off)}, the true value is "
-            f"{_first(true, off)}{unit}. {hint}".strip()
-        )
-    print(f"{name}: yours {_first(yours)}, true {_first(true)}{unit}. Right.")
+        wrong = f"yours has shape {yours.shape}; expected {true.shape}."
+        hint = hint or "Over which axes is the sum?"
+    elif not np.isfinite(yours).all():
+        wrong = f"yours contains {_first(yours, ~np.isfinite(yours))}."
+    elif (off := np.abs(yours - true) > atol).any():
+        wrong = f"yours is {_first(yours, off)}, the true value is {_first(true, off)}{unit}."
+    else:
+        print(f"{name}: yours {_first(yours)}, true {_first(true)}{unit}. Right.")
+        return
+    raise AssertionError(f"{name}: {wrong} {hint}".strip())
 
 
 def require(condition: npt.ArrayLike, otherwise: str) -> None:

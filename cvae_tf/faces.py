@@ -28,11 +28,7 @@ __all__ = [
 ]
 
 ATTRIBUTES = {
-    "glasses": BINARY,
-    "beard": BINARY,
-    "moustache": BINARY,
-    "hat": BINARY,
-    "bow tie": BINARY,
+    "glasses": BINARY, "beard": BINARY, "moustache": BINARY, "hat": BINARY, "bow tie": BINARY,
     "smile": CONTINUOUS,  # −1 a frown, +1 a smile
     "brows": CONTINUOUS,  # −1 worried, +1 angry
     "hair": CONTINUOUS,  # −1 cropped, +1 down to the shoulders
@@ -75,17 +71,16 @@ def drawn(num: int = 6000, *, size: int = 32, image: bool = True, seed: int = 0)
     """
     num, size = checks.count(num, "num", 6), checks.count(size, "size", 16)
     image, seed = checks.flag(image, "image"), checks.count(seed, "seed", 0)
-    kinds = np.array(list(ATTRIBUTES.values()))
     u = np.random.default_rng(seed).random((num, len(ATTRIBUTES) + len(IDENTITY)))
     y, identity = np.split(2 * u - 1, [len(ATTRIBUTES)], axis=1)
-    y = np.where(kinds == BINARY, y > 0, y).astype(np.float32)
-    identity = identity.astype(np.float32)
+    coins = np.array(list(ATTRIBUTES.values())) == BINARY
+    y, identity = np.where(coins, y > 0, y).astype("float32"), identity.astype("float32")
     x = draw(y, identity, size=size)
     everything = Split(x if image else x.reshape(num, -1), y, y, identity)
     first, last = 2 * num // 3, 2 * num // 3 + num // 6
     rows = slice(0, first), slice(first, last), slice(last, num)
+    about = "drawn faces", (size, size, 1), tuple(ATTRIBUTES), tuple(ATTRIBUTES.values())
     train, validation, test = map(everything.take, rows)
-    about = ("drawn faces", (size, size, 1), tuple(ATTRIBUTES), tuple(kinds.tolist()))
     return Dataset(train, validation, test, everything, *about)
 
 
@@ -161,12 +156,9 @@ class _Canvas:
 
 def _portraits(y: np.ndarray, identity: np.ndarray, size: int) -> np.ndarray:
     """[N, size, size] from y [N, 10] and identity [N, 12]."""
-    columns = y.T[..., None, None]  # [10, N, 1, 1]
-    glasses, beard, moustache, hat, bow_tie, smile, brows, hair, pose, light = columns
-    (
-        wide, tall, across, down, apart, eye_size, nose, mouth_width, skin, hair_tone, background,
-        shirt,
-    ) = identity.T[..., None, None]
+    glasses, beard, moustache, hat, bow_tie, smile, brows, hair, pose, light = y.T[..., None, None]
+    wide, tall, across, down, apart, eye_size = identity.T[:6, :, None, None]  # each [N, 1, 1]
+    nose, mouth_width, skin, hair_tone, background, shirt = identity.T[6:, :, None, None]
 
     rx, ry = 0.50 + 0.045 * wide, 0.62 + 0.035 * tall
     cx, cy = 0.07 * across, 0.03 + 0.045 * down
@@ -245,7 +237,6 @@ def _portraits(y: np.ndarray, identity: np.ndarray, size: int) -> np.ndarray:
     band = np.maximum(dome, np.abs(c.y - (brim_y - 0.09)) - 0.045)
     c.paint(band, 0.90 * (0.95 + 0.1 * toward), hat)
     c.paint(c.box(cx, brim_y, 1.34 * rx, 0.045, 0.04), 0.13 + 0.08 * toward, hat)
-    tie_y = 0.855
     wing = np.abs(c.x - cx)
-    c.paint(np.maximum(np.abs(c.y - tie_y) - 0.02 - 0.55 * wing, wing - 0.22), ink, bow_tie)
+    c.paint(np.maximum(np.abs(c.y - 0.855) - 0.02 - 0.55 * wing, wing - 0.22), ink, bow_tie)
     return np.clip(c.picture, 0, 1)

@@ -8,12 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
 from cvae_tf import checks, wiring
 from cvae_tf.estimators import reparameterise
 from cvae_tf.vae import VAE
-
-_ROWS_AT_ONCE = 4096
 
 
 class M1(TransformerMixin, BaseEstimator):
@@ -108,12 +107,8 @@ class M1(TransformerMixin, BaseEstimator):
                 f"Received noise of shape {noise.shape}. Expected (N, d) or (L, N, d) = "
                 f"(…, {len(X)}, {self.vae_.latent_dim}), such as noise.normal(…) gives."
             )
-        parts = []
-        for first in range(0, len(X), _ROWS_AT_ONCE):
-            rows = slice(first, first + _ROWS_AT_ONCE)
-            q = self.vae_.posterior(self.vae_.tensor(X[rows]))
-            parts.append(reparameterise(q, self.vae_.tensor(noise[..., rows, :])).numpy())
-        return np.concatenate(parts, -2)[..., self.kept_]
+        q = self.vae_.posterior(self.vae_.tensor(X))
+        return reparameterise(q, self.vae_.tensor(noise)).numpy()[..., self.kept_]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Names of the features: z0, z1, …"""
@@ -122,11 +117,8 @@ class M1(TransformerMixin, BaseEstimator):
 
     def check_fitted(self) -> None:
         """Raise ValueError before `fit`."""
-        if not self.__sklearn_is_fitted__():
-            raise ValueError("This M1 has not been fitted. Expected a call of fit(X) first.")
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "vae_")
+        message = "This %(name)s has not been fitted. Expected a call of fit(X) first."
+        check_is_fitted(self, "vae_", msg=message)
 
     def __sklearn_clone__(self) -> M1:
         parameters = self.get_params(deep=False)

@@ -80,14 +80,12 @@ def draws(
         (800, 500, 10)
     """
     num_samples, seed = checks.count(num_samples, "num_samples"), checks.seed(seed)
-    rows_at_once = checks.count(rows_at_once, "rows_at_once")
     x = checks.array(x, "x (in draws)", dtype=None)
-    times = max(1, min(50, rows_at_once // len(x)))
+    times = max(1, min(50, checks.count(rows_at_once, "rows_at_once") // len(x)))
     tiled = np.concatenate([x] * times)
     parts = []
     for first in range(0, num_samples, times):
-        own_seed = 1_000_003 * (seed + 1) + first
-        y = model.generate(tiled, seed=own_seed, sample=sample)
+        y = model.generate(tiled, seed=1_000_003 * (seed + 1) + first, sample=sample)
         parts.append(y.reshape(times, len(x), *y.shape[1:]))
     return np.concatenate(parts)[:num_samples]
 
@@ -110,13 +108,10 @@ def least_distance(samples: Any, y: Any, sizes: Sequence[int]) -> dict[int, np.n
     """
     samples = checks.array(samples, "samples", ndim=3, dtype=None)
     y = checks.array(y, "y (in least_distance)", ndim=2, dtype=None)
-    sizes = [
-        checks.count(s, "one of sizes", most=len(samples)) for s in checks.sizes(sizes, "sizes")
-    ]
+    sizes = [checks.count(s, "size", most=len(samples)) for s in checks.sizes(sizes, "sizes")]
     if samples.shape[1:] != y.shape:
         raise ValueError(f"samples {samples.shape}, y {y.shape}. Expected (S, N, K) and (N, K).")
-    distance = np.sqrt(((samples - y) ** 2).sum(-1))  # [S, N]
-    nearest = np.minimum.accumulate(distance, 0)
+    nearest = np.minimum.accumulate(np.linalg.norm(samples - y, axis=-1), 0)  # [S, N]
     return {size: nearest[size - 1] for size in sizes}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cvae_tf import checks
-from cvae_tf.look import INK, colour, figure, legible, new_figure, style
+from cvae_tf.look import DASHED, INK, colour, figure, legible, new_figure, style
 from cvae_tf.signatures import factor, parents
 
 if TYPE_CHECKING:
@@ -65,16 +65,15 @@ def graph_edges(model: Any) -> GraphEdges:
                 f"Received {model!r}, which has no method {name}. Expected a model with prior, "
                 "posterior and likelihood, whose arguments are the parents in its graph."
             )
-    predicted = _predicted(model)
     generative = {(parent, "z") for parent in parents(model.prior)}
-    generative |= {(parent, predicted) for parent in parents(model.likelihood)}
+    generative |= {(parent, _predicted(model)) for parent in parents(model.likelihood)}
     q = factor(model, "posterior")
     return GraphEdges(generative, {(parent, "z") for parent in parents(q)} if q else set())
 
 
+@style()
 def graphical_model(
-    model: Any, *, name: str | None = None, title: str | None = None, factors: bool = True,
-    columns: int | None = None, ax: Axes | None = None,
+    model: Any, *, title: str | None = None, ax: Axes | None = None
 ) -> Figure:
     """Draws the graphical model of a model, as the signatures of its factors state it.
 
@@ -83,10 +82,7 @@ def graphical_model(
 
     Args:
         model: a model or its class, or a sequence of them to be drawn side by side.
-        name: the name to write; default: the class's.
-        title: a text over the whole; for one model it takes the place of the name.
-        factors: whether to write the factors below.
-        columns: how many models stand in a row; default: all of them.
+        title: a text over the whole; for one model it takes the place of the class's name.
         ax: axes to draw in, for one model; default: a new figure.
 
     Returns:
@@ -98,37 +94,29 @@ def graphical_model(
     Example:
         >>> fig = graphical_model([CVAE1, CVAE2, CVAE3, CMMA])  # doctest: +SKIP
     """
+    from matplotlib.lines import Line2D
+
     models = list(model) if isinstance(model, (list, tuple)) else [model]
     if not models or (ax is not None and len(models) != 1):
         raise ValueError(f"Received {len(models)} models. Expected one; leave ax out for more.")
-    edges, factors = [graph_edges(one) for one in models], checks.flag(factors, "factors")
-    columns = len(models) if columns is None else checks.count(columns, "columns")
-    with style():
-        from matplotlib.lines import Line2D
-
-        if ax is None:
-            rows, legend_rows = -(-len(models) // columns), 1 if columns > 1 else 2
-            height = rows * (4.8 if factors else 4.2) + 0.28 * legend_rows
-            fig = new_figure((3.5 * columns + 0.5, height + (0.6 if title and rows > 1 else 0.4)))
-            axes = fig.subplots(rows, columns, squeeze=False).ravel()
-            for spare in axes[len(models) :]:
-                spare.axis("off")
-        else:
-            fig, axes = figure(ax, (0, 0))[0], np.array([ax])
-        for one, arrows, axis in zip(models, edges, axes, strict=False):
-            label = name or (one.__name__ if inspect.isclass(one) else type(one).__name__)
-            heading = title if title and len(models) == 1 else label
-            _draw_graph(axis, one, arrows, heading, colour(label), factors)
-        if len(models) > 1 and title:
-            fig.suptitle(title)
-        if ax is None:
-            p = Line2D([], [], color=INK, lw=2.2, label="generative, $p$")
-            q = Line2D([], [], color=INK, lw=2.2, ls=(0, (3, 1.6)), label="inference, $q$")
-            where = {"loc": "outside lower center", "ncols": 2 // legend_rows}
-            fig.legend(handles=[p, q], handlelength=2.6, **where)
+    if ax is None:
+        ncols = min(2, len(models))  # of the legend
+        fig = new_figure((3.5 * len(models) + 0.5, 6.04 - 0.28 * ncols))
+        axes = fig.subplots(1, len(models), squeeze=False)[0]
+        p = Line2D([], [], color=INK, lw=2.2, label="generative, $p$")
+        q = Line2D([], [], color=INK, lw=2.2, ls=DASHED, label="inference, $q$")
+        fig.legend(handles=[p, q], handlelength=2.6, loc="outside lower center", ncols=ncols)
+    else:
+        fig, axes = figure(ax, (0, 0))[0], [ax]
+    for one, axis in zip(models, axes, strict=True):
+        name = one.__name__ if inspect.isclass(one) else type(one).__name__
+        _draw_graph(axis, one, title if title and len(models) == 1 else name, colour(name))
+    if title and len(models) > 1:
+        fig.suptitle(title)
     return fig
 
 
+@style()
 def directed_graph(
     centres: Mapping[str, tuple[float, float]], edges: Iterable[Edge], *,
     observed: Sequence[str] = (), title: str | None = None, ax: Axes | None = None,
@@ -167,16 +155,15 @@ def directed_graph(
     unknown = ({node for edge in edges for node in edge} | set(observed)) - set(centres)
     if unknown:
         raise ValueError(f"centres has no place for {sorted(unknown)}. Expected one for each node.")
-    with style():
-        fig, ax = figure(ax, tuple(1.4 * np.ptp(places, axis=0) + 2.2))
-        arrow = _nodes(ax, centres, observed)
-        for parent, child in edges:
-            arrow(parent, child, arrowstyle="-|>", color=INK, lw=2.2)
-        (left, low), (right, high) = places.min(0) - 0.7, places.max(0) + 0.7
-        ax.set(xlim=(left, right), ylim=(low, high), aspect="equal")
-        ax.axis("off")
-        if title:
-            ax.set_title(title)
+    fig, ax = figure(ax, tuple(1.4 * np.ptp(places, axis=0) + 2.2))
+    arrow = _nodes(ax, centres, observed)
+    for parent, child in edges:
+        arrow(parent, child, arrowstyle="-|>", color=INK, lw=2.2)
+    (left, low), (right, high) = places.min(0) - 0.7, places.max(0) + 0.7
+    ax.set(xlim=(left, right), ylim=(low, high), aspect="equal")
+    ax.axis("off")
+    if title:
+        ax.set_title(title)
     return fig
 
 
@@ -199,21 +186,18 @@ def _nodes(ax: Axes, centres: Mapping[str, Any], observed: Any) -> Callable[...,
     return arrow
 
 
-def _draw_graph(
-    ax: Axes, model: Any, edges: GraphEdges, heading: str, shade: str, factors: bool
-) -> None:
+def _draw_graph(ax: Axes, model: Any, heading: str, shade: str) -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    predicted = _predicted(model)
+    edges, predicted = graph_edges(model), _predicted(model)
     given = "x" if predicted == "y" else "y"
-    centres = {"z": (2.0, 2.0), predicted: (2.0, 0.0)}
-    if any(given in edge for edge in edges.generative | edges.inference):
-        centres[given] = (0.0, 2.0)
-    else:
-        centres = {"z": (1.0, 2.0), predicted: (1.0, 0.0)}
-    unknown = {node for edge in edges.generative | edges.inference for node in edge} - set(centres)
-    if unknown:
-        raise ValueError(f"The factors of {heading} take {sorted(unknown)}. Expected x, y and z.")
+    nodes = {node for edge in edges.generative | edges.inference for node in edge}
+    across = 2.0 if given in nodes else 1.0
+    centres = {"z": (across, 2.0), predicted: (across, 0.0)}
+    centres |= {given: (0.0, 2.0)} if given in nodes else {}
+    if nodes - set(centres):
+        unknown = sorted(nodes - set(centres))
+        raise ValueError(f"The factors of {heading} take {unknown}. Expected x, y and z: rename.")
     looks: dict[str, Any] = dict(fc="none", ec="#888888", lw=1.6, zorder=0)
     round_box = "round,pad=0,rounding_size=0.18"
     ax.add_patch(FancyBboxPatch((-0.72, -0.78), 3.44, 3.5, boxstyle=round_box, **looks))
@@ -223,17 +207,16 @@ def _draw_graph(
         arrow(parent, child, arrowstyle="-|>", color=INK, lw=2.2)
     for parent, child in sorted(edges.inference):
         bend = 0.42 if parent == predicted else -0.42  # round the outside of the triangle
-        arrow(parent, child, bend, arrowstyle="->", color=shade, lw=2.4, ls=(0, (3, 1.6)))
-    if factors:
-        prior = _density("p", "z", parents(model.prior))
-        likelihood = _density("p", predicted, parents(model.likelihood))
-        q = _density("q", "z", [parent for parent, _ in edges.inference])
-        if not edges.inference:
-            q = f"q = {prior}" if hasattr(model, "factors") else r"\mathrm{no}\ q"
-        ax.text(1.0, -0.98, f"${prior}\\;{likelihood}$", ha="center", va="top", fontsize=19)
-        ax.text(1.0, -1.42, f"${q}$", ha="center", va="top", fontsize=19, color=legible(shade))
+        arrow(parent, child, bend, arrowstyle="->", color=shade, lw=2.4, ls=DASHED)
+    prior = _density("p", "z", parents(model.prior))
+    likelihood = _density("p", predicted, parents(model.likelihood))
+    q = _density("q", "z", [parent for parent, _ in edges.inference])
+    if not edges.inference:
+        q = f"q = {prior}" if hasattr(model, "factors") else r"\mathrm{no}\ q"
+    ax.text(1.0, -0.98, f"${prior}\\;{likelihood}$", ha="center", va="top", fontsize=19)
+    ax.text(1.0, -1.42, f"${q}$", ha="center", va="top", fontsize=19, color=legible(shade))
     ax.set_title(heading, color=legible(shade), fontweight="bold", fontsize=20)
-    ax.set(xlim=(-0.85, 2.85), ylim=(-1.85 if factors else -0.9, 2.85), aspect="equal")
+    ax.set(xlim=(-0.85, 2.85), ylim=(-1.85, 2.85), aspect="equal")
     ax.axis("off")
 
 

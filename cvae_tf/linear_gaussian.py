@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
+from scipy.stats import Covariance, multivariate_normal
 
 from cvae_tf import checks
 
@@ -88,18 +88,15 @@ class LinearGaussian:
         expected = {
             "b": (x_dim,), "V": (x_dim, *y_dim), "A": (z_dim, *y_dim), "a": (z_dim,), "S": (z_dim,),
         }
-        object.__setattr__(self, "W", W)
-        object.__setattr__(self, "sigma", checks.number(self.sigma, "sigma", above=0))
+        vars(self).update(W=W, sigma=checks.number(self.sigma, "sigma", above=0))
         for name, shape in expected.items():
             value = getattr(self, name)
             if value is None and name != "b":
                 continue
             value = checks.array(value, name, dtype="float64")
             if value.shape != shape:
-                raise ValueError(
-                    f"{name} has shape {value.shape}. Expected {shape} for W {W.shape}."
-                )
-            object.__setattr__(self, name, value)
+                raise ValueError(f"{name} has shape {value.shape}. Expected {shape}, as W has.")
+            vars(self)[name] = value
         if self.S is not None and self.S.min() <= 0:
             raise ValueError("S holds a value that is not positive. Expected variances, all > 0.")
 
@@ -137,12 +134,11 @@ class LinearGaussian:
         x_dim, z_dim = checks.count(x_dim, "x_dim"), checks.count(z_dim, "z_dim")
         y_dim = 0 if y_dim is None else checks.count(y_dim, "y_dim")  # no y: unused below
         checks.number(sigma_squared_min, "sigma_squared_min", above=0)
-        seed = checks.count(seed, "seed", 0)
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(checks.count(seed, "seed", 0))
         if model == "CVAE3":
             x_dim, y_dim = y_dim, x_dim
         ends = np.log([sigma_squared_min, max(1.0, 10 * sigma_squared_min)])
-        sigma_squared = np.exp(rng.uniform(*ends))
+        sigma = float(np.sqrt(np.exp(rng.uniform(*ends))))
         W = rng.standard_normal((x_dim, z_dim)) / np.sqrt(z_dim)
         b = rng.standard_normal(x_dim)
         V = A = a = S = None
@@ -152,7 +148,7 @@ class LinearGaussian:
             A = rng.standard_normal((z_dim, y_dim)) / np.sqrt(y_dim)
             a = rng.standard_normal(z_dim)
             S = np.exp(rng.uniform(np.log(0.25), np.log(4.0), z_dim))
-        return cls(W, b, float(np.sqrt(sigma_squared)), V, A, a, S)
+        return cls(W, b, sigma, V, A, a, S)
 
     def prior(self, y: npt.ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
         r"""p(z|y) = N(Ay + a, S).
@@ -165,11 +161,9 @@ class LinearGaussian:
             there is no y.
         """
         given = self._given(y)
-        mean = np.zeros((1, self.W.shape[1])) if self.a is None else self.a[None]  # [1, d]
-        if given is not None:
-            mean = np.broadcast_to(mean, (len(given), mean.shape[1]))
-        if self.A is not None:
-            mean = mean + given @ self.A.T
+        mean = np.zeros((1 if given is None else len(given), self.W.shape[1]))  # [N, d]
+        mean += 0 if self.a is None else self.a
+        mean += 0 if self.A is None else given @ self.A.T
         return mean, np.sqrt(self._variances)
 
     def log_evidence(self, x: npt.ArrayLike, y: npt.ArrayLike | None = None) -> np.ndarray:
@@ -187,10 +181,8 @@ class LinearGaussian:
         mean, _ = self.prior(y)
         centred = x - mean @ self.W.T - self._offset(y)  # [N, D]
         covariance = (self.W * self._variances) @ self.W.T + self.sigma**2 * np.eye(len(self.b))
-        factor = cho_factor(covariance, lower=True)
-        log_determinant = 2 * np.log(np.diag(factor[0])).sum()
-        squares = np.einsum("nd,dn->n", centred, cho_solve(factor, centred.T))
-        return -0.5 * (squares + log_determinant + len(self.b) * _LOG_2PI)
+        factored = Covariance.from_cholesky(np.linalg.cholesky(covariance))
+        return multivariate_normal.logpdf(centred, cov=factored).reshape(-1)
 
     def posterior(
         self, x: npt.ArrayLike, y: npt.ArrayLike | None = None
@@ -206,9 +198,8 @@ class LinearGaussian:
         x, y = self._rows(x, y)
         mean, _ = self.prior(y)
         evidence = mean / self._variances + (x - self._offset(y)) @ self.W / self.sigma**2  # [N, d]
-        factor = cho_factor(self._precision)
-        covariance = cho_solve(factor, np.eye(len(self._precision)))
-        return cho_solve(factor, evidence.T).T, (covariance + covariance.T) / 2
+        covariance = np.linalg.inv(self._precision)
+        return np.linalg.solve(self._precision, evidence.T).T, (covariance + covariance.T) / 2
 
     def kl_to_posterior(
         self, mean: npt.ArrayLike, scale: npt.ArrayLike, x: npt.ArrayLike,
@@ -228,16 +219,11 @@ class LinearGaussian:
             nats per example, [N].
         """
         mean, scale = self._q(mean, scale, x)
-        centre, _ = self.posterior(x, y)
+        distance = mean - self.posterior(x, y)[0]
         precision = self._precision  # C⁻¹
-        distance = mean - centre
-        return 0.5 * (
-            (scale**2 @ np.diag(precision))
-            + np.einsum("nj,jk,nk->n", distance, precision, distance)
-            - len(precision)
-            - np.linalg.slogdet(precision)[1]
-            - np.log(scale**2).sum(-1)
-        )
+        squares = np.einsum("nj,jk,nk->n", distance, precision, distance)
+        log_determinants = np.linalg.slogdet(precision)[1] + np.log(scale**2).sum(-1)
+        return 0.5 * (scale**2 @ np.diag(precision) + squares - len(precision) - log_determinants)
 
     def bound(
         self, mean: npt.ArrayLike, scale: npt.ArrayLike, x: npt.ArrayLike,
@@ -325,12 +311,10 @@ class LinearGaussian:
 
     def _given(self, y: Any) -> Any:
         matrix = self.V if self.V is not None else self.A
-        if (y is None) != (matrix is None):
-            raise ValueError(
-                "y came, but this model has neither V nor A: leave y out."
-                if matrix is None
-                else "y is missing: this model is conditional, give what it conditions on, [N, m]."
-            )
+        if matrix is None and y is not None:
+            raise ValueError("y came, but this model has neither V nor A: leave y out.")
+        if matrix is not None and y is None:
+            raise ValueError("y is missing: this model is conditional. Give its condition, [N, m].")
         if matrix is None:
             return None
         return checks.array(y, "y", event=matrix.shape[1:], dtype="float64")
@@ -357,18 +341,15 @@ def kl_diagonal(
         >>> float(kl_diagonal(np.array([1.0, 0.0]), 1.0, 0.0, 1.0))
         0.5
     """
-    names = ("mean_q", "scale_q", "mean_p", "scale_p")
-    given = [
-        checks.array(value, name, dtype="float64")
-        for name, value in zip(names, (mean_q, scale_q, mean_p, scale_p), strict=True)
-    ]
-    for name, value in zip(names[1::2], given[1::2], strict=True):
-        if value.min() <= 0:
-            raise ValueError(f"{name} holds {value.min():g}. Expected standard deviations > 0.")
+    given = {"mean_q": mean_q, "scale_q": scale_q, "mean_p": mean_p, "scale_p": scale_p}
+    arrays = {name: checks.array(value, name, dtype="float64") for name, value in given.items()}
+    for name in ("scale_q", "scale_p"):
+        if arrays[name].min() <= 0:
+            raise ValueError(f"{name} holds {arrays[name].min():g}. Expected deviations > 0.")
     try:
-        mean_q, scale_q, mean_p, scale_p = np.broadcast_arrays(*given, np.ones(1))[:4]
+        mean_q, scale_q, mean_p, scale_p, _ = np.broadcast_arrays(*arrays.values(), np.ones(1))
     except ValueError:
-        shapes = [value.shape for value in given]
-        raise ValueError(f"{names} have the shapes {shapes}. Expected [..., d].") from None
+        shapes = {name: value.shape for name, value in arrays.items()}
+        raise ValueError(f"The shapes are {shapes}. Expected [..., d], of one d.") from None
     ratio = (scale_q / scale_p) ** 2
     return 0.5 * (ratio + ((mean_q - mean_p) / scale_p) ** 2 - 1 - np.log(ratio)).sum(-1)

@@ -29,6 +29,8 @@ CLASSES = (  # ten classes; the digit is written beside its points as well
 )
 MARKERS = dict(zip(COLOURS, "os^DvPX*h", strict=True))
 INK = "#222222"
+DASHED: Any = (0, (3, 1.5))
+DOTTED: Any = (0, (1, 1.2))
 
 _STYLE: dict[str, Any] = {
     "figure.dpi": 100, "savefig.dpi": 110, "figure.facecolor": "white", "font.size": 15,
@@ -94,9 +96,7 @@ def legible(shade: str) -> tuple[float, float, float]:
 
 def label(ax: Axes, xlabel: str | None, ylabel: str | None, title: str | None) -> None:
     """Writes the texts of the axes, those that there are."""
-    for text, setter in ((xlabel, ax.set_xlabel), (ylabel, ax.set_ylabel)):
-        if text:
-            setter(text)
+    ax.set(xlabel=xlabel or ax.get_xlabel(), ylabel=ylabel or ax.get_ylabel())
     if title:
         ax.set_title(title, pad=10)
     ax.tick_params(labelsize=_STYLE["xtick.labelsize"])

@@ -6,6 +6,7 @@ TensorFlow Datasets has prepared. Light is 1, dark is 0 (`plotting.image_grid(..
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cvae_tf import checks
-from cvae_tf.datasets import BINARY, CATEGORY, CONTINUOUS, Dataset, Split
+from cvae_tf.datasets import BINARY, CATEGORY, CONTINUOUS, Dataset, Split, grey_values
 
 __all__ = ["celeba", "cmu", "from_file"]
 
@@ -65,26 +66,20 @@ def from_file(
         raise ValueError(f"Received shares={shares}. Expected three positive numbers of sum 1.")
     if attributes is not None:
         checks.instance(attributes, "attributes", (list, tuple), "a list of attributes' names")
-    arrays = _arrays(_find(path))
-    x, table, names, code_names = _checked(arrays, path)
+    x, table, names, code_names = _checked(_arrays(_find(path)), path)
     for name in [*(attributes or ()), *([group] if group is not None else ())]:
-        if name not in names:
-            raise ValueError(
-                f"{path} has no attribute {name!r}. Expected one of {', '.join(names)}."
-            )
+        checks.choice(name, f"attribute (of {path})", names)
     wanted = [name for name in names if name != group] if attributes is None else list(attributes)
     if not wanted or len(set(wanted)) < len(wanted):
         raise ValueError(f"Received {wanted}: no attribute is left, or one comes twice.")
     encoded = [_encode(name, table[:, names.index(name)], code_names.get(name)) for name in wanted]
-    y = np.concatenate([columns for columns, _, _ in encoded], axis=1)
-    column_names = tuple(n for _, names_of, _ in encoded for n in names_of)
-    kinds = tuple(kind for columns, _, kind in encoded for _ in range(columns.shape[1]))
+    column_names, kinds, columns = zip(*itertools.chain(*encoded), strict=True)
+    y = np.stack(columns, axis=1).astype(np.float32)
     groups = np.arange(len(x)) if group is None else table[:, names.index(group)]
     everything = Split(x if image else x.reshape(len(x), -1), y, table)
     train, validation, test = map(everything.take, _split(groups, shares, seed, group))
-    return Dataset(
-        train, validation, test, everything, Path(path).stem, x.shape[1:], column_names, kinds
-    )
+    about = Path(path).stem, x.shape[1:], column_names, kinds
+    return Dataset(train, validation, test, everything, *about)
 
 
 def cmu(**options: Any) -> Dataset:
@@ -138,7 +133,7 @@ def celeba(
 
     Source: Z. Liu et al. (2015), Deep learning face attributes in the wild.
     """
-    size, num = checks.count(size, "size"), None if num is None else checks.count(num, "num")
+    size, num = checks.count(size, "size"), checks.optional_count(num, "num")
     for name, value in (("grey", grey), ("image", image), ("download", download)):
         checks.flag(value, name)
     try:
@@ -171,17 +166,14 @@ def celeba(
             f"CelebA is not among TensorFlow Datasets' prepared sets (data_dir={data_dir}). "
             f"Prepare it once with download=True (1.4 GB). The loader said: {error}"
         ) from error
-    names = parts[0][1]
-    shape = (size, size, 1 if grey else 3)
+    names, shape = parts[0][1], (size, size, 1 if grey else 3)
     train, validation, test = (part for part, _ in parts)
     return Dataset(train, validation, test, None, "celeba", shape, names, (BINARY,) * len(names))
 
 
 def _find(path: str | os.PathLike[str]) -> Path:
     folder = os.environ.get("CVAE_TF_DATA")
-    places = [Path(path)]
-    if folder and not Path(path).is_absolute():
-        places.append(Path(folder) / path)
+    places = dict.fromkeys([Path(path), Path(folder or "") / path])  # the same where absolute
     for place in places:
         if place.is_file():
             return place
@@ -195,9 +187,7 @@ def _find(path: str | os.PathLike[str]) -> Path:
 def _arrays(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise ValueError("it holds a single array")
-            return {name: file[name] for name in file.files}
+            return dict(file)
     except Exception as error:  # not a zip file, a pickle inside, a single array
         raise ValueError(
             f"{path} cannot be read as an .npz file without pickles ({error}). Write it with "
@@ -213,50 +203,36 @@ def _checked(arrays: dict[str, Any], path: Any) -> tuple[Any, ...]:
             f"{path} has the arrays {', '.join(sorted(arrays)) or 'none'}. Expected x, attributes "
             f"and attribute_names: {', '.join(missing)} is missing."
         )
-    names = arrays["attribute_names"]
-    x = checks.array(arrays["x"], f"x in {path}", dtype=None)
-    table = checks.array(arrays["attributes"], f"attributes in {path}", ndim=2, dtype=None)
+    names = [str(name) for name in np.atleast_1d(arrays["attribute_names"])]
+    x, table = arrays["x"], arrays["attributes"]
+    x = grey_values(x / np.float32(255) if x.dtype == np.uint8 else x, f"x in {path}")
+    table = checks.array(table, f"attributes in {path}", event=(len(names),), dtype=None)
+    checks.same_length({"x": x, "attributes": table}, str(path))
     if x.ndim not in (3, 4) or len(x) < 3:
         raise ValueError(f"x in {path} is {x.shape}. Expected [N, H, W] or [N, H, W, C], N ≥ 3.")
-    if len(table) != len(x) or table.shape[1:] != names.shape:
-        raise ValueError(
-            f"In {path} x has shape {x.shape}, attributes {table.shape} and attribute_names "
-            f"{names.shape}. Expected one row of attributes for each image, one name a column."
-        )
-    if x.dtype == np.uint8:
-        x = x / np.float32(255)
-    elif not (x.dtype.kind == "f" and x.min() >= 0 and x.max() <= 1):
-        raise ValueError(
-            f"x in {path} has dtype {x.dtype}. Expected uint8, or floats in [0, 1]: divide by the "
-            "greatest value a pixel can have."
-        )
-    names = [str(name) for name in names]
     code_names = {n: list(map(str, arrays[f"{n}_names"])) for n in names if f"{n}_names" in arrays}
     for name, codes in code_names.items():
         column = table[:, names.index(name)]
-        if column.min() < 0 or column.max() >= len(codes) or (column != column.astype(int)).any():
+        if not np.isin(column, np.arange(len(codes))).all():
             raise ValueError(
                 f"The attribute {name} in {path} has values from {column.min()} to {column.max()}, "
                 f"but {name}_names has {len(codes)} names. Expected codes 0 to {len(codes) - 1}."
             )
-    x = x.astype(np.float32)
     return x.reshape(*x.shape[:3], -1), table, names, code_names
 
 
 def _encode(
     name: str, values: np.ndarray, codes: list[str] | None
-) -> tuple[np.ndarray, list[str], str]:
-    """(columns [N, k], their names, their kind) of one attribute."""
+) -> list[tuple[str, str, np.ndarray]]:
+    """The columns of one attribute: (name, kind, values [N]) of each."""
     if codes is not None and len(codes) != 2:
-        one_hot = np.eye(len(codes), dtype=np.float32)[values.astype(int)]
-        return one_hot, [f"{name}={code}" for code in codes], CATEGORY
-    column = values.astype(np.float32)[:, None]
+        return [(f"{name}={code}", CATEGORY, values == i) for i, code in enumerate(codes)]
     if codes is not None or np.isin(values, (0, 1)).all():
-        return column, [name if codes is None else f"{name}={codes[1]}"], BINARY
-    low, high = column.min(), column.max()
-    return (
-        (2 * column - low - high) / max(high - low, np.finfo(np.float32).tiny), [name], CONTINUOUS,
-    )
+        return [(name if codes is None else f"{name}={codes[1]}", BINARY, values)]
+    values = values.astype(np.float32)
+    low, high = values.min(), values.max()
+    width = max(high - low, np.finfo(np.float32).tiny)
+    return [(name, CONTINUOUS, (2 * values - low - high) / width)]
 
 
 def _split(groups: Any, shares: Any, seed: int, group: str | None) -> list[np.ndarray]:

@@ -23,8 +23,8 @@ import numpy.typing as npt
 from cvae_tf import checks, look
 from cvae_tf.datasets import height_and_width
 from cvae_tf.graphs import GraphEdges, directed_graph, graph_edges, graphical_model
-from cvae_tf.look import COLOURS, colour, label, legible, new_figure, style
-from cvae_tf.signatures import FACTORS, factor, parents
+from cvae_tf.look import COLOURS, DASHED, DOTTED, INK, colour, label, legible, new_figure, style
+from cvae_tf.signatures import evaluate, parents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,11 +124,11 @@ def explore(
     display(ipywidgets.VBox([*controls.values(), picture]))
 
 
+@style()
 def image_grid(
     images: npt.ArrayLike, *, columns: int | None = None, row_labels: Sequence[Any] | None = None,
-    column_labels: Sequence[Any] | None = None, captions: Sequence[Any] | None = None,
-    image_shape: Sequence[int] | None = None, title: str | None = None,
-    xlabel: str | None = None, ylabel: str | None = None,
+    column_labels: Sequence[Any] | None = None, image_shape: Sequence[int] | None = None,
+    title: str | None = None, xlabel: str | None = None, ylabel: str | None = None,
     limits: tuple[float, float] = (0.0, 1.0), cmap: str = "gray_r", ax: Axes | None = None,
 ) -> Figure:
     """Shows images side by side.
@@ -139,7 +139,6 @@ def image_grid(
             images are flat.
         columns: images in a row; default 10, or fewer where there are fewer images.
         row_labels, column_labels: texts along the left and the top.
-        captions: one text over each image, such as its nats.
         image_shape: (H, W) or (H, W, 1) of flat images; default: square.
         title, xlabel, ylabel: texts of the axes.
         limits: the values shown as paper and as ink.
@@ -156,47 +155,42 @@ def image_grid(
     Example:
         >>> fig = image_grid(np.random.default_rng(0).random((20, 64)), columns=5)
     """
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
     cells, columns = _cells(images, columns, image_shape)
     rows, (height, width) = math.ceil(len(cells) / columns), cells.shape[1:]
     row_labels = _texts(row_labels, "row_labels", rows)
     column_labels = _texts(column_labels, "column_labels", columns)
-    captions = _texts(captions, "captions", len(cells))
     paper, ink = _several(limits, "limits", 2)
     gap = max(1, round(height / 14))
-    head = round(0.34 * height) if captions is not None else 0
-    down, across = height + gap + head, width + gap
-    canvas = np.full((rows * down + gap, columns * across + gap), np.nan)
-    for index, cell in enumerate(cells):
-        top, left = index // columns * down + gap + head, index % columns * across + gap
+    tops = gap + (height + gap) * np.arange(rows)
+    lefts = gap + (width + gap) * np.arange(columns)
+    places = [(top, left) for top in tops for left in lefts][: len(cells)]
+    canvas = np.full((tops[-1] + height + gap, lefts[-1] + width + gap), np.nan)
+    for (top, left), cell in zip(places, cells, strict=True):
         canvas[top : top + height, left : left + width] = cell
-    with style():
-        size = 0.9 if max(rows, columns) <= 12 else 10.5 / max(rows, columns)
-        room = (0.4 + (0.9 if row_labels is not None else 0.0), 0.3 + (0.6 if title else 0.0))
-        fig, ax = look.figure(ax, (columns * size * across / down + room[0], rows * size + room[1]))
-        ax.imshow(canvas, vmin=paper, vmax=ink, cmap=cmap)
-        _frames(ax, columns, down, across, gap, head, len(cells))
-        if captions is not None:
-            for index, text in enumerate(captions):
-                ax.text(
-                    index % columns * across + gap + width / 2 - 0.5,
-                    index // columns * down + gap + head - 0.5 - 0.04 * height,
-                    text, ha="center", va="bottom", fontsize=12,
-                )
-        ax.set_xticks([c * across + gap + width / 2 - 0.5 for c in range(columns)])
-        ax.set_yticks([r * down + gap + head + height / 2 - 0.5 for r in range(rows)])
-        ax.set_xticklabels(column_labels or [""] * columns)
-        ax.set_yticklabels(row_labels or [""] * rows)
-        ax.xaxis.tick_top()
-        ax.xaxis.set_label_position("top")
-        label(ax, xlabel, ylabel, title)
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
+    size = 0.9 if max(rows, columns) <= 12 else 10.5 / max(rows, columns)
+    across = columns * size * (width + gap) / (height + gap)
+    room = (0.4 + (0.9 if row_labels is not None else 0.0), 0.3 + (0.6 if title else 0.0))
+    fig, ax = look.figure(ax, (across + room[0], rows * size + room[1]))
+    ax.imshow(canvas, vmin=paper, vmax=ink, cmap=cmap)
+    frames = [Rectangle((left - 0.5, top - 0.5), width, height) for top, left in places]
+    ax.add_collection(PatchCollection(frames, fc="none", ec="#BBBBBB", lw=0.6))
+    ax.set_xticks(lefts + (width - 1) / 2, column_labels or [""] * columns)
+    ax.set_yticks(tops + (height - 1) / 2, row_labels or [""] * rows)
+    ax.xaxis.tick_top()
+    ax.xaxis.set_label_position("top")
+    label(ax, xlabel, ylabel, title)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
     return fig
 
 
+@style()
 def latent_scatter(
-    z: npt.ArrayLike, labels: npt.ArrayLike | None = None, *, names: Sequence[Any] | None = None,
-    title: str | None = None, unit: str = "prior standard deviations", prior: bool = False,
+    z: npt.ArrayLike, labels: npt.ArrayLike | None = None, *, title: str | None = None,
+    unit: str = "prior standard deviations", prior: bool = False,
     priors: Mapping[int, Gaussian] | None = None, ax: Axes | None = None,
 ) -> Figure:
     """Draws examples where their latents lie, coloured by label, each class named at its median.
@@ -204,7 +198,6 @@ def latent_scatter(
     Args:
         z: latents of two dimensions, such as the means of q, [N, 2].
         labels: integers, [N], or None for one colour.
-        names: the names of the classes; default: the numbers.
         title: a text over the axes.
         unit: what a step of 1 along an axis is.
         prior: whether to draw the circle that holds 95 % of N(0, I).
@@ -216,67 +209,52 @@ def latent_scatter(
         The figure.
 
     Raises:
-        TypeError, ValueError: if z is not [N, 2], labels have another length or are no integers, or
-            names are not one for each class.
+        TypeError, ValueError: if z is not [N, 2], or labels have another length or are no integers.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> fig = latent_scatter(rng.standard_normal((50, 2)), rng.integers(0, 3, 50))
     """
+    from matplotlib.patheffects import withStroke
+
     z = checks.array(z, "z", dtype="float64")
     if z.ndim != 2 or z.shape[1] != 2:
         raise ValueError(f"z is {z.shape}. Expected [N, 2]: choose two columns, z[:, [0, 1]].")
     ellipses = {each: _gaussian(pair, f"priors[{each}]") for each, pair in (priors or {}).items()}
+    shades, classes = np.full(len(z), COLOURS["VAE"]), np.array([])
     if labels is not None:
         labels = checks.array(labels, "labels", event=(), dtype=None)
         checks.same_length({"z": z, "labels": labels}, "latent_scatter")
         if labels.dtype.kind not in "iu":
-            raise TypeError(f"labels has dtype {labels.dtype}. Expected integers, [N].")
-        classes = np.unique(labels)
-        names_of = _texts(names, "names", len(classes)) or classes
+            raise TypeError(f"labels has dtype {labels.dtype}. Expected integers: number them.")
+        shades, classes = _class_colour(labels), np.unique(labels)
     checks.flag(prior, "prior")
-    with style():
-        from matplotlib.patches import Circle, Ellipse
-        from matplotlib.patheffects import withStroke
-
-        fig, ax = look.figure(ax, (8.0, 7.2))
-        radius = math.sqrt(-2 * math.log(0.05))  # a 2-d normal leaves this circle with p = 0.05
-        for each, (mean, scale) in ellipses.items():
-            shade = look.CLASSES[int(each) % len(look.CLASSES)]
-            size = 2 * radius * scale
-            ax.add_patch(Ellipse(tuple(mean), *size, fill=False, lw=2.2, ec=shade, zorder=3))
-        if prior:
-            ax.add_patch(
-                Circle((0, 0), radius, fill=False, ls=(0, (4, 3)), lw=1.5, ec=look.INK, zorder=3)
-            )
-            ax.annotate(
-                "95 % of the prior", (0.71 * radius, 0.71 * radius), xytext=(4, 4),
-                textcoords="offset points", ha="left", va="bottom", fontsize=14, zorder=4,
-                annotation_clip=False,
-            )
-        if labels is None:
-            ax.scatter(z[:, 0], z[:, 1], s=18, color=COLOURS["VAE"], alpha=0.6, linewidths=0)
-        else:
-            order = np.random.default_rng(0).permutation(len(z))  # no class lies over another
-            shades = np.array([look.CLASSES[int(c) % len(look.CLASSES)] for c in labels])
-            ax.scatter(z[order, 0], z[order, 1], s=18, c=shades[order], alpha=0.6, linewidths=0)
-            for name, c in zip(names_of, classes, strict=True):
-                middle = np.median(z[labels == c], axis=0)
-                ax.text(
-                    float(middle[0]), float(middle[1]), str(name),
-                    color=legible(look.CLASSES[int(c) % len(look.CLASSES)]), zorder=5,
-                    fontsize=24, fontweight="bold", ha="center", va="center",
-                    path_effects=[withStroke(linewidth=5, foreground="white")],
-                )
-        ax.set_aspect("equal", adjustable="datalim")
-        label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
+    fig, ax = look.figure(ax, (8.0, 7.2))
+    radius = math.sqrt(-2 * math.log(0.05))  # a 2-d normal leaves this circle with p = 0.05
+    for each, (mean, scale) in ellipses.items():
+        _ellipse(ax, mean, radius * scale, lw=2.2, ec=_class_colour(each), zorder=3)
+    if prior:
+        _ellipse(ax, (0, 0), radius * np.ones(2), ls=(0, (4, 3)), lw=1.5, ec=INK, zorder=3)
+        ax.annotate(
+            "95 % of the prior", (0.71 * radius, 0.71 * radius), xytext=(4, 4),
+            textcoords="offset points", fontsize=14, zorder=4, annotation_clip=False,
+        )
+    order = np.random.default_rng(0).permutation(len(z))  # no class lies over another
+    ax.scatter(*z[order].T, s=18, c=shades[order], alpha=0.6, linewidths=0)
+    for c in classes:
+        ax.text(
+            *np.median(z[labels == c], axis=0), str(c), color=legible(_class_colour(c)),
+            fontsize=24, fontweight="bold", ha="center", va="center", zorder=5,
+            path_effects=[withStroke(linewidth=5, foreground="white")],
+        )
+    ax.set_aspect("equal", adjustable="datalim")
+    label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
     return fig
 
 
 def latent_manifold(
     model: Any, *, x: npt.ArrayLike | None = None, y: npt.ArrayLike | None = None, size: int = 15,
-    dimensions: tuple[int, int] = (0, 1), image_shape: Sequence[int] | None = None,
-    title: str | None = None, cmap: str = "gray_r", ax: Axes | None = None,
+    dimensions: tuple[int, int] = (0, 1), **options: Any,
 ) -> Figure:
     """Decodes a grid over two latent dimensions whose cells hold equal mass of the prior.
 
@@ -289,8 +267,7 @@ def latent_manifold(
         x, y: the one thing that the model is given, where it is given anything: [D] or [1, D].
         size: images along each axis.
         dimensions: the two latent dimensions that vary, from 0.
-        image_shape: (H, W) of flat images; default: square.
-        title, cmap, ax: as in `image_grid`.
+        **options: of `image_grid`, such as title, image_shape, cmap and ax.
 
     Returns:
         The figure.
@@ -313,29 +290,23 @@ def latent_manifold(
         )
     steps = [NormalDist().inv_cdf((i + 0.5) / size) for i in range(size)]
     u = np.zeros((size * size, model.latent_dim), np.float32)
-    u[:, dimensions[0]] = np.tile(steps, size)
-    u[:, dimensions[1]] = np.repeat(steps[::-1], size)  # upwards
-    images = _decode(model, u, x=x, y=y)
+    u[:, pair[0]], u[:, pair[1]] = np.tile(steps, size), np.repeat(steps[::-1], size)  # upwards
     symbol = "u" if parents(model.prior) else "z"
     ticks = [f"{step:.1f}".replace("-", "−").replace("−0.0", "0.0") for step in steps]
     ticks = [text if i % 2 == size // 2 % 2 else "" for i, text in enumerate(ticks)]
-    names = [f"${symbol}_{{{d + 1}}}$ (prior standard deviations)" for d in dimensions]
-    fig = image_grid(
-        images, columns=size, column_labels=ticks, row_labels=ticks[::-1], image_shape=image_shape,
-        title=title, xlabel=names[0], ylabel=names[1], cmap=cmap, ax=ax,
-    )
-    axes = ax if ax is not None else fig.axes[0]
-    axes.xaxis.tick_bottom()
-    axes.xaxis.set_label_position("bottom")
-    axes.tick_params(length=0)
+    names = [f"${symbol}_{{{d + 1}}}$ (prior standard deviations)" for d in pair]
+    texts: dict[str, Any] = {"column_labels": ticks, "row_labels": ticks[::-1]}
+    texts |= {"xlabel": names[0], "ylabel": names[1]}
+    fig = image_grid(_decode(model, u, x=x, y=y), columns=size, **(texts | options))
+    axis = (options.get("ax") or fig.axes[0]).xaxis
+    axis.tick_bottom()
+    axis.set_label_position("bottom")
     return fig
 
 
 def label_style_sweep(
-    model: Any, y: npt.ArrayLike | None = None, *, num_styles: int = 6,
-    styles: npt.ArrayLike | None = None, seed: int = 0, label_names: Sequence[Any] | None = None,
-    image_shape: Sequence[int] | None = None, title: str | None = None, cmap: str = "gray_r",
-    ax: Axes | None = None,
+    model: Any, y: npt.ArrayLike | None = None, *, num_styles: int = 6, seed: int = 0,
+    **options: Any,
 ) -> Figure:
     """Generates from every label in every style: a row shares its style z, a column its label y.
 
@@ -346,10 +317,9 @@ def label_style_sweep(
         model: a model that generates x from y: CVAE1, CVAE2 or CMMA.
         y: the labels to run through, [C, m]; default: every one-hot label.
         num_styles: rows.
-        styles: u itself, [num_styles, d], in place of random ones.
         seed: an integer ≥ 0; decides the styles.
-        label_names: texts over the columns; default 0, 1, 2, …
-        image_shape, title, cmap, ax: as in `image_grid`.
+        **options: of `image_grid`, such as title, image_shape, cmap and ax; column_labels are 0, 1,
+            2, … unless given.
 
     Returns:
         The figure.
@@ -366,21 +336,18 @@ def label_style_sweep(
             f"{type(model).__name__} does not generate from y. Expected a model of p(x|y), as CMMA."
         )
     y = np.eye(model.shapes["y"][-1]) if y is None else checks.array(y, "y", ndim=2)
-    if styles is None:
-        num_styles, seed = checks.count(num_styles, "num_styles"), checks.count(seed, "seed", 0)
-        styles = np.random.default_rng(seed).standard_normal((num_styles, model.latent_dim))
-    styles = checks.array(styles, "styles", event=(model.latent_dim,), dtype="float64")
-    images = _decode(model, np.repeat(styles, len(y), axis=0), y=np.tile(y, (len(styles), 1)))
-    return image_grid(
-        images, columns=len(y), image_shape=image_shape, title=title, cmap=cmap, ax=ax,
-        column_labels=_texts(label_names, "label_names", len(y)) or range(len(y)),
-        row_labels=[rf"$u^{{({i + 1})}}$" for i in range(len(styles))],
-        xlabel="label $y$", ylabel="style (a draw of $u$)",
-    )
+    num_styles, seed = checks.count(num_styles, "num_styles"), checks.count(seed, "seed", 0)
+    styles = np.random.default_rng(seed).standard_normal((num_styles, model.latent_dim))
+    images = _decode(model, np.repeat(styles, len(y), axis=0), y=np.tile(y, (num_styles, 1)))
+    rows = [rf"$u^{{({i + 1})}}$" for i in range(num_styles)]
+    texts: dict[str, Any] = {"column_labels": range(len(y)), "row_labels": rows}
+    texts |= {"xlabel": "label $y$", "ylabel": "style (a draw of $u$)"}
+    return image_grid(images, columns=len(y), **(texts | options))
 
 
+@style()
 def bound_curves(
-    history: Any, *, quantity: str = "elbo", name: str = "VAE", validation: bool = True,
+    history: Any, *, quantity: str = "elbo", name: str = "VAE",
     limits: Mapping[str, float] | None = None, ylim: tuple[float, float] | None = None,
     ylabel: str = "bound (nats per example)", title: str | None = None, ax: Axes | None = None,
 ) -> Figure:
@@ -391,7 +358,6 @@ def bound_curves(
             values} for several.
         quantity: the log to draw; "val_" + quantity is the validation curve.
         name: the model's name where `history` is a single one.
-        validation: whether to draw the validation curve where there is one.
         limits: {text: nats}: horizontal lines to compare with, such as PCA's score or a baseline's.
         ylim: (lowest, highest) nats shown; default: without the first steep rise.
         ylabel, title: texts of the axes.
@@ -407,41 +373,35 @@ def bound_curves(
         >>> fig = bound_curves({"VAE": [10.0, 14.0, 15.0], "CVAE2": [12.0, 17.0, 18.0]})
     """
     logs = getattr(history, "history", history)
-    single = not isinstance(logs, Mapping) or quantity in logs
-    runs = {name: logs} if single else dict(logs)
+    runs = dict(logs) if isinstance(logs, Mapping) and quantity not in logs else {name: logs}
     curves = {name: _curve(name, run, quantity) for name, run in runs.items()}
     limits = _limits(limits)
-    checks.flag(validation, "validation")
-    with style():
-        fig, ax = look.figure(ax, (9.5, 5.6))
-        ax.grid(axis="y")
-        ends, dashed = [], False
-        for name, (training, held_out) in curves.items():
-            shade = colour(name)
-            epochs = np.arange(1, len(training) + 1)
-            marker, last = look.MARKERS.get(name, "o"), [len(epochs) - 1]
-            ax.plot(epochs, training, color=shade, marker=marker, markevery=last)
-            ends.append((training[np.isfinite(training)][-1], name, shade))
-            if validation and held_out is not None:
-                ax.plot(epochs, held_out, color=shade, ls=(0, (3, 1.5)), lw=2)
-                dashed = True
-        for text, nats in limits.items():
-            ax.axhline(nats, color=COLOURS["baseline"], lw=2, ls=(0, (1, 1.2)), zorder=1)
-            ends.append((nats, text, COLOURS["baseline"]))
-        shown = [c for pair in curves.values() for c in pair if c is not None]
-        ax.set_ylim(*(_range(shown, limits) if ylim is None else _several(ylim, "ylim", 2)))
-        length = max(len(c) for c in shown)
-        ax.set_xlim(1 if length > 1 else 0.5, length + (0.02 * length if length > 1 else 0.5))
-        ax.locator_params(axis="x", integer=True)
-        _endlabel(ax, ends)
-        if dashed:
-            ax.plot([], [], color=look.INK, label="training")
-            ax.plot([], [], color=look.INK, ls=(0, (3, 1.5)), lw=2, label="validation")
-            ax.legend(loc="lower right")
-        label(ax, "epoch", ylabel, title)
+    fig, ax = look.figure(ax, (9.5, 5.6))
+    ax.grid(axis="y")
+    ends = [(nats, text, COLOURS["baseline"]) for text, nats in limits.items()]
+    for nats in limits.values():
+        ax.axhline(nats, color=COLOURS["baseline"], lw=2, ls=DOTTED, zorder=1)
+    for name, (training, held_out) in curves.items():
+        shade, epochs = colour(name), np.arange(1, len(training) + 1)
+        ax.plot(epochs, training, color=shade, marker=look.MARKERS.get(name, "o"), markevery=[-1])
+        ends.append((training[np.isfinite(training)][-1], name, shade))
+        if held_out is not None:
+            ax.plot(epochs, held_out, color=shade, ls=DASHED, lw=2)
+    shown = [c for pair in curves.values() for c in pair if c is not None]
+    ax.set_ylim(*(_range(shown, limits) if ylim is None else _several(ylim, "ylim", 2)))
+    length = max(len(c) for c in shown)
+    ax.set_xlim(1 if length > 1 else 0.5, length + (0.02 * length if length > 1 else 0.5))
+    ax.locator_params(axis="x", integer=True)
+    _endlabel(ax, ends)
+    if len(shown) > len(curves):
+        ax.plot([], [], color=INK, label="training")
+        ax.plot([], [], color=INK, ls=DASHED, lw=2, label="validation")
+        ax.legend(loc="lower right")
+    label(ax, "epoch", ylabel, title)
     return fig
 
 
+@style()
 def line_chart(
     x: npt.ArrayLike, series: Mapping[str, npt.ArrayLike], *,
     errors: Mapping[str, npt.ArrayLike] | None = None, xlabel: str, ylabel: str,
@@ -471,35 +431,29 @@ def line_chart(
     x = checks.array(list(x) if isinstance(x, range) else x, "x", event=(), dtype=None)
     checks.instance(series, "series", Mapping, "{name: values}")
     series = {name: _along(x, values, f"series[{name!r}]") for name, values in series.items()}
-    given = {name: values for name, values in (errors or {}).items() if name in series}
-    errors = {name: _along(x, values, f"errors[{name!r}]") for name, values in given.items()}
+    errors = {k: _along(x, e, f"errors[{k!r}]") for k, e in (errors or {}).items() if k in series}
     for scale, name in ((xscale, "xscale"), (yscale, "yscale")):
         checks.choice(scale, name, ("linear", "log"))
     limits = _limits(limits)
-    dashes = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
-    with style():
-        fig, ax = look.figure(ax, (9.5, 5.6))
-        ax.set(xscale=xscale, yscale=yscale)
-        ax.grid(axis="y")
-        for number, (name, values) in enumerate(series.items()):
-            looks: dict[str, Any] = dict(
-                color=COLOURS.get(name, look.SPARE[number % len(look.SPARE)]), label=name,
-                ls=dashes[number % len(dashes)], marker="os^D"[number % 4],
-                markevery=max(1, len(x) // 12),
-            )
-            if name in errors:
-                ax.errorbar(x, values, yerr=errors[name], capsize=4, **looks)
-            else:
-                ax.plot(x, values, **looks)
-        for text, value in limits.items():
-            ax.axhline(value, color=COLOURS["baseline"], lw=2, ls=(0, (1, 1.2)), label=text)
-        for axis, scale in ((ax.xaxis, xscale), (ax.yaxis, yscale)):
-            if scale == "log":
-                _plain_log_ticks(axis)
-        if xscale == "log" and len(x) <= 12:
-            ax.set_xticks(x, [f"{value:g}" for value in x])
-        ax.legend()
-        label(ax, xlabel, ylabel, title)
+    dashes = "-", (0, (4, 1.5)), DOTTED, (0, (6, 1.5, 1, 1.5))
+    fig, ax = look.figure(ax, (9.5, 5.6))
+    ax.set(xscale=xscale, yscale=yscale)
+    ax.grid(axis="y")
+    for number, (name, values) in enumerate(series.items()):
+        ax.errorbar(
+            x, values, yerr=errors.get(name), capsize=4, label=name,
+            color=COLOURS.get(name, look.SPARE[number % 4]), ls=dashes[number % 4],
+            marker="os^D"[number % 4], markevery=max(1, len(x) // 12),
+        )
+    for text, value in limits.items():
+        ax.axhline(value, color=COLOURS["baseline"], lw=2, ls=DOTTED, label=text)
+    for axis, scale in ((ax.xaxis, xscale), (ax.yaxis, yscale)):
+        if scale == "log":
+            _plain_log_ticks(axis)
+    if xscale == "log" and len(x) <= 12:
+        ax.set_xticks(x, [f"{value:g}" for value in x])
+    ax.legend()
+    label(ax, xlabel, ylabel, title)
     return fig
 
 
@@ -513,10 +467,11 @@ def _plain_log_ticks(axis: Any) -> None:  # 0.1, 1, 10, and between them where t
     axis.set_minor_formatter(NullFormatter())
 
 
+@style()
 def density_with_gaussians(
     first: npt.ArrayLike, second: npt.ArrayLike, density: npt.ArrayLike,
-    gaussians: Mapping[str, Gaussian], *, legend: bool = True, margin: float = 3.0,
-    title: str | None = None, ax: Axes | None = None,
+    gaussians: Mapping[str, Gaussian], *, legend: bool = True, title: str | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Shades a density over two latent dimensions, with the ellipses of diagonal Gaussians on it.
 
@@ -526,7 +481,6 @@ def density_with_gaussians(
         gaussians: {name: (mean [2], standard deviation [2])}; an ellipse shows two of them, the
             first dashed.
         legend: whether to name the ellipses.
-        margin: least half width of what is shown, in standard deviations of the density.
         title: a text over the axes.
         ax: axes to draw in; default: a new figure.
 
@@ -551,37 +505,32 @@ def density_with_gaussians(
         )
     checks.instance(gaussians, "gaussians", Mapping, "{name: (mean, standard deviation)}")
     ellipses = {name: _gaussian(pair, f"gaussians[{name!r}]") for name, pair in gaussians.items()}
-    margin, legend = checks.number(margin, "margin", above=0), checks.flag(legend, "legend")
-    mass = density / density.sum()
-    with style():
-        from matplotlib.patches import Ellipse
-
-        fig, ax = look.figure(ax, (6.4, 6.0))
-        ax.imshow(
-            density, origin="lower", extent=(first[0], first[-1], second[0], second[-1]),
-            cmap="Greys", interpolation="bilinear",
-        )
-        for number, (name, (mean, scale)) in enumerate(ellipses.items()):
-            looks: dict[str, Any] = dict(lw=2.5, ls="-" if number else (0, (3, 1.5)), label=name)
-            shade = ("#D55E00", "#0072B2", *look.SPARE)[number % 6]
-            ax.add_patch(Ellipse(tuple(mean), *(4 * scale), fill=False, ec=shade, **looks))
-        centre = (mass.sum(0) @ first, mass.sum(1) @ second)
-        spread = (mass.sum(0) @ (first - centre[0]) ** 2, mass.sum(1) @ (second - centre[1]) ** 2)
-        reach = [abs(m - centre) + 2.2 * s for m, s in ellipses.values()]
-        half = max(margin * math.sqrt(max(spread)), np.max(reach, initial=0.0))
-        ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
-        if legend:
-            ax.legend(loc="upper right")
-        unit = "prior standard deviations"
-        label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
+    legend, mass = checks.flag(legend, "legend"), density / density.sum()
+    fig, ax = look.figure(ax, (6.4, 6.0))
+    ax.imshow(
+        density, origin="lower", extent=(first[0], first[-1], second[0], second[-1]),
+        cmap="Greys", interpolation="bilinear",
+    )
+    for number, (name, (mean, scale)) in enumerate(ellipses.items()):
+        shade, dash = ("#D55E00", "#0072B2", *look.SPARE)[number % 6], "-" if number else DASHED
+        _ellipse(ax, mean, 2 * scale, label=name, lw=2.5, ec=shade, ls=dash)
+    centre = (mass.sum(0) @ first, mass.sum(1) @ second)
+    spread = (mass.sum(0) @ (first - centre[0]) ** 2, mass.sum(1) @ (second - centre[1]) ** 2)
+    reach = [abs(m - centre) + 2.2 * s for m, s in ellipses.values()]
+    half = max(3.0 * math.sqrt(max(spread)), np.max(reach, initial=0.0))
+    ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] - half, centre[1] + half))
+    if legend:
+        ax.legend(loc="upper right")
+    unit = "prior standard deviations"
+    label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
     return fig
 
 
+@style()
 def sampled_futures(
     stills: npt.ArrayLike, samples: npt.ArrayLike, starts: npt.ArrayLike, *,
     truth: npt.ArrayLike | None = None, num_clusters: int = 10,
-    image_shape: Sequence[int] | None = None, titles: Sequence[Any] | None = None,
-    columns: int = 4, shade: str | None = None,
+    image_shape: Sequence[int] | None = None,
 ) -> Figure:
     """Draws sampled motions over the stills they start from, gathered into a few by k-means.
 
@@ -595,9 +544,6 @@ def sampled_futures(
         truth: what happened, [N, 10], or None.
         num_clusters: clusters of each still's draws, at most S.
         image_shape: (H, W); default: square.
-        titles: one text for each still.
-        columns: stills in a row.
-        shade: the colour of the paths; default: CVAE-3's.
 
     Returns:
         The figure.
@@ -614,49 +560,49 @@ def sampled_futures(
     """
     from cvae_tf import futures, tasks
 
-    cells, columns = _cells(stills, columns, image_shape)
-    columns, event = min(columns, len(cells)), (2 * tasks.COEFFICIENTS,)
+    (cells, _), event = _cells(stills, None, image_shape), (2 * tasks.COEFFICIENTS,)
     samples = checks.array(samples, "samples", event=(len(cells), *event), dtype="float64")
     beside = {"stills": cells, "starts": checks.array(starts, "starts", event=(2,))}
     if truth is not None:
         beside["truth"] = checks.array(truth, "truth", event=event)
     checks.same_length(beside, "sampled_futures")
     num_clusters = checks.count(num_clusters, "num_clusters", 1, len(samples))
-    titles = _texts(titles, "titles", len(cells))
-    shade = COLOURS["CVAE3"] if shade is None else shade
+    columns, shade = min(4, len(cells)), COLOURS["CVAE3"]
     rows = math.ceil(len(cells) / columns)
-    with style():
-        from matplotlib.lines import Line2D
-        from matplotlib.patheffects import Normal, withStroke
+    happened: dict[str, Any] = dict(color=INK, lw=2, ls=(0, (2, 1.3)), marker="o", ms=7)
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import Normal, withStroke
 
-        fig = new_figure((3.1 * columns, 3.2 * rows + (0.5 if titles is None else 0.9)))
-        axes = fig.subplots(rows, columns, squeeze=False).ravel()
-        for ax in axes[len(cells) :]:
-            ax.axis("off")
-        for i, (ax, cell) in enumerate(zip(axes, cells, strict=False)):
-            height, width = cell.shape
-            ax.imshow(cell, cmap="gray_r", vmin=0, vmax=1.6)  # lighter than the paths over it
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set(visible=True, color="#BBBBBB", linewidth=0.8)
-            ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-            centres, shares = futures.clusters(samples[:, i], num_clusters)
-            for centre, share in reversed(list(zip(centres, shares, strict=True))):
-                path = beside["starts"][i] + tasks.trajectories(centre)
-                rim = [withStroke(linewidth=1.8 + 24 * share, foreground="white"), Normal()]
-                looks: dict[str, Any] = dict(lw=0.6 + 24 * share, solid_capstyle="round")
-                ax.plot(*path.T, color=shade, path_effects=rim, **looks)
-            if truth is not None:
-                path = beside["starts"][i] + tasks.trajectories(beside["truth"][i])
-                ax.plot(*path.T, color=look.INK, lw=2.0, ls=(0, (2, 1.3)), zorder=5)
-                ax.plot(*path[-1], marker="o", color=look.INK, ms=7, zorder=5)
-            if titles is not None:
-                ax.set_title(titles[i])
-        handles = [Line2D([], [], color=shade, lw=5, label="sampled futures (width: share)")]
+    fig = new_figure((3.1 * columns, 3.2 * rows + 0.5))
+    for i, cell in enumerate(cells):
+        ax = fig.add_subplot(rows, columns, i + 1)
+        ax.imshow(cell, cmap="gray_r", vmin=0, vmax=1.6)  # lighter than the paths over it
+        ax.set(xticks=[], yticks=[], autoscale_on=False)
+        ax.spines[:].set(visible=True, color="#BBBBBB", linewidth=0.8)
+        centres, shares = futures.clusters(samples[:, i], num_clusters)
+        for centre, share in reversed(list(zip(centres, shares, strict=True))):
+            path = beside["starts"][i] + tasks.trajectories(centre)
+            rim = [withStroke(linewidth=1.8 + 24 * share, foreground="white"), Normal()]
+            looks: dict[str, Any] = dict(lw=0.6 + 24 * share, solid_capstyle="round")
+            ax.plot(*path.T, color=shade, path_effects=rim, **looks)
         if truth is not None:
-            dashed: dict[str, Any] = dict(color=look.INK, lw=2, ls=(0, (2, 1.3)), marker="o", ms=7)
-            handles.append(Line2D([], [], **dashed, label="what happened"))
-        fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+            path = beside["starts"][i] + tasks.trajectories(beside["truth"][i])
+            ax.plot(*path.T, **happened, markevery=[-1], zorder=5)
+    handles = [Line2D([], [], color=shade, lw=5, label="sampled futures (width: share)")]
+    if truth is not None:
+        handles.append(Line2D([], [], **happened, label="what happened"))
+    fig.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return fig
+
+
+def _class_colour(number: Any) -> Any:  # of one class, or of an array of them
+    return np.array(look.CLASSES)[np.asarray(number, int) % len(look.CLASSES)]
+
+
+def _ellipse(ax: Axes, mean: Any, radii: np.ndarray, **looks: Any) -> None:
+    from matplotlib.patches import Ellipse
+
+    ax.add_patch(Ellipse(tuple(mean), *(2 * radii), fill=False, **looks))
 
 
 def _decode(model: Any, u: np.ndarray, **given: Any) -> np.ndarray:
@@ -664,30 +610,23 @@ def _decode(model: Any, u: np.ndarray, **given: Any) -> np.ndarray:
     import tensorflow as tf
 
     dtype = getattr(model, "compute_dtype", "float32")
-    needed = {*parents(model.prior), *parents(model.likelihood)} - {"z"}
-    missing = sorted(name for name in needed if given.get(name) is None)
-    if missing:
-        raise ValueError(f"{type(model).__name__} is conditional: pass {missing[0]}=…, one row.")
-    rows = {}
-    for name in needed:
+    variables = {}
+    for name in {*parents(model.prior), *parents(model.likelihood)} - {"z"}:
+        if given.get(name) is None:
+            raise ValueError(f"{type(model).__name__} is conditional: pass {name}=…, one row.")
         value, event = checks.array(given[name], name), tuple(model.shapes[name])
         value = checks.array(value[None] if value.shape == event else value, name, event=event)
         if len(value) not in (1, len(u)):
             raise ValueError(f"{name} has {len(value)} rows. Expected one, for all of the figure.")
-        rows[name] = np.broadcast_to(value, (len(u), *value.shape[1:]))
-    means = []
-    for start in range(0, len(u), 512):
-        part = {name: tf.cast(value[start : start + 512], dtype) for name, value in rows.items()}
-        prior = model.prior(*(part[name] for name in parents(model.prior)))
-        part["z"] = prior.mean() + prior.stddev() * tf.cast(u[start : start + 512], dtype)
-        likelihood = model.likelihood(*(part[name] for name in parents(model.likelihood)))
-        means.append(np.asarray(likelihood.mean()))
-    return np.concatenate(means)
+        variables[name] = tf.cast(np.broadcast_to(value, (len(u), *event)), dtype)
+    prior = evaluate(model, "prior", variables)
+    variables["z"] = prior.mean() + prior.stddev() * tf.cast(u, dtype)
+    return np.asarray(evaluate(model, "likelihood", variables).mean())
 
 
 def _check_model(model: Any) -> None:
-    there = all(factor(model, name) for name in FACTORS if name != "posterior")
-    if isinstance(model, type) or not (there and hasattr(model, "latent_dim")):
+    needed = ("prior", "likelihood", "latent_dim", "shapes")
+    if isinstance(model, type) or not all(hasattr(model, name) for name in needed):
         raise TypeError(f"Received {model=}. Expected a built model with a z, such as CVAE1(…).")
 
 
@@ -726,22 +665,19 @@ def _along(x: Any, values: Any, name: str) -> np.ndarray:  # values [n] for x [n
 
 def _cells(images: Any, columns: Any, image_shape: Any) -> Any:  # [N, H, W], number of columns
     images = checks.array(images, "images")
-    columns = None if columns is None else checks.count(columns, "columns")
-    if image_shape is not None:
-        height, width = height_and_width(image_shape)
-        size = height * width
-        if images.size % size or images.ndim < 2:
-            raise ValueError(f"images are {images.shape}. Expected {height} × {width} pixels.")
-        tail = 1 if images.shape[-1] == size else 2 if images.shape[-1] != 1 else 3
-        images = images.reshape(*images.shape[: images.ndim - tail], height, width)
-    else:
-        if images.ndim in (4, 5) and images.shape[-1] == 1:
-            images = images[..., 0]
-        if images.ndim == 2:
-            side = math.isqrt(images.shape[1])
-            if side * side != images.shape[1]:
-                raise ValueError(f"{images.shape[1]} pixels are no square: give image_shape.")
-            images = images.reshape(-1, side, side)
+    columns = checks.optional_count(columns, "columns")
+    if images.ndim in (4, 5) and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.ndim == 2 or image_shape is not None:
+        side = math.isqrt(images.shape[-1]) if images.ndim else 0
+        shape = (side, side) if image_shape is None else height_and_width(image_shape)
+        if images.shape[-1:] == (math.prod(shape),):
+            images = images.reshape(*images.shape[:-1], *shape)
+        if images.shape[-2:] != shape:
+            raise ValueError(
+                f"images have shape {images.shape}. Expected {shape[0]} × {shape[1]} pixels each: "
+                "give image_shape=(height, width), theirs."
+            )
     if images.ndim == 4:  # [rows, columns, H, W]
         columns = images.shape[1]
         images = images.reshape(-1, *images.shape[2:])
@@ -753,27 +689,13 @@ def _cells(images: Any, columns: Any, image_shape: Any) -> Any:  # [N, H, W], nu
     return images, columns or min(10, len(images))
 
 
-def _frames(
-    ax: Axes, columns: int, down: int, across: int, gap: int, head: int, count: int
-) -> None:
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Rectangle
-
-    width, height = across - gap, down - gap - head
-    left, top = gap - 0.5, gap + head - 0.5
-    places = [(i % columns * across + left, i // columns * down + top) for i in range(count)]
-    frames = [Rectangle(place, width, height) for place in places]
-    ax.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#BBBBBB", linewidth=0.6))
-
-
 def _curve(name: str, run: Any, quantity: str) -> Any:  # training, and validation or None
-    logs = getattr(run, "history", run)
-    if isinstance(logs, Mapping) and quantity not in logs:
-        raise ValueError(f"The history of {name} has {sorted(logs)}. Expected {quantity!r} too.")
-    both, where = (logs, None), f"{quantity} of {name}"
-    if isinstance(logs, Mapping):
-        both = logs[quantity], logs.get(f"val_{quantity}")
+    logs, where = getattr(run, "history", run), f"{quantity} of {name}"
+    logs = logs if isinstance(logs, Mapping) else {quantity: logs}
+    if quantity not in logs:
+        raise ValueError(f"Received {quantity=}. Expected a log of {name}: one of {sorted(logs)}.")
     options: dict[str, Any] = {"event": (), "dtype": "float64", "finite": False}
+    both = logs[quantity], logs.get(f"val_{quantity}")
     curves = [None if each is None else checks.array(each, where, **options) for each in both]
     if not all(np.isfinite(curve).any() for curve in curves if curve is not None):
         raise ValueError(f"{where} has no finite value. Expected a curve to draw.")
@@ -789,19 +711,12 @@ def _range(curves: Any, limits: Any) -> Any:  # all limits, the curves without t
 
 
 def _endlabel(ax: Axes, ends: Any) -> None:  # names at the right edge, moved apart
-    low, high = ax.get_ylim()
-    least = 0.072 * (high - low)
-    ends = sorted(ends)
-    groups = []  # [centre, how many]: names that touch form a block round the mean of their lines
-    for nats, *_ in ends:
-        groups.append([min(max(nats, low), high), 1])
-        while len(groups) > 1:
-            (below, others), (centre, count) = groups[-2:]
-            if centre - below >= least * (count + others) / 2:
-                break
-            whole = count + others
-            groups[-2:] = [[(centre * count + below * others) / whole, whole]]
-    places = [centre + least * (i - (n - 1) / 2) for centre, n in groups for i in range(n)]
+    from sklearn.isotonic import isotonic_regression
+
+    ends, (low, high) = sorted(ends), ax.get_ylim()
+    steps = 0.072 * (high - low) * np.arange(len(ends))
+    lines = np.clip([nats for nats, *_ in ends], low, high)
+    places = isotonic_regression(lines - steps) + steps  # nearest to the lines, a step apart
     for place, (_, text, shade) in zip(places, ends, strict=True):
         ax.annotate(
             text, (1.0, place), xycoords=ax.get_yaxis_transform(), xytext=(8, 0),

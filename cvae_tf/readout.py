@@ -55,17 +55,15 @@ class Readout:
         self.groups = attribute_groups(self.attribute_names, self.kinds)
         seeds = iter(range(100 * seed, 100 * seed + 100))
 
-        def start() -> Any:
-            return keras.initializers.GlorotUniform(seed=next(seeds))
+        def layer(kind: Any, *args: Any, **options: Any) -> Any:
+            start = keras.initializers.GlorotUniform(seed=next(seeds))
+            return kind(*args, kernel_initializer=start, **options)
 
         h = pixels = keras.Input(self.image_shape)
         for filters in (32, 64, 64):
-            h = keras.layers.Conv2D(
-                filters, 3, 2, padding="same", activation="relu", kernel_initializer=start()
-            )(h)
-        h = keras.layers.Flatten()(h)
-        h = keras.layers.Dense(64, activation="relu", kernel_initializer=start())(h)
-        raw = keras.layers.Dense(len(self.kinds), kernel_initializer=start())(h)
+            h = layer(keras.layers.Conv2D, filters, 3, 2, padding="same", activation="relu")(h)
+        h = layer(keras.layers.Dense, 64, activation="relu")(keras.layers.Flatten()(h))
+        raw = layer(keras.layers.Dense, len(self.kinds))(h)
         self.network = keras.Model(pixels, [raw, h])
         reader = keras.Model(pixels, raw)
 
@@ -115,13 +113,14 @@ class Readout:
 
     def predict(self, x: npt.ArrayLike) -> np.ndarray:
         """What it reads. Args: x: [N, …]. Returns: [N, A]: probabilities, or continuous values."""
+        from scipy.special import expit, softmax
+
         raw = self._outputs(x)[0].astype("float64")
         for kind, columns in self.groups.values():
             if kind == BINARY:
-                raw[:, columns] = 1 / (1 + np.exp(-np.clip(raw[:, columns], -50, 50)))
+                raw[:, columns] = expit(raw[:, columns])
             elif kind == CATEGORY:
-                odds = np.exp(raw[:, columns] - raw[:, columns].max(1, keepdims=True))
-                raw[:, columns] = odds / odds.sum(1, keepdims=True)
+                raw[:, columns] = softmax(raw[:, columns], axis=1)
         return raw
 
     def features(self, x: npt.ArrayLike) -> np.ndarray:
@@ -169,13 +168,13 @@ def score(read: npt.ArrayLike, y: npt.ArrayLike, groups: Groups) -> dict[str, fl
     scores = {}
     for name, (kind, columns) in groups.items():
         guess, truth = read[:, columns], y[:, columns]
-        if kind == CATEGORY:
-            scores[name] = float((guess.argmax(1) == truth.argmax(1)).mean())
+        if kind == CONTINUOUS:
+            spread = ((truth - truth.mean()) ** 2).sum()
+            scores[name] = float(1 - ((guess - truth) ** 2).sum() / spread if spread else np.nan)
         elif kind == BINARY:
             scores[name] = float(((guess > 0.5) == (truth > 0.5)).mean())
         else:
-            spread = ((truth - truth.mean()) ** 2).sum()
-            scores[name] = float(1 - ((guess - truth) ** 2).sum() / spread if spread else np.nan)
+            scores[name] = float((guess.argmax(1) == truth.argmax(1)).mean())
     return scores
 
 

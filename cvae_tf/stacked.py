@@ -9,10 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from cvae_tf import checks, wiring
-from cvae_tf import noise as noise_module
 from cvae_tf.distributions import Tensor, centre
 from cvae_tf.estimators import reparameterise
-from cvae_tf.noise import Place
+from cvae_tf.noise import Place, normal_at
 from cvae_tf.semi_supervised import M2
 from cvae_tf.vae import VAE
 
@@ -66,16 +65,17 @@ class StackedM2(M2):
 
     def factors_see(self, x: Tensor, y: Tensor, *, place: Place | None) -> tuple[Tensor, Tensor]:
         """z₁, drawn from q(z₁|x) at this place of the noise, or its mean; and y."""
-        q = self.features.posterior(self.features.tensor(x))
-        z = centre(q) if place is None else reparameterise(q, self._feature_noise(place, x))
-        return self.tensor(tf.gather(z, self.kept, axis=-1)), y  # z₁ of (8.4)
+        x, noise = self.features.tensor(x), None
+        if place is not None:
+            place = place._replace(purpose=f"{place.purpose}: features")
+            size = 1, tf.shape(x)[0], self.features.latent_dim
+            noise = normal_at(place, self.seed, *size, self.features.compute_dtype)[0]
+        return self._feature(x, noise), y
 
-    def _feature_noise(self, place: Place, x: Tensor) -> Tensor:
-        return noise_module.normal(
-            1, tf.shape(x)[0], self.features.latent_dim,
-            key=noise_module.key(self.seed, f"{place.purpose}: features"), step=place.step,
-            first_row=place.first_row, dtype=self.features.compute_dtype,
-        )[0]
+    def _feature(self, x: Tensor, noise: Any) -> Tensor:
+        q = self.features.posterior(x)
+        z = centre(q) if noise is None else reparameterise(q, self.features.tensor(noise))
+        return self.tensor(tf.gather(z, self.kept, axis=-1))  # z₁ of (8.4)
 
     def features_of(self, x: Any, noise: Any = None) -> Tensor:
         """z₁: the mean of q(z₁|x), or the draw that the noise says.
@@ -87,9 +87,7 @@ class StackedM2(M2):
         Returns:
             Tensor [B, number of features].
         """
-        q = self.features.posterior(self.features.given(x, where="features_of")[0])
-        z = centre(q) if noise is None else reparameterise(q, self.features.tensor(noise))
-        return self.tensor(tf.gather(z, self.kept, axis=-1))
+        return self._feature(self.features.given(x, where="features_of")[0], noise)
 
     def shown(self, observation: Tensor) -> Tensor:
         """The image of z₁: the mean of p(x|z₁)."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cvae_tf import checks
-from cvae_tf.datasets import Split, height_and_width
+from cvae_tf.datasets import Split, height_and_width, height_width_channels
 
 FRAMES = 30  # of a trajectory
 COEFFICIENTS = 5  # of its cosine transform that are predicted, per axis
@@ -27,36 +27,25 @@ DIRECTIONS = 8  # compass points that an arm may have
 
 def _seen(observed: Any, height: int, width: int) -> np.ndarray:
     """Which pixels are seen, [H, W]."""
-    seen = np.zeros((height, width), bool)
-    lower, right = height // 2, width // 2
-    if not isinstance(observed, str) and np.ndim(observed):
-        mask = checks.array(observed, "observed", dtype=None)
-        seen = mask.astype(bool)
-        if mask.shape != (height, width) or (mask != seen).any():
-            raise ValueError(
-                f"Received observed {mask.shape}. Expected one boolean a pixel, {height} × {width}."
-            )
-        if seen.all() or not seen.any():
-            raise ValueError("Received a mask with all pixels seen, or none. Expected some.")
-        return seen
-    if not isinstance(observed, (str, int, np.integer)) or isinstance(observed, bool):
-        observed = repr(observed)  # none of those below
-    if observed == 1:
-        seen[lower:, :right] = True
-    elif observed == 2:
-        seen[:, :right] = True
-    elif observed == 3:
-        seen[:, :right] = seen[lower:] = True
-    elif observed == "upper half":
-        seen[:lower] = True
-    elif observed == "column":
-        seen[:, right] = True
-    else:
+    rows, columns = np.mgrid[:height, :width]
+    lower, left = rows >= height // 2, columns < width // 2
+    known: dict[Any, np.ndarray] = {1: lower & left, 2: left, 3: lower | left}
+    known |= {"upper half": ~lower, "column": columns == width // 2}
+    if isinstance(observed, (str, int, np.integer)) and observed is not True and observed in known:
+        return known[observed]
+    if not np.ndim(observed):
         raise ValueError(
             f"Received {observed=}. Expected 1, 2 or 3 (quadrants), "
             '"upper half", "column", or a boolean mask of the image\'s height and width.'
         )
-    return seen
+    mask = checks.array(observed, "observed", dtype=None)
+    if mask.shape != (height, width) or not np.isin(mask, (0, 1)).all():
+        raise ValueError(
+            f"Received observed {mask.shape}. Expected one boolean a pixel, {height} × {width}."
+        )
+    if mask.all() or not mask.any():
+        raise ValueError("Received a mask with all pixels seen, or none. Expected some of both.")
+    return mask.astype(bool)
 
 
 class Completion(NamedTuple):
@@ -108,13 +97,11 @@ class Completion(NamedTuple):
             raise ValueError(f"x has {len(x)} rows and y {y.shape[-2]}. Expected as many, or one.")
         pixels = x[:, : size * self.channels] if self.flat else x[..., : self.channels]
         pixels = pixels.reshape(len(x), size, self.channels)
-        num_rows = max(len(x), y.shape[-2])
-        whole = np.broadcast_to(pixels, (*y.shape[:-2], num_rows, *pixels.shape[1:]))
+        rows = max(len(x), y.shape[-2])
+        whole = np.broadcast_to(pixels, (*y.shape[:-2], rows, *pixels.shape[1:]))
         whole = whole.astype(np.result_type(x, y))  # a copy
-        hidden = np.flatnonzero(~self.seen)
-        whole[..., hidden, :] = y.reshape(*y.shape[:-1], len(hidden), self.channels)
-        shape = (-1,) if self.flat else (*self.seen.shape, self.channels)
-        return whole.reshape(*whole.shape[:-2], *shape)
+        whole[..., ~self.seen.ravel(), :] = y.reshape(*y.shape[:-1], -1, self.channels)
+        return whole.reshape(*whole.shape[:-2], *plain)
 
 
 def completion(
@@ -154,26 +141,15 @@ def completion(
     """
     images = checks.array(images.x if isinstance(images, Split) else images, "images")
     unseen, mask = checks.number(unseen, "unseen"), checks.flag(mask, "mask")
-    if images.ndim not in (2, 4):
-        raise ValueError(
-            f"Received images of shape {images.shape}. Expected flat ones [N, D] or [N, H, W, C], "
-            "N ≥ 1: for [N, H, W] use images[..., None]."
-        )
     flat = images.ndim == 2
-    side = round(images.shape[1] ** 0.5)
-    height, width, channels = (side, side, 1) if flat else images.shape[1:]
-    if image_shape is not None:
-        height, width = height_and_width(image_shape)
-    if images.shape[1:] not in ((height * width,), (height, width, channels)):
-        raise ValueError(f"images {images.shape[1:]}, not {height} × {width}. Give image_shape.")
+    height, width, channels = height_width_channels(images.shape[1:], image_shape)
     seen = _seen(observed, height, width)
-    pixels = images.reshape(len(images), -1, channels)
+    pixels, there = images.reshape(len(images), -1, channels), seen.reshape(1, -1, 1)
     y = pixels[:, ~seen.ravel()].reshape(len(images), -1)
-    x = np.where(seen.reshape(1, -1, 1), pixels, np.float32(unseen))
+    x = np.where(there, pixels, np.float32(unseen))
     if mask:
-        told = np.broadcast_to(seen.reshape(1, -1, 1), (len(images), seen.size, 1))
-        parts = [x, told.astype(np.float32)]
-        x = np.concatenate(parts, 1 if flat else 2)
+        told = np.broadcast_to(there, (len(images), seen.size, 1)).astype(np.float32)
+        x = np.concatenate([x, told], 1 if flat else 2)
     x = x.reshape(len(images), -1) if flat else x.reshape(len(images), height, width, -1)
     return Completion(x, y, seen, channels, flat)
 
@@ -206,7 +182,7 @@ def coefficients(trajectories: npt.ArrayLike) -> np.ndarray:
     if trajectories.shape[-1:] != (2,) or trajectories[..., 0].shape[-1:] < (COEFFICIENTS,):
         raise ValueError(f"trajectories is {trajectories.shape}. Expected [..., T, 2], T ≥ 5.")
     spectrum = dct(trajectories, axis=-2, norm="ortho") / np.sqrt(trajectories.shape[-2])
-    kept = np.swapaxes(spectrum[..., :COEFFICIENTS, :], -1, -2)
+    kept = spectrum[..., :COEFFICIENTS, :].swapaxes(-1, -2)
     return kept.reshape(*kept.shape[:-2], -1)
 
 
@@ -231,8 +207,7 @@ def trajectories(coefficients: npt.ArrayLike, frames: int = FRAMES) -> np.ndarra
 
     c, frames = _motions(coefficients, "coefficients"), checks.count(frames, "frames", COEFFICIENTS)
     spectrum = np.zeros((*c.shape[:-1], frames, 2))
-    by_axis = np.swapaxes(c.reshape(*c.shape[:-1], 2, COEFFICIENTS), -1, -2)
-    spectrum[..., :COEFFICIENTS, :] = by_axis
+    spectrum[..., :COEFFICIENTS, :] = c.reshape(*c.shape[:-1], 2, COEFFICIENTS).swapaxes(-1, -2)
     return idct(spectrum * np.sqrt(frames), axis=-2, norm="ortho")
 
 
@@ -290,11 +265,11 @@ class Futures(NamedTuple):
             TypeError, ValueError: if y is none of these scenes'; so too the methods below.
         """
         from scipy.special import logsumexp
+        from scipy.stats import norm
 
         y = checks.array(self.y if y is None else y, "y", ndim=2, dtype=None)
-        squares = ((_motions(y, "y", len(self.y))[:, None] - self.modes) ** 2).sum(-1)  # [N, 3]
-        dim = self.modes.shape[-1]
-        log_normal = -0.5 * (squares / self.sigma**2 + dim * np.log(2 * np.pi * self.sigma**2))
+        y = _motions(y, "y", len(self.y))[:, None]
+        log_normal = norm.logpdf(y, self.modes, self.sigma).sum(-1)  # [N, 3]
         return logsumexp(log_normal, axis=-1, b=self.probabilities)
 
     def nearest_way(self, y: npt.ArrayLike) -> np.ndarray:
@@ -357,24 +332,20 @@ def futures(
             f"Received image_shape={image_shape} and reach={reach}. Expected at least "
             f"{2 * (reach + jitter) + 2:g} pixels each way: take a larger picture or shorter arms."
         )
-    arm_counts = np.array(checks.sizes(ways, "ways"), int)
-    if not len(arm_counts) or arm_counts.max() > 4:
+    ways = checks.sizes(ways, "ways")
+    if not ways or max(ways) > 4:
         raise ValueError(f"Received ways={ways}. Expected numbers of arms from 1 to 4.")
     rng = np.random.default_rng(seed)
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
     compass = np.stack([np.cos(angles), np.sin(angles)], -1)  # [8, 2]
-    crossings = {n: _crossings(n) for n in set(arm_counts.tolist())}
+    most = max(3, *ways)
+    crossings = {n: _crossings(n, most) for n in ways}
 
-    num_ways = arm_counts[rng.integers(0, len(arm_counts), num)]
+    num_ways = np.array(ways)[rng.integers(0, len(ways), num)]
     start = (np.array([width, height]) - 1) / 2 + rng.uniform(-jitter, jitter, (num, 2))
     pick = rng.random(num)
-    most = max(3, arm_counts.max())
-    arms = np.zeros((num, most), int)
-    for i in range(num):
-        kinds = crossings[num_ways[i]]
-        chosen = kinds[int(pick[i] * len(kinds))]
-        arms[i] = chosen[0]  # a way that is not there repeats the first
-        arms[i, : num_ways[i]] = chosen
+    kinds = [crossings[n] for n in num_ways]
+    arms = np.stack([kind[int(p * len(kind))] for kind, p in zip(kinds, pick, strict=True)])
     there = np.arange(most) < num_ways[:, None]
     probabilities = there / num_ways[:, None]
 
@@ -386,15 +357,15 @@ def futures(
     return Futures(x, y.astype(np.float32), start, modes, probabilities, way, sigma, image_shape)
 
 
-def _crossings(num: int) -> list[np.ndarray]:
-    """Sets of `num` directions at least a right angle apart."""
-    least = 360 / DIRECTIONS * np.arange(DIRECTIONS) >= 90  # of the step from one to another
-    return [
-        np.array(c)
-        for c in combinations(range(DIRECTIONS), num)
-        if all(least[(b - a) % DIRECTIONS] and least[(a - b) % DIRECTIONS]
-               for a, b in combinations(c, 2))
+def _crossings(num: int, most: int) -> np.ndarray:
+    """Sets of `num` directions at least a right angle apart, [K, most]: the first fills them up."""
+    apart = range(DIRECTIONS // 4, 3 * DIRECTIONS // 4 + 1)  # steps from one direction to another
+    sets = [
+        chosen
+        for chosen in combinations(range(DIRECTIONS), num)
+        if all(b - a in apart for a, b in combinations(chosen, 2))
     ]
+    return np.array([chosen + chosen[:1] * (most - num) for chosen in sets])
 
 
 def _stills(start: Any, directions: np.ndarray, reach: float, image_shape: Any) -> np.ndarray:

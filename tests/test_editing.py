@@ -69,7 +69,7 @@ def test_editing_refuses(edit):
     x, y = small_data(CMMA)
     with pytest.raises(ValueError, match=r"one-hot|\(N, 4\)"):
         edit(model, x, y, y.argmax(1))
-    with pytest.raises(ValueError, match="50 pictures and 3"):
+    with pytest.raises(ValueError, match="'x': 50, 'y_new': 3"):
         edit(model, x, y, y[:3])
     with pytest.raises(ValueError, match="y_new"):
         edit(model, x, y, np.full_like(y, np.nan))

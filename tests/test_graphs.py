@@ -121,8 +121,6 @@ REFUSED = {
     "no model": (lambda: graphs.graphical_model([]), "0 models"),
     "two on one": (lambda: graphs.graphical_model([VAE, CMMA], ax=object()), "leave ax out"),
     "no axes": (lambda: graphs.graphical_model(VAE, ax="left"), "one Matplotlib axes"),
-    "no columns": (lambda: graphs.graphical_model([VAE, CMMA], columns=0), "columns=0"),
-    "a word for factors": (lambda: graphs.graphical_model(VAE, factors="no"), "factors='no'"),
     "a fourth variable": (lambda: graphs.graphical_model(Weather), "weather.*Expected x, y and z"),
     "no place": (lambda: graphs.directed_graph(PLACES, [("w", "x")]), "no place for .'w'"),
     "no place to shade": (lambda: graphs.directed_graph(PLACES, [], observed=("y",)), "'y'"),

@@ -280,7 +280,7 @@ def test_the_picture_shows_each_cluster_and_the_truth(scenes):
     )
     for i, ax in enumerate(fig.axes):
         paths = [line.get_xydata() for line in ax.lines]
-        assert len(paths) == 4 + 2  # clusters; the truth and its end
+        assert len(paths) == 4 + 1  # clusters; the truth
         np.testing.assert_allclose(
             paths[4], scenes.start[i] + tasks.trajectories(scenes.y[i]), rtol=1e-6
         )
