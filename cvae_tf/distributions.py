@@ -202,6 +202,7 @@ class Gaussian(Family):
     def raw_from_scale(self, scale: Any) -> np.ndarray:
         """The raw number(s) whose σ is `scale`: the inverse of min_scale + softplus(raw)."""
         excess = np.asarray(scale, "float64") - self.min_scale
+        excess = np.maximum(excess, np.finfo("float32").tiny)  # σ at its floor, and rounded
         return excess + np.log(-np.expm1(-excess))  # log(expm1), without its overflow
 
     def call(self, raw: tf.Tensor) -> tfd.Distribution:

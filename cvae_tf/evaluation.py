@@ -17,6 +17,7 @@ from cvae_tf import checks, noise
 from cvae_tf.base import BoundModel, LatentVariableModel
 from cvae_tf.distributions import Gaussian, tfd
 from cvae_tf.estimators import SGVBB, log_mean_exp, log_weights
+from cvae_tf.programs import compiled
 
 
 class Estimate(NamedTuple):
@@ -59,7 +60,7 @@ def latent_factors(model: Any, data: Any, where: str) -> Any:
     """q, prior and log-likelihood at checked data. Raises: TypeError: without a latent z."""
     expected = "a model with a latent z, such as VAE or CVAE1"
     checks.instance(model, f"model (in {where})", LatentVariableModel, expected)
-    return model.factors(*model.given(*data, where=where))
+    return model.factors(*model.given(*data, where=where, least=0))  # q(z|x,y) needs a known y
 
 
 def diagonal_gaussian(p: Any, name: str, where: str) -> Any:
@@ -174,15 +175,15 @@ def gap(
     optimizer.build([raw])
     estimator = SGVBB()
 
-    @tf.function(jit_compile=model.suits_xla(), autograph=False)
     def climb(step: tf.Tensor) -> None:
         epsilon = noise_of(model, "gap: climbing", seed, noise_samples, len(data[0]), step)
         with tf.GradientTape() as tape:
             loss = -tf.reduce_sum(estimator(latent(raw), prior, log_likelihood_of, epsilon).value)
         optimizer.apply_gradients([(tape.gradient(loss, raw), raw)])
 
+    program = compiled(climb, jit_compile=model.suits_xla())
     for step in range(steps):
-        climb(tf.constant(step))
+        program(tf.constant(step))
     fixed = noise_of(model, "gap: reporting", seed, 16 * noise_samples, len(data[0]))
     best_q = latent(raw)
     bounds = [estimator(each, prior, log_likelihood_of, fixed).value for each in (best_q, q)]

@@ -109,6 +109,8 @@ def least_distance(samples: Any, y: Any, sizes: Sequence[int]) -> dict[int, np.n
     samples = checks.array(samples, "samples", ndim=3, dtype=None)
     y = checks.array(y, "y (in least_distance)", ndim=2, dtype=None)
     sizes = [checks.count(s, "size", most=len(samples)) for s in checks.sizes(sizes, "sizes")]
+    if not sizes:
+        raise ValueError("Received sizes=(). Expected at least one number, such as (1, 10).")
     if samples.shape[1:] != y.shape:
         raise ValueError(f"samples {samples.shape}, y {y.shape}. Expected (S, N, K) and (N, K).")
     nearest = np.minimum.accumulate(np.linalg.norm(samples - y, axis=-1), 0)  # [S, N]
@@ -131,7 +133,7 @@ def clusters(samples: Any, num: int = 10, *, seed: int = 0) -> tuple[np.ndarray,
     from sklearn.cluster import KMeans
 
     samples = checks.array(samples, "samples", ndim=2, dtype="float64")
-    num = checks.count(num, "num", most=len(samples))
+    num, seed = checks.count(num, "num", most=len(samples)), checks.count(seed, "seed", 0, 2**32 - 1)
     found = KMeans(num, n_init=4, random_state=seed).fit(samples)
     shares = np.bincount(found.labels_, minlength=num) / len(samples)
     order = np.argsort(-shares, kind="stable")

@@ -177,9 +177,15 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
         """One variable's values as an array of the dtype that the factors take; checked."""
         return wiring.variable(self, name, values, where, least)
 
-    def given(self, *data: Any, where: str) -> tuple[Any, ...]:
-        """Data, checked, as the factors see them in evaluation. Args: where: str for messages."""
-        arrays = wiring.variables(self, self.data_names, data, where)
+    def given(self, *data: Any, where: str, least: int = -1) -> tuple[Any, ...]:
+        """Data, checked, as the factors see them in evaluation.
+
+        Args:
+            *data: x or (x, y), [N, …].
+            where: str for messages.
+            least: int, the least label that is allowed; −1 allows "unknown".
+        """
+        arrays = wiring.variables(self, self.data_names, data, where, least)
         return self.factors_see(*self._tensors(arrays), place=Place("evaluation"))
 
     def batch_of(self, x: Any, y: Any, sample_weight: Any, where: str) -> tuple[Any, ...]:

@@ -572,7 +572,7 @@ _WRONG = [
     "{a}.astype(int).astype('m8[s]')", "{a}.astype(complex)", "ragged({a})", "ragged_list({a})",
     "tf.sparse.from_dense({a})", "csr({a})", "nan({a})", "inf({a})", "huge({a})", "-huge({a})",
     "{a}.T", "{a}[0]", "{a}[None]", "{a}[..., None]", "{a}[:, :-1]", "{a}[:0]", "{a}.ravel()",
-    "None", "'x'", "3.0", "dict(x={a})", "object()", "iter({a})", "[]", "{a}.tobytes()", "len",
+    "None", "'x'", "3.0", "dict(w={a})", "object()", "iter({a})", "[]", "{a}.tobytes()", "len",
     "np.full_like({a}, np.nan)", "tf.constant({a}.astype(str))",
 ]  # fmt: skip
 _WHOLE = [
@@ -1187,6 +1187,8 @@ def _length(call):
 
 
 def _status_stream(call, status):
+    if status == INVALID and "spoil=" in call.code and ", epochs=0" in call.code:
+        return OPEN  # the bad batch is not met
     if status != VALID:
         return status
     length, steps = _length(call), call.value("steps")
@@ -1216,10 +1218,11 @@ def _check_evaluated_stream(call, result):
     sizes = eval(re.search(r"\[[\d, ]*\](?: \* \d+)?", call.args["data"].code)[0])
     if call.status == OPEN:
         return None
+    name, total = _last["name"], sum(sizes)
     sizes = (sizes * 9)[: steps or length]
-    name = _last["name"]
     n = sum(sizes)
-    elbo = np.asarray(_last["model"].bound(*plain(name, n)).elbo)
+    again = np.arange(n) % (total if "infinite" in call.code else n)
+    elbo = np.asarray(_last["model"].bound(*(a[again] for a in plain(name, n))).elbo)
     weights = W[np.arange(n) % 12] if "weighted=True" in call.code else None
     return _differ(result["elbo"], np.average(elbo, weights=weights), "elbo and the mean of bound")
 
@@ -1546,7 +1549,7 @@ add(
             "[3]", "[(8, 8)]", "[(8, 8, 1), (4, 4, 1)]", "(8, 8, 1)", "[]", "None", "'image'",
             "[(8, 8, 0)]", "[(8.0, 8, 1)]", "8"]), "{outputs}", count("4")),
         ("conv_decoder", choice(["[2]", "[2, (8, 8, 1)]"], [
-            "2", "[]", "None", "[0]", "['2']", "[(5, 7, 1)]"]), "{outputs}", choice(
+            "2", "[]", "None", "[0]", "['2']", either("[(5, 7, 1)]")]), "{outputs}", choice(
             ["(8, 8, 1)"], ["(8, 8)", "8", "None", "(8, 8, 0)", "(8.0, 8, 1)", "'8x8'", "(0, 8, 1)",
                             "(8, 8, 1, 1)", same("[8, 8, 1]", "(8, 8, 1)")])),
       ]),
@@ -1573,7 +1576,8 @@ add(
         else status),
     Entry("networks.apply(networks.mlp([6, 3], (), 2), {x}, {y})", {
         "x": arrays("numbers", "X", paired=True), "y": arrays("numbers", "Y", paired=True)},
-        status=lambda call, status: _status_free(call, status)),
+        status=lambda call, status: VALID if call.code.count("longer(") == 2
+        else _status_free(call, status)),
 )  # fmt: skip
 
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 from requirements_of_a_model import linear_pair, small_data, small_model
 
-from cvae_tf import CVAE1, CVAE3, VAE, evaluation, noise
-from cvae_tf.distributions import tfd
+from cvae_tf import CVAE1, CVAE3, M2, VAE, diagnostics, evaluation, noise
+from cvae_tf.distributions import Gaussian, tfd
 from cvae_tf.estimators import SGVBB
 from cvae_tf.oracle import kl_diagonal
 
@@ -65,3 +65,21 @@ def test_the_gap_reports_bounds_on_the_same_noise_sixteen_times_as_much():
     np.testing.assert_allclose(gap.best_bound, best.value, rtol=1e-5)
     log_p = model.log_likelihood(*data, num_samples=40, seed=5)
     np.testing.assert_allclose(gap.log_likelihood, log_p, rtol=1e-6)
+
+
+def test_a_scale_at_its_floor_has_a_gap_too():
+    """σ = min_scale + softplus(raw), rounded: the raw number that climbing starts from is finite."""
+    model, (x, y) = small_model(CVAE1), small_data(CVAE1)
+    gap = evaluation.gap(model, x, 255 * y, num_samples=3, steps=2, noise_samples=2)
+    assert all(np.isfinite(part).all() for part in gap)
+    latent = Gaussian(scale="network")
+    raw = latent.raw_from_scale(np.float32([1e-4, 1e-4 + 1e-12, 0.5]))
+    np.testing.assert_allclose(1e-4 + np.logaddexp(0, raw), [1e-4, 1e-4, 0.5], rtol=1e-6)
+
+
+def test_an_unknown_label_is_refused_where_q_needs_one():
+    model, (x, y) = small_model(M2), small_data(M2)
+    labels = np.where(np.arange(len(x)) % 3, y.argmax(1), -1)
+    for function in (diagnostics.kl_per_dimension, diagnostics.active_units, evaluation.gap):
+        with pytest.raises(ValueError, match="label −1.*Expected classes"):
+            function(model, x, labels)

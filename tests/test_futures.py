@@ -121,3 +121,10 @@ def test_clusters_find_what_is_there():
     found, shares = clusters(centres[label] + 0.1 * rng.normal(size=(1000, 2)), 3)
     np.testing.assert_allclose(shares, [0.5, 0.3, 0.2])
     np.testing.assert_allclose(found, centres, atol=0.05)
+
+
+def test_sizes_and_seeds_are_asked_for():
+    with pytest.raises(ValueError, match=r"sizes=\(\)"):
+        least_distance(np.zeros((3, 2, 2)), np.zeros((2, 2)), ())
+    with pytest.raises(ValueError, match="seed=nan"):
+        clusters(np.random.default_rng(0).normal(size=(20, 2)), 2, seed=float("nan"))
