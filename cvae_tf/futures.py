@@ -133,7 +133,7 @@ def clusters(samples: Any, num: int = 10, *, seed: int = 0) -> tuple[np.ndarray,
     from sklearn.cluster import KMeans
 
     samples = checks.array(samples, "samples", ndim=2, dtype="float64")
-    num, seed = checks.count(num, "num", most=len(samples)), checks.count(seed, "seed", 0, 2**32 - 1)
+    num, seed = checks.count(num, "num", most=len(samples)), checks.count(seed, "seed", 0, 2**31)
     found = KMeans(num, n_init=4, random_state=seed).fit(samples)
     shares = np.bincount(found.labels_, minlength=num) / len(samples)
     order = np.argsort(-shares, kind="stable")
