@@ -217,17 +217,9 @@ class LatentVariableModel(BoundModel):
     """
 
     def __init__(
-        self,
-        *,
-        likelihood_net: keras.Model,
-        posterior_net: keras.Model | None = None,
-        prior_net: keras.Model | None = None,
-        family: Any = None,
-        prior_family: Any = None,
-        estimator: Any = None,
-        penalty: Any = None,
-        seed: int = 0,
-        **kwargs: Any,
+        self, *, likelihood_net: keras.Model, posterior_net: keras.Model | None = None,
+        prior_net: keras.Model | None = None, family: Any = None, prior_family: Any = None,
+        estimator: Any = None, penalty: Any = None, seed: int = 0, **kwargs: Any,
     ) -> None:
         nets = {"posterior_net": posterior_net, "prior_net": prior_net}
         nets["likelihood_net"] = likelihood_net
@@ -265,7 +257,7 @@ class LatentVariableModel(BoundModel):
         return self.estimator(q, prior, log_likelihood, noise)
 
     def objective(self, *data: Any, noise: tf.Tensor) -> tuple[tf.Tensor, estimators.Bound]:
-        """Minus the bound, per example; (7.3)–(7.5) with a penalty. Override it for another.
+        """Minus the bound, per example; (7.3)–(7.6) with a penalty. Override it for another.
 
         Args:
             *data: x or (x, y), [B, …].
@@ -303,10 +295,6 @@ class LatentVariableModel(BoundModel):
         Args:
             *data: x or (x, y), [N, …].
             sample, seed: bool and int; True draws z ~ q.
-
-        Example:
-            >>> model.decode(model.encode(x, y), y).shape == x.shape
-            True
         """
         seed = checks.seed(seed)
         arrays = wiring.variables(self, self.data_names, data, "encode", least=0)
@@ -404,11 +392,7 @@ class LatentVariableModel(BoundModel):
         return z[0] if num is None else z
 
     def log_likelihood(
-        self,
-        *data: Any,
-        num_samples: int = 1000,
-        method: str = "importance",
-        seed: int = 0,
+        self, *data: Any, num_samples: int = 1000, method: str = "importance", seed: int = 0,
         batch_size: int | None = None,
     ) -> np.ndarray:
         r"""log p(observed | given) of every example, by S samples: `estimators.log_likelihood`.

@@ -73,22 +73,11 @@ class ManyStepModel(CompiledModel):
     # fit, evaluate, predict -----------------------------------------------------------------------
 
     def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: Any = "auto",
-        callbacks: Any = None,
-        validation_split: float = 0.0,
-        validation_data: Any = None,
-        shuffle: bool = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        validation_steps: int | None = None,
-        validation_batch_size: int | None = None,
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1,
+        verbose: Any = "auto", callbacks: Any = None, validation_split: float = 0.0,
+        validation_data: Any = None, shuffle: bool = True, class_weight: Any = None,
+        sample_weight: Any = None, initial_epoch: int = 0, steps_per_epoch: int | None = None,
+        validation_steps: int | None = None, validation_batch_size: int | None = None,
         validation_freq: Any = 1,
     ) -> keras.callbacks.History:
         """Train. Arguments, callbacks and result are those of `keras.Model.fit`.
@@ -144,16 +133,8 @@ class ManyStepModel(CompiledModel):
         return self._fit(data, held_out, shuffle, **options)
 
     def _fit(
-        self,
-        data: Any,
-        held_out: Any,
-        shuffle: bool,
-        *,
-        epochs: int,
-        verbose: Any,
-        callbacks: Any,
-        initial_epoch: int,
-        validation_freq: Any,
+        self, data: Any, held_out: Any, shuffle: bool, *, epochs: int, verbose: Any,
+        callbacks: Any, initial_epoch: int, validation_freq: Any,
     ) -> keras.callbacks.History:
         self.refresh()
         self.know_all_variables()
@@ -192,16 +173,9 @@ class ManyStepModel(CompiledModel):
         return self.history
 
     def evaluate(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: Any = "auto",
-        sample_weight: Any = None,
-        steps: int | None = None,
-        callbacks: Any = None,
-        return_dict: bool = False,
-        _use_cached_eval_dataset: bool = False,
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: Any = "auto",
+        sample_weight: Any = None, steps: int | None = None, callbacks: Any = None,
+        return_dict: bool = False, _use_cached_eval_dataset: bool = False,
     ) -> Any:
         """The mean loss and metrics on a data set; as `keras.Model.evaluate`."""
         self._require_compiled("evaluate")
@@ -242,12 +216,8 @@ class ManyStepModel(CompiledModel):
         return logs
 
     def predict(
-        self,
-        x: Any,
-        batch_size: int | None = None,
-        verbose: Any = "auto",
-        steps: int | None = None,
-        callbacks: Any = None,
+        self, x: Any, batch_size: int | None = None, verbose: Any = "auto",
+        steps: int | None = None, callbacks: Any = None,
     ) -> Any:
         """What `predict_step` gives for every example; as `keras.Model.predict`."""
         data = self._data(x, None, None, batch_size, steps, "predict")
@@ -271,11 +241,7 @@ class ManyStepModel(CompiledModel):
         return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *outputs)
 
     def train_on_batch(
-        self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        class_weight: Any = None,
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
         """One `train_step`; as `keras.Model.train_on_batch`."""
