@@ -31,9 +31,17 @@ class Family(keras.layers.Layer, abc.ABC):
 
     Subclasses say how many raw numbers each dimension of the event takes (`params_per_dim`), make
     the distribution (`call`), and say which values it can explain (`check`).
+
+    Attributes:
+        params_per_dim: class attribute, raw numbers per dimension.
+        part_rank: class attribute, the axes of a part that is independent of the others: 0, or 1
+            where the event's last axis is one choice, a one-hot vector.
+        allows_missing: class attribute, whether NaN in the data says that a part is missing.
     """
 
     params_per_dim = 1
+    part_rank = 0
+    allows_missing = False
 
     def __init__(self, *, dtype: Any = None, **kwargs: Any) -> None:
         given = checks.policy(dtype)
@@ -120,6 +128,8 @@ class Categorical(Family):
         >>> Categorical()(tf.zeros([5, 10])).mean().shape
         TensorShape([5, 10])
     """
+
+    part_rank = 1
 
     def call(self, raw: tf.Tensor) -> tfd.Distribution:
         one = _OneHot(logits=raw, dtype=raw.dtype)
@@ -269,6 +279,83 @@ class MixtureOfGaussians(Family):
     def get_config(self) -> dict[str, Any]:
         own = {"num_components": self.num_components, "min_scale": self.min_scale}
         return {**super().get_config(), **own}
+
+
+class _SeenOnly(tfd.Independent):
+    """Independent parts whose log-probabilities add up over those that are there, (7.7)."""
+
+    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
+        parts, rank = self.distribution, self.distribution.event_shape.rank
+        seen = tf.math.is_finite(event)
+        # Any value that the parts can have will do for the missing ones: it counts nothing.
+        filled = tf.where(seen, event, tf.stop_gradient(parts.mean()))
+        seen = tf.reduce_all(seen, list(range(-rank, 0)))
+        log_p = parts.log_prob(filled)
+        log_p = tf.where(seen, log_p, tf.zeros_like(log_p))
+        return tf.reduce_sum(log_p, list(range(rank - self.event_shape.rank, 0)))
+
+
+@keras.saving.register_keras_serializable("cvae_tf")
+class ObservedOnly(Family):
+    r"""What is observed only: log p(x_O|z) = Σ_{i∈O} log p(x_i|z), O what is there, (7.7).
+
+    NaN in the data says that a part is missing: a pixel, a column, a step of a padded sequence (of
+    one-hot vectors the whole vector is NaN). What is missing must be so at random given what is
+    seen. Networks that see x begin with `networks.Filled`, as those of `networks.mlps` do.
+
+    Args:
+        family: the family of the parts.
+
+    Example:
+        >>> family = ObservedOnly(Bernoulli())
+        >>> model = VAE(**mlps(VAE, x=64, z=8, hidden=(128,), family=family), family=family)
+        >>> model.fit(x_with_nan)
+        >>> filled_in = model.reconstruct(x_with_nan)
+
+    Source: Little & Rubin (1987), missing at random; Nazabal et al. (2020), equation 3.
+    """
+
+    allows_missing = True
+
+    def __init__(self, family: Family, **kwargs: Any) -> None:
+        checks.instance(family, "family", Family, "a family, such as distributions.Bernoulli()")
+        super().__init__(**{"dtype": family.variable_dtype, **kwargs})
+        self.family, self.params_per_dim = family, family.params_per_dim
+        self.part_rank = family.part_rank
+
+    def raw_size(self, size: int) -> int:
+        return self.family.raw_size(size)
+
+    def build(self, raw_shape: Any) -> None:
+        super().build(raw_shape)
+        self.family.build(raw_shape)
+
+    def call(self, raw: tf.Tensor) -> tfd.Distribution:
+        whole = self.family(raw)
+        parts = whole.distribution if isinstance(whole, tfd.Independent) else whole
+        return _SeenOnly(parts, len(self.event_shape) - self.part_rank)
+
+    def check(self, values: np.ndarray, name: str) -> None:
+        seen = ~np.isnan(values)
+        if self.part_rank:
+            if (seen.any(-1) != seen.all(-1)).any():
+                raise ValueError(
+                    f"{name} has one-hot vectors of which a part is NaN. Expected all of a vector "
+                    "to be NaN where it is missing, or none."
+                )
+            seen = seen.all(-1)
+        if seen.any():
+            checks.check_finite(values[seen], name)
+            self.family.check(values[seen], name)
+
+    def get_config(self) -> dict[str, Any]:
+        family = keras.saving.serialize_keras_object(self.family)
+        return {**super().get_config(), "family": family}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ObservedOnly:
+        family = keras.saving.deserialize_keras_object(config["family"])
+        return cls(**{**config, "family": family})
 
 
 # Draws --------------------------------------------------------------------------------------------

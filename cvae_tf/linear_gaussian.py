@@ -11,7 +11,7 @@ nats per example.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -183,6 +183,19 @@ class LinearGaussian:
         covariance = (self.W * self._variances) @ self.W.T + self.sigma**2 * np.eye(len(self.b))
         factored = Covariance.from_cholesky(np.linalg.cholesky(covariance))
         return multivariate_normal.logpdf(centred, cov=factored).reshape(-1)
+
+    def seeing(self, seen: npt.ArrayLike) -> LinearGaussian:
+        """The model of a part of x: p(x_O, z|y), the rows of W, V and b that are seen, (7.7).
+
+        Args:
+            seen: bool [D], or the indices of the dimensions that are seen.
+
+        Returns:
+            A `LinearGaussian` of x_O, whose evidence and posterior are those of what is seen.
+        """
+        seen = np.asarray(seen)
+        V = None if self.V is None else self.V[seen]
+        return replace(self, W=self.W[seen], b=self.b[seen], V=V)
 
     def posterior(
         self, x: npt.ArrayLike, y: npt.ArrayLike | None = None

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from cvae_tf import checks, signatures
 from cvae_tf.broadcasting import apply as apply
@@ -63,6 +64,28 @@ def _inputs(sizes: Sizes) -> list[Any]:
     return [keras.Input(_shape(size), name=name, dtype=dtype) for name, size in named]
 
 
+@keras.saving.register_keras_serializable("cvae_tf")
+class Filled(keras.layers.Layer):
+    """Zero where a value is missing (NaN), and beside each value whether it is there: [..., 2n].
+
+    Example:
+        >>> Filled()(tf.constant([[0.5, np.nan]])).numpy().tolist()
+        [[0.5, 0.0, 1.0, 0.0]]
+    """
+
+    def call(self, values: Any) -> Any:
+        seen = tf.logical_not(tf.math.is_nan(values))
+        filled = tf.where(seen, values, tf.zeros_like(values))
+        return tf.concat([filled, tf.cast(seen, values.dtype)], -1)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+        return (*input_shape[:-1], 2 * input_shape[-1])
+
+
+def _filled(parents: list[Any], missing: str | None) -> list[Any]:
+    return [Filled()(p) if missing is not None and p.name == missing else p for p in parents]
+
+
 def _flat(tensors: list[Any]) -> Any:
     """Each tensor flattened to a vector, side by side."""
     flat = [t if len(t.shape) == 2 else keras.layers.Flatten()(t) for t in tensors]
@@ -71,7 +94,7 @@ def _flat(tensors: list[Any]) -> Any:
 
 def mlp(
     inputs: Sizes, hidden: Sequence[int], outputs: Any, *, activation: Any = "relu",
-    dtype: Any = None, name: str | None = None,
+    dtype: Any = None, name: str | None = None, missing: str | None = None,
 ) -> keras.Model:
     """A multilayer perceptron of its inputs, flattened and side by side; the output is linear.
 
@@ -82,6 +105,7 @@ def mlp(
         activation: Keras activation of the hidden layers.
         dtype: "float32" (default) or "float64" for exact checks.
         name: str or None.
+        missing: name of the input in which NaN says that a value is missing, see `Filled`; or None.
 
     Returns:
         A built Functional model with one input per parent.
@@ -94,7 +118,7 @@ def mlp(
     activation = _activation(activation)
     with _policy(dtype):
         parents = _inputs(inputs)
-        h = _flat(parents)
+        h = _flat(_filled(parents, missing))
         for width in hidden:
             h = keras.layers.Dense(width, activation=activation)(h)
         raw = keras.layers.Dense(int(np.prod(shape)))(h)
@@ -142,7 +166,7 @@ def _strides(shape: Any) -> int:
 
 def conv_encoder(
     inputs: Sizes, filters: int, hidden: int, outputs: Any, *, activation: Any = "relu",
-    dtype: Any = None, name: str | None = None,
+    dtype: Any = None, name: str | None = None, missing: str | None = None,
 ) -> keras.Model:
     """A convolutional network from images (and vectors) to a vector: q(z|x), q(z|x,y), p(z|x).
 
@@ -155,7 +179,7 @@ def conv_encoder(
         filters: int, channels after the first halving; doubled at each further one.
         hidden: int, width of the dense layer before the output.
         outputs: int, length of the raw output vector.
-        activation, dtype, name: as in `mlp`.
+        activation, dtype, name, missing: as in `mlp`.
 
     Returns:
         A built Functional model.
@@ -172,10 +196,12 @@ def conv_encoder(
     outputs = checks.count(outputs, "outputs")
     with _policy(dtype):
         parents = _inputs(inputs)
-        images = [p for p in parents if len(p.shape) == 4]
-        vectors = [p for p in parents if len(p.shape) != 4]
-        for image in images:
-            _image(image.shape[1:])
+        given = _filled(parents, missing)
+        images = [p for p in given if len(p.shape) == 4]
+        vectors = [p for p in given if len(p.shape) != 4]
+        for image in parents:
+            if len(image.shape) == 4:
+                _image(image.shape[1:])
         if len({image.shape[1:3] for image in images}) != 1:
             raise ValueError(
                 f"Received inputs of shapes {[p.shape[1:] for p in parents]}. Expected images "
@@ -194,7 +220,7 @@ def conv_encoder(
 
 def conv_decoder(
     inputs: Sizes, filters: int, hidden: int, outputs: Any, *, activation: Any = "relu",
-    dtype: Any = None, name: str | None = None,
+    dtype: Any = None, name: str | None = None, missing: str | None = None,
 ) -> keras.Model:
     """A convolutional network to an image: p(x|z), p(x|y,z), and p(y|x,z) for an image y.
 
@@ -207,7 +233,7 @@ def conv_decoder(
         filters: int, channels before the last doubling; doubled at each one before.
         hidden: int, width of the dense layer after the inputs.
         outputs: image shape (H, W, C).
-        activation, dtype, name: as in `mlp`.
+        activation, dtype, name, missing: as in `mlp`.
 
     Returns:
         A built Functional model.
@@ -231,8 +257,9 @@ def conv_decoder(
     doublings = _strides(outputs)
     with _policy(dtype):
         parents = _inputs(inputs)
-        images = [p for p in parents if len(p.shape) == 4]
-        vectors = [p for p in parents if len(p.shape) != 4]
+        given = _filled(parents, missing)
+        images = [p for p in given if len(p.shape) == 4]
+        vectors = [p for p in given if len(p.shape) != 4]
         skips, top = {}, []
         same = {"padding": "same", "activation": activation}
         if images:
@@ -295,7 +322,7 @@ def _factor_shapes(
 
 
 def mlps(
-    model_class: type, *, hidden: Sequence[int], family: Family, prior_family: Family | None = None,
+    model_class: Any, *, hidden: Sequence[int], family: Family, prior_family: Family | None = None,
     activation: Any = "relu", dtype: Any = None, **sizes: Any,
 ) -> dict[str, keras.Model]:
     """One `mlp` for each factor of a model, its inputs the factor's parents.
@@ -319,14 +346,16 @@ def mlps(
         ['likelihood_net', 'posterior_net', 'prior_net']
     """
     factors = _factor_shapes(model_class, sizes, family, prior_family)
+    missing = model_class.observed if family.allows_missing else None
+    options = {"activation": activation, "dtype": dtype, "missing": missing}
     return {
-        name: mlp(parents, hidden, raw, activation=activation, dtype=dtype, name=name)
+        name: mlp(parents, hidden, raw, name=name, **options)
         for name, (parents, raw) in factors.items()
     }
 
 
 def convs(
-    model_class: type, *, filters: int, hidden: int, family: Family,
+    model_class: Any, *, filters: int, hidden: int, family: Family,
     prior_family: Family | None = None, activation: Any = "relu", dtype: Any = None, **sizes: Any,
 ) -> dict[str, keras.Model]:
     """One convolutional network for each factor that has an image in it, an `mlp` for the others.
@@ -351,7 +380,8 @@ def convs(
             f"Received sizes {sizes}, and none of them is an image. Expected a shape (H, W, C), "
             "such as x=(28, 28, 1); for vectors use networks.mlps."
         )
-    options = {"activation": activation, "dtype": dtype}
+    missing = model_class.observed if family.allows_missing else None
+    options = {"activation": activation, "dtype": dtype, "missing": missing}
     nets = {}
     for name, (parents, raw) in factors.items():
         if len(raw) == 3:

@@ -20,6 +20,7 @@ from cvae_tf.distributions import (
     Family,
     Gaussian,
     MixtureOfGaussians,
+    centre,
     draw,
     tfd,
 )
@@ -225,6 +226,8 @@ def check_factors(model: Any) -> None:
     epsilon = tf.zeros([max(1, estimator.num_samples), 1, d], model.compute_dtype)
     reparameterise(q, epsilon)
     draw(prior, 1, 1, d, key=0, dtype=model.compute_dtype)
+    if model.family.allows_missing:
+        _check_filled(model, data)
     closed_form = isinstance(estimator, SGVBB) or isinstance(penalty, FreeBits)
     if isinstance(estimator, SGVBMixture) and not isinstance(prior, tfd.MixtureSameFamily):
         raise ValueError(
@@ -245,6 +248,19 @@ def check_factors(model: Any) -> None:
             f"Received penalty={type(penalty).__name__} beside a prior that is a "
             f"{type(prior).__name__}, of no single mean and scale. Expected a diagonal Gaussian "
             "prior, or another penalty."
+        )
+
+
+def _check_filled(model: Any, data: list[tf.Tensor]) -> None:
+    """q of a row of which nothing is seen is finite."""
+    variables = dict(zip(model.data_names, data, strict=True))
+    variables[model.observed] += np.nan
+    q, _, _ = model.factors(*variables.values())
+    if not np.isfinite(centre(q)).all():
+        raise ValueError(
+            f"q is NaN where {model.observed} is missing, as its network is not told what is. "
+            "Expected one that begins with networks.Filled(): networks.mlps(…, family=…) with "
+            "this family puts it there."
         )
 
 
@@ -390,7 +406,8 @@ def variable(model: Any, name: str, values: Any, where: str, least: int = -1) ->
             f"{label} has shape {array.shape}. {type(model).__name__} expects "
             f"{checks.rows_of(expected)}." + _shape_advice(name, array, expected)
         )
-    array = checks.array(array, label, dtype=model.compute_dtype)
+    may_miss = name == model.observed and model.family.allows_missing
+    array = checks.array(array, label, dtype=model.compute_dtype, finite=not may_miss)
     if name == model.observed:
         model.family.check(array, label)
     return array

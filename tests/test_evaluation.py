@@ -68,7 +68,7 @@ def test_the_gap_reports_bounds_on_the_same_noise_sixteen_times_as_much():
 
 
 def test_a_scale_at_its_floor_has_a_gap_too():
-    """σ = min_scale + softplus(raw), rounded: the raw number that climbing starts from is finite."""
+    """σ = min_scale + softplus(raw), rounded: what climbing starts from is finite."""
     model, (x, y) = small_model(CVAE1), small_data(CVAE1)
     gap = evaluation.gap(model, x, 255 * y, num_samples=3, steps=2, noise_samples=2)
     assert all(np.isfinite(part).all() for part in gap)
