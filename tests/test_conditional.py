@@ -119,6 +119,7 @@ def test_what_a_mixture_prior_cannot_do():
     nets = networks.mlps(CVAE2, hidden=(), family=family, x=6, y=4, z=2)
     with pytest.raises(ValueError, match="no prior network"):
         CVAE2(**nets, family=family, prior_family=MixtureOfGaussians(2), estimator=SGVBA())
+    family = Bernoulli()  # of four numbers, not six
     nets = networks.mlps(GSNN, hidden=(), family=family, prior_family=prior_family, x=6, y=4, z=2)
     with pytest.raises(ValueError, match="no prior network"):
         GSNN(**nets, family=family, prior_family=prior_family, estimator=SGVBA())
