@@ -208,13 +208,17 @@ class Stream:
 
     def in_order(self) -> Iterator[Batch]:
         """One epoch. With `steps` the next goes on where it ended, and begins anew at the end."""
-        if self._asked is None or self._iterator is None:
-            self._iterator = itertools.chain(self._peeked, self._begin())
-            self._peeked = []
-        seen = 0
-        for batch in itertools.islice(self._iterator, self._asked):
-            seen += 1
-            yield self._check(batch)
+        seen, begun = 0, False
+        while not seen and not begun:  # twice, if it ended where the last epoch did
+            begun = self._asked is None or self._iterator is None
+            if begun:
+                self._iterator = itertools.chain(self._peeked, self._begin())
+                self._peeked = []
+            for batch in itertools.islice(self._iterator, self._asked):
+                seen += 1
+                yield self._check(batch)
+            if not seen:
+                self._iterator = None
         if self._asked is None or seen < self._asked:
             self._iterator = None
         if self._asked is not None and 0 < seen < self._asked:

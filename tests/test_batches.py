@@ -238,6 +238,17 @@ def test_with_steps_an_epoch_goes_on_where_the_last_one_ended(name):
     assert numbers(stream) == ([0, 1] if name == "tf.data" else [])
 
 
+@pytest.mark.parametrize("name", SOURCES)
+def test_an_epoch_that_ends_with_the_stream_is_followed_by_the_next_pass(name):
+    """Not by an epoch without a step, or by the end of training; whatever the length is known to."""
+    stream = Stream(SOURCES[name](), 5, check, "fit")
+    assert numbers(stream) == [0, 1, 2, 3, 4]
+    assert numbers(stream) == ([0, 1, 2, 3, 4] if name == "tf.data" else [])
+    unknown = SOURCES["tf.data"]().filter(lambda x: True)
+    stream = Stream(unknown, 1, check, "fit")
+    assert [numbers(stream) for _ in range(7)] == [[0], [1], [2], [3], [4], [0], [1]]
+
+
 @pytest.mark.parametrize("source", [lambda: Dataset(None), lambda: SOURCES["tf.data"]().repeat()])
 def test_what_has_no_end_needs_steps(source):
     with pytest.raises(ValueError, match=r"has no end.*steps_per_epoch"):

@@ -198,15 +198,18 @@ class Stream:
     """Batch sizes of `fit` on a stream, epoch by epoch: `keras.src.trainers.epoch_iterator`.
 
     Without steps_per_epoch each epoch reads the whole stream. With it the stream is read on from
-    epoch to epoch; where it ends, the epoch ends too, and the next begins it again.
+    epoch to epoch; where it ends, the epoch ends too, and the next begins it again. Keras notices
+    the end of a stream of unknown length only in an epoch that then has no step; we have none such.
 
     Args:
         sizes: list of batch sizes.
         length: "known", "unknown" or "infinite".
         steps_per_epoch: int or None.
+        empty_epochs: bool, whether it may have an epoch without a step, as Keras may.
     """
 
-    def __init__(self, sizes, length, steps_per_epoch=None):
+    def __init__(self, sizes, length, steps_per_epoch=None, empty_epochs=False):
+        self.empty_epochs = empty_epochs
         self.sizes, self.endless = sizes, length == "infinite"
         self.num_batches = len(sizes) if length == "known" else None
         self.steps_per_epoch, self.iterator, self.steps_seen = steps_per_epoch, None, 0
@@ -220,6 +223,8 @@ class Stream:
 
     def epoch(self):
         if self.iterator is None or self.steps_per_epoch is None:
+            self._begin()
+        if not self.empty_epochs and self.steps_seen == len(self.sizes) and not self.endless:
             self._begin()
         for _ in itertools.islice(itertools.count(), self.steps_per_epoch):
             if self._is_read():
@@ -1308,7 +1313,7 @@ def test_the_arithmetic_of_streams_is_that_of_plain_keras(kind):
                 verbose=0,
                 callbacks=[NewEpoch()],
             )
-        assert model.sizes == plan(Stream(sizes, LENGTHS[kind], steps), epochs), (name, steps)
+        assert model.sizes == plan(Stream(sizes, LENGTHS[kind], steps, True), epochs), (name, steps)
 
 
 # What is not a matter of sequences -------------------------------------------------------------
