@@ -282,7 +282,8 @@ def recipe_faults(notebook) -> list[str]:
         faults.append("the first cell does not answer")
     if not text or not text[-1].startswith(CLOSING):
         faults.append(f"the last cell is not {CLOSING!r}")
-    lines = [line for cell in code for line in cell.splitlines()]
+    folded = [c.source for c in notebook.cells if "hide-input" in c.metadata.get("tags", [])]
+    lines = [line for cell in code if cell not in folded for line in cell.splitlines()]
     lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
     if len(lines) > CODE_LINES:
         faults.append(f"{len(lines)} lines of code, more than {CODE_LINES}")

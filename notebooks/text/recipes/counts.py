@@ -15,9 +15,6 @@
 # training, `log_likelihood`, saving.
 
 # %%
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow_probability as tfp
@@ -124,7 +121,8 @@ print("learned r, true value 2:", np.round(np.exp(model.family.log_r), 1))
 # more than a nat per row on the table with more variance. The negative binomial also loses on Poisson data, but little.
 # It contains the Poisson only as the limit of a large r, which it would have to learn. The first learned r is further
 # from the true value than the others, and the bound hardly feels it.
-#
+
+# %% [markdown]
 # ## When this is the wrong tool
 #
 # - **Counts out of a known total**, such as 13 of 16: use `tfd.Binomial`. The columns of one row that share a total are

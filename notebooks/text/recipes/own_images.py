@@ -15,11 +15,9 @@
 # likelihood. A Bernoulli likelihood is for pixels that are black or white.
 
 # %%
-import os
 import tempfile
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 from scipy import stats
@@ -129,7 +127,8 @@ plotting.show(
 # The VAE's reconstructions are sharper than PCA's, because the place of a ball is not a linear function of the pixels.
 # The generated images are worse than the reconstructions. Between the codes of 500 images there are regions of the
 # prior for which the network has seen no example.
-#
+
+# %% [markdown]
 # ## When this is the wrong tool
 #
 # - **Photographs in which details matter.** A Gaussian likelihood averages what z does not tell, and the edges blur, as

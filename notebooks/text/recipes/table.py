@@ -15,9 +15,6 @@
 # library's `Gaussian`, `Bernoulli` and `Categorical` in one family of 17 lines, checked column by column against SciPy.
 
 # %%
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
@@ -118,7 +115,8 @@ assert evaluation.estimate(log_p - alone).mean > 1.5
 
 # %% [markdown]
 # The joint model gains more than a nat per row on columns that are modelled alone. Its lead on the Gaussian is less than its standard error: it does not show.
-#
+
+# %% [markdown]
 # ## When this is the wrong tool
 #
 # - **A few hundred rows of nearly Gaussian columns**, like this table. A covariance matrix says as much, needs no
