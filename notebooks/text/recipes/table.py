@@ -83,7 +83,7 @@ family = Columns()
 nets = networks.mlps(VAE, x=12, z=6, hidden=(32,), family=family, activation="tanh")
 model = VAE(**nets, family=family, seed=0)
 model.compile(keras.optimizers.Adam(3e-3))
-model.fit(x_train, epochs=200, batch_size=38, verbose=0)
+history = model.fit(x_train, epochs=200, batch_size=38, verbose=0)
 
 # %%
 q, _, log_likelihood = model.factors(x_test)
