@@ -16,7 +16,6 @@
 # %%
 import keras
 import numpy as np
-
 from scipy import stats
 from sklearn.linear_model import Ridge
 
@@ -55,9 +54,10 @@ class FromParts(LatentVariableModel):
 # %% [markdown]
 # ## Data, drawn so that the truth is known
 #
-# The image is a digit, the table three numbers t, and y six numbers: $y = a_{\text{digit}} + B_{\text{parity}}\, t + s\,b +
-# \text{noise}$. What the table says depends on whether the digit is even. s is a hidden standard normal number. So $p(y \mid \text{image}, \text{table})$ is a Gaussian with covariance
-# $\sigma^2 I + b b^\top$, as far as the digit can be read.
+# The image is a digit, the table three numbers t, and y six numbers:
+# $y = a_{\text{digit}} + B_{\text{parity}}\, t + s\,b + \text{noise}$. What the table says depends on whether the digit is
+# even. s is a hidden standard normal number. So $p(y \mid \text{digit}, \text{table})$ is a Gaussian with covariance
+# $\sigma^2 I + b b^\top$.
 
 # %%
 # NBVAL_CHECK_OUTPUT
