@@ -9,8 +9,8 @@
 # %% [markdown]
 # # How do I condition on continuous attributes, or on several labels at once?
 #
-# The condition y may be any vector of numbers. Scale a continuous attribute to about [−1, 1], write a binary one as 0 or
-# 1, and put them side by side. Several labels at once are a vector of zeros and ones, not a one-hot vector. No layer
+# The condition y may be any vector of numbers. Scale a continuous attribute to about [−1, 1], write a binary one as 0
+# or 1, and put them side by side. Several labels at once are a vector of zeros and ones, not a one-hot vector. No layer
 # and no argument changes: `y=10` in `networks.mlps` is the number of columns. Check afterwards with a classifier or a
 # regression, trained on real images, that generated images have what was asked for.
 
@@ -95,7 +95,8 @@ plotting.show(
 )
 
 # %% [markdown]
-# *One face of the test set, changed in one attribute at a time. In the last row the hat goes from 0 to 1 through values that no training face had.*
+# *One face of the test set, changed in one attribute at a time. In the last row the hat goes from 0 to 1 through values
+# that no training face had.*
 
 # %% [markdown]
 # ## When this is the wrong tool

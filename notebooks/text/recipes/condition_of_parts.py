@@ -54,10 +54,9 @@ class FromParts(LatentVariableModel):
 # %% [markdown]
 # ## Data, drawn so that the truth is known
 #
-# The image is a digit, the table three numbers t, and y six numbers:
-# $y = a_{\text{digit}} + B_{\text{parity}}\, t + s\,b + \text{noise}$. What the table says depends on whether the digit is
-# even. s is a hidden standard normal number. So $p(y \mid \text{digit}, \text{table})$ is a Gaussian with covariance
-# $\sigma^2 I + b b^\top$.
+# The image is a digit, the table three numbers t, and y six numbers: $y = a_{\text{digit}} + B_{\text{parity}}\, t +
+# s\,b + \text{noise}$. What the table says depends on whether the digit is even. s is a hidden standard normal number.
+# So $p(y \mid \text{digit}, \text{table})$ is a Gaussian with covariance $\sigma^2 I + b b^\top$.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -121,8 +120,8 @@ print(drawn.shape, f"error of the mean: model {error:.2f}, ridge {by_ridge:.2f}"
 
 # %% [markdown]
 # The model uses both parts, and it is ahead of the ridge regression, which cannot let the table's effect depend on the
-# image. It is about two nats behind the truth. The truth knows the digit, and the model has to learn to read it from
-# 1,197 images.
+# image. It stays behind the truth. The truth knows the digit, and the model has to learn to read it from
+# these few images.
 #
 # `bound`, `log_likelihood` and `encode` take the variables one after the other, in the order of the arguments of
 # `factors`. `fit`, `evaluate`, `generate` and `predict` take dictionaries.
@@ -132,6 +131,6 @@ print(drawn.shape, f"error of the mean: model {error:.2f}, ridge {by_ridge:.2f}"
 #
 # - **A part is missing in some rows.** These factors need all of them.
 # - **One part alone decides.** Exchange it as above. If that costs nothing, leave the part out.
-# - **The parts are large and few rows are given.** A network of raw pixels has much to learn. Features of a network that
-#   others have trained are a vector, and go into the table.
+# - **The parts are large and few rows are given.** A network of raw pixels has much to learn. Features of a network
+#   that others have trained are a vector, and go into the table.
 # - **y is one number.** A regression of its mean and variance needs no latent variable.

@@ -76,9 +76,9 @@ for family in (Poisson(), NegativeBinomial()):
 # %% [markdown]
 # ## On data
 #
-# 3,000 rows hold eight counts each. Their means depend on one hidden number, $\log \mu_i = a_i + b_i z$. One table is Poisson
-# given z. The other one has more variance, $r = 2$. Because z is one number, the log-likelihood of the truth is an
-# integral over a grid, and no model can be better on average than it.
+# 3,000 rows hold eight counts each. Their means depend on one hidden number, $\log \mu_i = a_i + b_i z$. One table is
+# Poisson given z. The other one has more variance, $r = 2$. Because z is one number, the log-likelihood of the truth is
+# an integral over a grid, and no model can be better on average than it.
 #
 # $q$ sees $\log(1 + x)$: counts of very different size are hard on a network. That is one layer in front of it.
 

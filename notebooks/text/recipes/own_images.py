@@ -85,8 +85,9 @@ history = model.fit(train, epochs=40, validation_data=test, verbose=0).history
 # %% [markdown]
 # ## Check it
 #
-# The first check recomputes the log-density of the test images with SciPy, from the network's mean. The second one compares the reconstructions with those of scikit-learn's PCA, which is given as many numbers
-# for an image as the model is.
+# The first check recomputes the log-density of the test images with SciPy, from the network's mean. The second one
+# compares the reconstructions with those of scikit-learn's PCA, which is given as many numbers for an image as the
+# model is.
 
 # %%
 q, _, log_likelihood = model.factors(x_test)

@@ -10,9 +10,9 @@
 # # How do I resume a run that was stopped, and how do I train on several devices?
 #
 # Give `fit` the callback `keras.callbacks.BackupAndRestore(folder)` and start the same script again after a stop. The
-# run goes on where it was, with the same order of the data and the same noise, and ends at the same weights. For several
-# devices make and compile the model in the scope of a `tf.distribute` strategy. `batch_size` is the global batch, and
-# the weights are again the same but for rounding.
+# run goes on where it was, with the same order of the data and the same noise, and ends at the same weights. For
+# several devices make and compile the model in the scope of a `tf.distribute` strategy. `batch_size` is the global
+# batch, and the weights are again the same but for rounding.
 
 # %%
 import contextlib
@@ -108,8 +108,8 @@ print(len(whole.weights), "arrays of weights, all equal to those of the run that
 # %% [markdown]
 # ## Two devices
 #
-# Each step splits its 100 rows between two devices and adds up the gradients. The noise of a row depends on its place in
-# the global batch, so each row has the noise that it had on one device.
+# Each step splits its 100 rows between two devices and adds up the gradients. The noise of a row depends on its place
+# in the global batch, so each row has the noise that it had on one device.
 
 # %%
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])  # without arguments: all GPUs
@@ -135,4 +135,5 @@ print(strategy.num_replicas_in_sync, "replicas end at the weights of one")
 #   run differs from one that was not stopped.
 # - **A small model on several devices.** Keras steps one by one there, and the devices wait for each other. On one
 #   device `fit` runs many steps in one call. Measure before you move.
-# - **Several machines.** The strategy is another one: see *More than one device, more than one machine* in the reference.
+# - **Several machines.** The strategy is another one: see *More than one device, more than one machine* in the
+#   reference.

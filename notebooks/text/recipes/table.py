@@ -9,9 +9,9 @@
 # %% [markdown]
 # # How do I model a table with columns of several kinds?
 #
-# Put the columns side by side as one vector x: continuous ones standardised, binary ones as 0 and 1, a categorical one as
-# one-hot columns. Then write one likelihood that gives each kind its own family. The log-likelihood of a row is the sum
-# over its columns, because given z the columns are independent. What ties them together is z. The example has the
+# Put the columns side by side as one vector x: continuous ones standardised, binary ones as 0 and 1, a categorical one
+# as one-hot columns. Then write one likelihood that gives each kind its own family. The log-likelihood of a row is the
+# sum over its columns, because given z the columns are independent. What ties them together is z. The example has the
 # library's `Gaussian`, `Bernoulli` and `Categorical` in one family of 17 lines, checked column by column against SciPy.
 
 # %%
@@ -114,7 +114,8 @@ print("VAE − Gaussian + frequencies:", evaluation.estimate(log_p - full))
 assert evaluation.estimate(log_p - alone).mean > 1.5
 
 # %% [markdown]
-# The joint model gains more than a nat per row on columns that are modelled alone. Its lead on the Gaussian is less than its standard error: it does not show.
+# The joint model gains on columns that are modelled alone. Its lead on the Gaussian is less than its standard error: it
+# does not show.
 
 # %% [markdown]
 # ## When this is the wrong tool
@@ -125,6 +126,7 @@ assert evaluation.estimate(log_p - alone).mean > 1.5
 #   all columns.
 # - **Heavy tails or many zeros in a column.** Transform it first (a logarithm), or give it another family. Otherwise a
 #   few rows dominate the bound.
-# - **Columns that depend on each other given z**, such as a total and its parts. This likelihood multiplies the columns.
+# - **Columns that depend on each other given z**, such as a total and its parts. This likelihood multiplies the
+#   columns.
 # - **Nats that are to be compared.** The log-density of a continuous column depends on its unit. Here the unit is its
 #   standard deviation. For another one add the logarithm of their ratio.

@@ -9,10 +9,10 @@
 # %% [markdown]
 # # How do I build a hierarchy, with two levels of z?
 #
-# Keep one vector z and let its prior have the two levels. With $z = (z_2, z_1)$ the prior is
-# $p(z_2)\, p(z_1 \mid z_2)$, both Gaussian, and the mean and scale of $z_1$ come from a network of $z_2$. As a
-# distribution that is one coupling layer, TFP's `RealNVP`, applied to a standard normal. The likelihood network looks at
-# $z_1$ alone. There is no closed-form KL, so train with `estimator=SGVBA()`.
+# Keep one vector z and let its prior have the two levels. With $z = (z_2, z_1)$ the prior is $p(z_2)\, p(z_1 \mid
+# z_2)$, both Gaussian, and the mean and scale of $z_1$ come from a network of $z_2$. As a distribution that is one
+# coupling layer, TFP's `RealNVP`, applied to a standard normal. The likelihood network looks at $z_1$ alone. There is
+# no closed-form KL, so train with `estimator=SGVBA()`.
 
 # %%
 import keras
@@ -90,8 +90,8 @@ print(f"true log p of the test rows: {truth.mean():.2f} nats on average")
 # %% [markdown]
 # ## One level and two
 #
-# The likelihood network takes the whole z and uses a slice of it. It is linear, so that only the prior can push $z_1$ to
-# two sides.
+# The likelihood network takes the whole z and uses a slice of it. It is linear, so that only the prior can push $z_1$
+# to two sides.
 
 # %%
 def trained(model_class, **top):
@@ -151,8 +151,10 @@ plotting.show(
 # ## When this is the wrong tool
 #
 # - **The likelihood network is flexible.** It can bend a single normal z by itself, and the upper level often goes
-#   unused. Plot $m(z_2)$: if it is flat, the level says nothing. The recipe on collapse tells what to try.
-# - **You want a better prior and no hierarchy.** VampPrior or a flow is easier to train: see the recipe on priors.
+#   unused. Plot $m(z_2)$: if it is flat, the level says nothing. [The recipe on collapse](collapse.ipynb)
+#   tells what to try.
+# - **You want a better prior and no hierarchy.** VampPrior or a flow is easier to train:
+#   [the recipe on priors](own_prior.ipynb).
 # - **Images in high quality.** Hierarchies that work there have dozens of levels and a q that runs from the top down
 #   (ladder VAE, NVAE). This one has a q with independent dimensions.
 # - **The upper level is a known label.** Then it is a condition, or `M2` where it is known for some rows.
