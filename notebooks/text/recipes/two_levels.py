@@ -43,7 +43,8 @@ class TwoLevels(VAE):
     def __init__(self, *, top, **kwargs):
         super().__init__(**kwargs)
         self.top = top
-        self.level_net = networks.mlp([top], (32,), 2 * (self.latent_dim - top), activation="tanh")
+        outputs, dtype = 2 * (self.latent_dim - top), self.compute_dtype
+        self.level_net = networks.mlp([top], (32,), outputs, activation="tanh", dtype=dtype)
 
     def prior(self):
         def shift_and_log_scale(z2, output_units):
