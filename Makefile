@@ -12,8 +12,9 @@ JOBS   ?= 2
 ARGS   ?=
 LESSON ?=
 
-# Lessons and students' copies: compared are the cells that ask for it. Solutions: every output.
-NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb notebooks/exercises/*/*.ipynb))
+# Lessons, recipes and students' copies: compared are the cells that ask for it. Solutions: every output.
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb notebooks/recipes/*.ipynb \
+                               notebooks/exercises/*/*.ipynb))
 SOLUTIONS := $(sort $(wildcard notebooks/solutions/*/*.ipynb))
 
 # A quiet TensorFlow, and Keras on TensorFlow whatever the user's keras.json says.
@@ -52,14 +53,14 @@ NBVAL  = --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-tim
 .PHONY: help course slides test test-slow test-long mutants lab notebooks exercises benchmark lint requirements clean distclean
 
 help:
-	@echo "make course       run every lesson and build the course to read: build/course/index.html"
+	@echo "make course       run lessons and recipes, and build the course to read: build/course/index.html"
 	@echo "make slides       one deck per lesson, from its stored outputs: build/slides/"
 	@echo "make lab          open JupyterLab on notebooks/"
-	@echo "make test         the library's tests; lessons and solutions against their stored outputs"
+	@echo "make test         the library's tests; notebooks against their stored outputs"
 	@echo "make test-slow    the tests that take minutes"
 	@echo "make test-long    hours: hundreds of sequences of calls, thousands of odd inputs, mutants"
 	@echo "make mutants      mistakes put into the library that no test notices (minutes to hours)"
-	@echo "make notebooks    re-run lessons from their text twins and store the outputs (LESSON=01)"
+	@echo "make notebooks    re-run lessons and recipes from their twins, store outputs (LESSON=01, LESSON=counts)"
 	@echo "make exercises    the same for the solutions, and the students' copies from them (LESSON=01)"
 	@echo "make benchmark    speed beside Keras, PyTorch, JAX and Pyro (sets up the peers; 20 minutes)"
 	@echo "make lint         ruff over the code and the lessons' text twins; mypy over the library"

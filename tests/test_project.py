@@ -27,6 +27,7 @@ DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), *(ROOT / "data").glob("*.md")]
 )
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+RECIPES = sorted((ROOT / "notebooks" / "recipes").glob("*.ipynb"))
 NOTEBOOKS = sorted(
     path
     for path in (ROOT / "notebooks").glob("**/*.ipynb")
@@ -266,11 +267,54 @@ def test_lesson_is_a_lecture(path):
     assert 30 <= sum(minutes(notebook)) <= 45
 
 
+CODE_LINES, CLOSING = 60, "## When this is the wrong tool"
+
+
+def recipe_faults(notebook) -> list[str]:
+    """What a recipe owes its reader: a question, its answer, short code, a check, a warning."""
+    faults = []
+    text = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    title, _, answer = (text or [""])[0].partition("\n")
+    if not re.fullmatch(r"# How do I .+\?", title):
+        faults.append("the title is no question: # How do I …?")
+    if len(answer.split()) < 20:
+        faults.append("the first cell does not answer")
+    if not text or not text[-1].startswith(CLOSING):
+        faults.append(f"the last cell is not {CLOSING!r}")
+    folded = [c.source for c in notebook.cells if "hide-input" in c.metadata.get("tags", [])]
+    lines = [line for cell in code if cell not in folded for line in cell.splitlines()]
+    lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if len(lines) > CODE_LINES:
+        faults.append(f"{len(lines)} lines of code, more than {CODE_LINES}")
+    if not any(re.search(r"^\s*assert\b|\.assert_\w+\(", each, flags=re.M) for each in code):
+        faults.append("it checks nothing")
+    if not any("# NBVAL_CHECK_OUTPUT" in each for each in code):
+        faults.append("no output is compared: NBVAL_CHECK_OUTPUT")
+    return faults
+
+
+@pytest.mark.parametrize("path", **named(RECIPES))
+def test_recipe_answers_checks_and_warns(path):
+    assert recipe_faults(nbformat.read(path, as_version=4)) == []
+
+
+def test_a_recipe_s_faults_are_found():
+    text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    bare = nbformat.v4.new_notebook(cells=[text("# Counts\n\nThey count."), code("x = 1\n" * 61)])
+    assert len(recipe_faults(bare)) == 6
+    asked = text("# How do I count?\n\n" + "With a family of your own. " * 5)
+    check = code("# NBVAL_CHECK_OUTPUT\nassert 1 + 1 == 2\nprint(2)")
+    sound = nbformat.v4.new_notebook(cells=[asked, check, text(f"{CLOSING}\n\nNever.")])
+    assert recipe_faults(sound) == []
+
+
 def twin_of(path: Path) -> Path:
-    return path.parent / "text" / f"{path.stem}.py"
+    notebooks = ROOT / "notebooks"
+    return notebooks / "text" / path.relative_to(notebooks).with_suffix(".py")
 
 
-@pytest.mark.parametrize("path", **named(LESSONS))
+@pytest.mark.parametrize("path", **named(LESSONS + RECIPES))
 def test_text_twin_agrees_cell_for_cell(path):
     import jupytext
 
@@ -290,9 +334,9 @@ def test_text_twin_agrees_cell_for_cell(path):
 
 
 def test_each_text_twin_has_its_notebook():
-    twins = sorted((ROOT / "notebooks" / "text").glob("*.py"))
-    orphans = [t.name for t in twins if not (t.parent.parent / f"{t.stem}.ipynb").exists()]
-    assert orphans == []
+    text = ROOT / "notebooks" / "text"
+    twins = sorted([*text.glob("*.py"), *(text / "recipes").glob("*.py")])
+    assert {twin_of(path) for path in LESSONS + RECIPES} == set(twins)
 
 
 # --- Pins ----------------------------------------------------------------------------------------
@@ -440,7 +484,7 @@ def test_the_site_names_each_file_of_the_library_under_one_subject():
 
 def build_course(folder: Path, notebooks: dict[str, list]) -> subprocess.CompletedProcess:
     lessons = folder / "lessons"
-    lessons.mkdir()
+    (lessons / "recipes").mkdir(parents=True)
     for name, cells in notebooks.items():
         nbformat.write(nbformat.v4.new_notebook(cells=cells), lessons / f"{name}.ipynb")
     return subprocess.run(
@@ -498,7 +542,8 @@ def test_course_pages_need_no_network(tmp_path):
     )
     notes = text("**Speaker, 2 min.** Ask them first.", metadata={"tags": ["notes"]})
     cells = [text("# Tagged\n\nWhat is $x$?\n\n$$x = 1 \\tag{1.1}$$"), code(show), notes]
-    done = build_course(tmp_path, {"01_tagged": cells})
+    recipe = [text("# How do I count?\n\nOn your fingers."), code("print(7 + 3)")]
+    done = build_course(tmp_path, {"01_tagged": cells, "recipes/fingers": recipe})
     assert done.returncode == 0 and not done.stderr, done.stderr
     pages = tmp_path / "pages"
     assert (pages / "_static" / "mathjax.js").stat().st_size > 1e6
@@ -507,6 +552,8 @@ def test_course_pages_need_no_network(tmp_path):
     lesson = (pages / "lessons" / "01_tagged.html").read_text(encoding="utf-8")
     assert "What is" in first and r"\(x\)" in first and 'alt="One pixel, alone"' in first
     assert 'alt="One pixel, alone"' in lesson and r"\tag{1.1}" in lesson
+    assert "How do I count?" in first, "recipes are listed by their question"
+    assert "10" in (pages / "recipes" / "fingers.html").read_text(encoding="utf-8")
     assert "Ask them first." not in lesson, "speaker notes are the lecturer's"
     assert (pages / "api" / "conditional.html").exists() and (pages / "search.html").exists()
     implemented = (pages / "equation_index.html").read_text(encoding="utf-8")

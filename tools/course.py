@@ -1,9 +1,9 @@
-"""Run every lesson top to bottom and build the course from what they gave: a site, for reading.
+"""Run lessons and recipes top to bottom and build the course from what they gave: a site to read.
 
     python tools/course.py --jobs 2 --output build/course
 
 The notebooks in the checkout are read, never written: what the pages show was computed just now.
-A lesson that fails is named with its cell and its error, the others still finish, and the command
+One that fails is named with its cell and its error, the others still finish, and the command
 ends with status 1.
 """
 
@@ -18,7 +18,15 @@ from os.path import relpath
 from pathlib import Path
 
 import nbformat
-from lessons import PATTERN, ROOT, Run, execute, execute_all, prepare_environment
+from lessons import (
+    ROOT,
+    Run,
+    execute,
+    execute_all,
+    lessons_in,
+    prepare_environment,
+    recipes_in,
+)
 from site_pages import build
 
 
@@ -27,8 +35,12 @@ def spell(seconds: float) -> str:
     return f"{minutes} min {rest:2d} s" if minutes else f"{rest} s"
 
 
+def counted(number: int, word: str) -> str:
+    return f"{number} {word}" + ("s" if number != 1 else "")
+
+
 class Progress:
-    """One line per lesson when it ends; on a terminal, a line below them that says who is where."""
+    """One line per notebook when it ends; on a terminal, one below them says who is where."""
 
     def __init__(self, total: int, width: int):
         self.total, self.width = total, width
@@ -60,7 +72,7 @@ def main() -> int:
         nargs="?",
         type=Path,
         default=ROOT / "notebooks",
-        help="folder with the lessons NN_name.ipynb (default: notebooks/)",
+        help="folder with the lessons NN_name.ipynb and with recipes/ (default: notebooks/)",
     )
     parser.add_argument("--jobs", type=int, default=2, help="lessons at a time (default: 2)")
     parser.add_argument(
@@ -76,12 +88,16 @@ def main() -> int:
     if options.jobs < 1:
         parser.error(f"--jobs is the number of lessons at a time, at least 1; got {options.jobs}")
 
-    paths = sorted(options.notebooks.glob(PATTERN))
-    if not paths:
+    lessons, recipes = lessons_in(options.notebooks), recipes_in(options.notebooks)
+    paths = [*lessons, *recipes]
+    if not lessons:
         print(f"No lessons named NN_name.ipynb in {options.notebooks}.", file=sys.stderr)
         return 1
     prepare_environment(options.jobs)
-    print(f"Running {len(paths)} lessons, {options.jobs} at a time ...", flush=True)
+    what = counted(len(lessons), "lesson") + (
+        f", {counted(len(recipes), 'recipe')}" if recipes else ""
+    )
+    print(f"Running {what}, {options.jobs} at a time ...", flush=True)
 
     progress = Progress(len(paths), max(len(path.stem) for path in paths))
     start = time.monotonic()
@@ -97,15 +113,14 @@ def main() -> int:
     ]
     runs = asyncio.run(execute_all(tasks, options.jobs, progress.finished))
 
-    lessons = "One lesson" if len(runs) == 1 else f"{len(runs)} lessons"
-    summary = f"{lessons}, run from top to bottom in {spell(time.monotonic() - start)}."
+    summary = f"{what}, run from top to bottom in {spell(time.monotonic() - start)}."
     print("Building the site ...", flush=True)
-    build(runs, options.output, summary)
+    build(runs[: len(lessons)], options.output, summary, runs[len(lessons) :])
 
     failed = [run for run in runs if run.failure]
     print(f"The pages: {relpath(options.output / 'index.html')}")
     if failed:
-        print(f"{len(failed)} of {len(runs)} lessons failed:", file=sys.stderr)
+        print(f"{len(failed)} of {len(runs)} failed:", file=sys.stderr)
         for run in failed:
             print(f"  {run.name}: {run.failure}", file=sys.stderr)
     return 1 if failed else 0

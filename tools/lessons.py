@@ -1,4 +1,4 @@
-"""Run lessons, each in a kernel of its own, a few at a time: what course.py and sync.py share."""
+"""Run notebooks, each in a kernel of its own, a few at a time: what course.py and sync.py share."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 ROOT = Path(__file__).resolve().parent.parent
 PATTERN = "[0-9][0-9]_*.ipynb"
+RECIPES = "recipes"  # their folder, among the notebooks and among the text twins
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -40,6 +41,16 @@ class Run:
     notebook: nbformat.NotebookNode
     seconds: float = 0.0
     failure: Failure | None = None
+
+
+def lessons_in(notebooks: Path) -> list[Path]:
+    """The lessons of a folder of notebooks, in their order."""
+    return sorted(notebooks.glob(PATTERN))
+
+
+def recipes_in(notebooks: Path) -> list[Path]:
+    """The recipes beside them."""
+    return sorted((notebooks / RECIPES).glob("*.ipynb"))
 
 
 def cores() -> int:

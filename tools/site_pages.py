@@ -21,7 +21,7 @@ from pathlib import Path
 
 import mistakes
 import nbformat
-from lessons import PATTERN, ROOT, Run
+from lessons import PATTERN, ROOT, Run, lessons_in, recipes_in
 
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"
 TAG = re.compile(r"\\tag\{(\d+\.\d+)\}")
@@ -90,8 +90,8 @@ def without_instructions(notebook) -> None:
 # --- Pages that are written from what the project says elsewhere ---------------------------------
 
 
-def index(runs: list[Run], summary: str, source: Path) -> str:
-    """The first page: each lesson's picture, question and length."""
+def index(runs: list[Run], summary: str, source: Path, recipes: list[Run]) -> str:
+    """The first page: each lesson's picture, question and length; the questions of the recipes."""
     pictures = source / "pictures"
     pictures.mkdir()
     cards = []
@@ -116,8 +116,14 @@ def index(runs: list[Run], summary: str, source: Path) -> str:
     exercises = "\n".join(
         f"exercises/{path.stem}" for path in sorted((source / "exercises").glob(PATTERN))
     )
+    questions = "\n".join(
+        f"- [{title_and_question(run.notebook)[0]}](recipes/{run.name}.ipynb)"
+        + (f" stopped at {run.failure}" if run.failure else "")
+        for run in recipes
+    )
     trees = {
         "Lessons": lessons,
+        "How do I ...?": "\n".join(f"recipes/{run.name}" for run in recipes),
         "Exercises": exercises,
         "Reference": "equations\nequation_index\nglossary\napi/index\nreferences\ndistributed",
         "For the lecturer": "lecturer",
@@ -127,6 +133,8 @@ def index(runs: list[Run], summary: str, source: Path) -> str:
         for caption, entries in trees.items()
         if entries
     )
+    if questions:
+        cards.append(f"## How do I ...?\n\n{questions}")
     cards = "\n\n".join(cards)
     return f"# Conditional variational autoencoders\n\n{summary}\n\n{cards}\n\n{toctrees}"
 
@@ -269,8 +277,8 @@ def misconceptions() -> str:
 # --- Building ------------------------------------------------------------------------------------
 
 
-def build(runs: list[Run], output: Path, summary: str) -> None:
-    """Write the site of these lessons to `output`; tell on stderr what Sphinx warns of.
+def build(runs: list[Run], output: Path, summary: str, recipes: list[Run]) -> None:
+    """Write the site of these lessons and recipes to `output`; tell on stderr what Sphinx warns of.
 
     Raises:
         RuntimeError: with Sphinx's words, if it could not.
@@ -280,9 +288,10 @@ def build(runs: list[Run], output: Path, summary: str) -> None:
     shutil.copytree(ROOT / "docs", source)
     (source / "_static").mkdir(exist_ok=True)
     shutil.copyfile(mathjax(), source / "_static" / "mathjax.js")
-    (source / "lessons").mkdir()
-    for run in runs:
-        nbformat.write(for_reading(run.notebook), source / "lessons" / f"{run.name}.ipynb")
+    for folder, each in (("lessons", runs), ("recipes", recipes)):
+        (source / folder).mkdir()
+        for run in each:
+            nbformat.write(for_reading(run.notebook), source / folder / f"{run.name}.ipynb")
     (source / "exercises").mkdir()
     for path in sorted((ROOT / "notebooks" / "exercises").glob(f"*/{PATTERN}")):
         copy = nbformat.read(path, as_version=4)
@@ -291,7 +300,7 @@ def build(runs: list[Run], output: Path, summary: str) -> None:
     notebooks = {run.name: run.notebook for run in runs}
     (source / "equation_index.md").write_text(equation_index(notebooks), encoding="utf-8")
     (source / "misconceptions.txt").write_text(misconceptions(), encoding="utf-8")
-    (source / "index.md").write_text(index(runs, summary, source), encoding="utf-8")
+    (source / "index.md").write_text(index(runs, summary, source, recipes), encoding="utf-8")
 
     shutil.rmtree(output, ignore_errors=True)
     command = ["-b", "html", "-q", "-d", str(source / ".doctrees")]
@@ -315,11 +324,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "course")
     options = parser.parse_args()
-    runs = [
-        Run(path.stem, nbformat.read(path, as_version=4))
-        for path in sorted((ROOT / "notebooks").glob(PATTERN))
-    ]
-    build(runs, options.output, "From the stored outputs of the lessons.")
+    runs, recipes = (
+        [Run(path.stem, nbformat.read(path, as_version=4)) for path in paths]
+        for paths in (lessons_in(ROOT / "notebooks"), recipes_in(ROOT / "notebooks"))
+    )
+    build(runs, options.output, "From the stored outputs of the lessons.", recipes)
     print(f"The site: {options.output / 'index.html'}")
     return 0
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import nbformat
 from jinja2 import DictLoader
-from lessons import PATTERN, ROOT
+from lessons import ROOT, lessons_in
 from nbconvert import SlidesExporter
 from site_pages import mathjax, title_and_question, without_instructions
 from traitlets.config import Config
@@ -172,7 +172,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="beginnings of names, such as 01 (default: all)")
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "slides")
     options = parser.parse_args()
-    paths = sorted((ROOT / "notebooks").glob(PATTERN))
+    paths = lessons_in(ROOT / "notebooks")
     if options.names:
         paths = [path for path in paths if path.stem.startswith(tuple(options.names))]
     if not paths:

@@ -1,11 +1,12 @@
-"""Run lessons from their text twins and store them as notebooks, outputs and all.
+"""Run lessons and recipes from their text twins and store them as notebooks, outputs and all.
 
-    python tools/sync.py           every lesson
-    python tools/sync.py 01 02     the lessons whose names begin so
+    python tools/sync.py              every lesson and every recipe
+    python tools/sync.py 01 counts    those whose names begin so
 
 The twin notebooks/text/NN_name.py is what an author edits; notebooks/NN_name.ipynb is what it
-gives. Nothing that changes from run to run (identifiers, times, versions) is stored, so that a
-difference in a notebook is a difference in the lesson.
+gives. A recipe has its twin in notebooks/text/recipes/ and its notebook in notebooks/recipes/.
+Nothing that changes from run to run (identifiers, times, versions) is stored, so that a difference
+in a notebook is a difference in the lesson.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import asyncio
 import hashlib
 import sys
 from collections import Counter
+from os.path import relpath
 from pathlib import Path
 
 import jupytext
 import nbformat
-from lessons import ROOT, Run, execute, execute_all, prepare_environment
+from lessons import RECIPES, ROOT, Run, execute, execute_all, prepare_environment
 from slides import mark
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -56,6 +58,18 @@ def edited_in_notebook(twin: Path, stored: Path) -> bool:
     return sources(nbformat.read(stored, as_version=4)) != sources(jupytext.read(twin))
 
 
+def twins_in(notebooks: Path) -> dict[Path, Path]:
+    """{text twin: the notebook that it gives}, lessons first."""
+    text = notebooks / "text"
+    twins = [*sorted(text.glob("[0-9][0-9]_*.py")), *sorted((text / RECIPES).glob("*.py"))]
+    return {twin: notebooks / twin.relative_to(text).with_suffix(".ipynb") for twin in twins}
+
+
+def source(twin: Path) -> nbformat.NotebookNode:
+    """The notebook to run; a lesson's cells say what they are in its deck."""
+    return read_twin(twin) if twin.parent.name == RECIPES else mark(read_twin(twin))
+
+
 def store(run: Run, stored: Path) -> None:
     run.notebook["metadata"] = {"kernelspec": KERNEL, "language_info": LANGUAGE}
     for cell in run.notebook.cells:
@@ -80,38 +94,43 @@ def main() -> int:
     )
     options = parser.parse_args()
 
-    twins = sorted((options.notebooks / "text").glob("[0-9][0-9]_*.py"))
+    twins = twins_in(options.notebooks)
     if options.names:
-        twins = [twin for twin in twins if twin.stem.startswith(tuple(options.names))]
+        twins = {
+            t: stored for t, stored in twins.items() if t.stem.startswith(tuple(options.names))
+        }
     if not twins:
         print(
-            f"No text twin NN_name.py to run in {options.notebooks / 'text'}"
+            f"No text twin NN_name.py or {RECIPES}/name.py to run in {options.notebooks / 'text'}"
             + (f" that begins with {' or '.join(options.names)}." if options.names else "."),
             file=sys.stderr,
         )
         return 1
-    for twin in twins:
-        stored = options.notebooks / f"{twin.stem}.ipynb"
+    for twin, stored in twins.items():
         if edited_in_notebook(twin, stored):
             print(
                 f"{stored.name} was edited after its twin. Bring the edits over first:\n"
-                f"  .venv/bin/jupytext --to py:percent --output notebooks/text/{twin.name} "
-                f"notebooks/{stored.name}\nor, to drop them, `touch` the twin.",
+                f"  .venv/bin/jupytext --to py:percent --output {relpath(twin)} {relpath(stored)}\n"
+                "or, to drop them, `touch` the twin.",
                 file=sys.stderr,
             )
             return 1
+
+    places = {twin.stem: stored for twin, stored in twins.items()}
 
     def finished(run: Run) -> None:
         if run.failure:
             print(f"{run.name}: not stored; stopped at {run.failure}", file=sys.stderr, flush=True)
         else:
-            store(run, options.notebooks / f"{run.name}.ipynb")
+            store(run, places[run.name])
             print(f"{run.name}: stored, {run.seconds:.0f} s", flush=True)
 
     prepare_environment(options.jobs)
+    for stored in places.values():
+        stored.parent.mkdir(exist_ok=True)
     tasks = [
-        execute(twin.stem, mark(read_twin(twin)), options.notebooks, options.timeout)
-        for twin in twins
+        execute(twin.stem, source(twin), stored.parent, options.timeout)
+        for twin, stored in twins.items()
     ]
     runs = asyncio.run(execute_all(tasks, options.jobs, finished))
     return 1 if any(run.failure for run in runs) else 0
