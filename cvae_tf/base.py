@@ -65,7 +65,7 @@ class BoundModel(WiredModel):
         r"""The chosen estimator of the bound, per example.
 
         Args:
-            *data: x or (x, y), [B, …].
+            *data: x or (x, y), [B, …]; or one dict of them by name.
             noise: ε, [L, B, d] or [L, 1, d]; default: the fixed noise of evaluation. With
                 `noise.cubature(d)` the bound of a linear-Gaussian model is exact, (1.5).
 

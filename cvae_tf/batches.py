@@ -214,7 +214,7 @@ class Stream:
             if begun:
                 self._iterator = itertools.chain(self._peeked, self._begin())
                 self._peeked = []
-            for batch in itertools.islice(self._iterator, self._asked):
+            for batch in itertools.islice(self._iterator or (), self._asked):
                 seen += 1
                 yield self._check(batch)
             if not seen:

@@ -101,7 +101,9 @@ def use(model: Any, *data: Any, num_samples: int = 16, seed: int = 0) -> Use:
         >>> print(use(model, x, y).given)
     """
     q, prior, log_likelihood = _gaussian_factors(model, data, "use")
-    num_samples, num_rows = checks.count(num_samples, "num_samples"), len(data[0])
+    num_samples, num_rows = checks.count(num_samples, "num_samples"), q.batch_shape[0]
+    if isinstance(data[0], dict):
+        data = tuple(data[0][name] for name in model.data_names)
     if num_rows < 2:
         raise ValueError(f"Received {num_rows} example. Expected at least two, to exchange them.")
     # A cyclic shift of a random order leaves no example in its place.
@@ -192,7 +194,7 @@ def surgery(model: Any, *data: Any, num_samples: int = 16, seed: int = 0) -> Sur
     """
     num_samples = checks.count(num_samples, "num_samples")
     q, prior, _ = latent_factors(model, data, "surgery")
-    num_rows = len(data[0])
+    num_rows = q.batch_shape[0]
 
     def mixture_log_prob(distribution: Any, z: tf.Tensor) -> tf.Tensor:  # log (1/N) Σ_n p_n(z_i)
         if not distribution.batch_shape.rank:

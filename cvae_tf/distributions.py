@@ -73,7 +73,8 @@ class Family(keras.layers.Layer, abc.ABC):
     def check(self, values: np.ndarray, name: str) -> None:
         """Raise ValueError if `values`, finite numbers, cannot be explained: here, all can."""
 
-    def _independent(self, distribution: tfd.Distribution) -> tfd.Distribution:
+    def independent(self, distribution: tfd.Distribution) -> tfd.Distribution:
+        """One distribution over the event, of which each dimension has its own."""
         return tfd.Independent(distribution, len(self.event_shape))
 
 
@@ -105,7 +106,7 @@ class Bernoulli(Family):
     """
 
     def call(self, raw: tf.Tensor) -> tfd.Distribution:
-        return self._independent(_LogitBernoulli(logits=raw, dtype=raw.dtype))
+        return self.independent(_LogitBernoulli(logits=raw, dtype=raw.dtype))
 
     def check(self, values: np.ndarray, name: str) -> None:
         least, greatest = np.min(values), np.max(values)
@@ -223,7 +224,7 @@ class Gaussian(Family):
             loc, scale = raw, self.min_scale + tf.nn.softplus(tf.convert_to_tensor(self.raw_scale))
         else:
             loc, scale = raw, tf.constant(self.scale, raw.dtype)  # not through float32
-        return self._independent(tfd.Normal(loc, scale))
+        return self.independent(tfd.Normal(loc, scale))
 
     def get_config(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("scale", "initial_scale", "min_scale")}
@@ -379,8 +380,12 @@ def drawn_by(kind: type) -> Callable[..., Any]:
         ...     return tf.exp(distribution.loc + distribution.scale * epsilon)
     """
 
+    # TFP has a second class for what it cannot make a composite tensor of, a flow through a Python
+    # function say; it is a base of the first.
+    whole = next((k for k in kind.__mro__ if k.__name__ == f"_{kind.__name__}"), kind)
+
     def add(rule: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-        _RULES.insert(0, (kind, rule))
+        _RULES.insert(0, (whole, rule))
         return rule
 
     return add

@@ -104,7 +104,7 @@ def importance_weighted_curve(
     if not sizes or any(sizes[-1] % size for size in sizes):
         raise ValueError(f"Received sizes={sizes}. Expected each to divide the last.")
     most, (q, prior, log_p) = sizes[-1], latent_factors(model, data, "importance_weighted_curve")
-    epsilon = noise_of(model, "importance-weighted curve", seed, most, len(data[0]))
+    epsilon = noise_of(model, "importance-weighted curve", seed, most, q.batch_shape[0])
     log_w, _ = log_weights(q, prior, log_p, epsilon)
 
     def mean_of_groups(size: int) -> np.ndarray:
@@ -176,7 +176,7 @@ def gap(
     estimator = SGVBB()
 
     def climb(step: tf.Tensor) -> None:
-        epsilon = noise_of(model, "gap: climbing", seed, noise_samples, len(data[0]), step)
+        epsilon = noise_of(model, "gap: climbing", seed, noise_samples, q.batch_shape[0], step)
         with tf.GradientTape() as tape:
             loss = -tf.reduce_sum(estimator(latent(raw), prior, log_likelihood_of, epsilon).value)
         optimizer.apply_gradients([(tape.gradient(loss, raw), raw)])
@@ -184,7 +184,7 @@ def gap(
     program = compiled(climb, jit_compile=model.suits_xla())
     for step in range(steps):
         program(tf.constant(step))
-    fixed = noise_of(model, "gap: reporting", seed, 16 * noise_samples, len(data[0]))
+    fixed = noise_of(model, "gap: reporting", seed, 16 * noise_samples, q.batch_shape[0])
     best_q = latent(raw)
     bounds = [estimator(each, prior, log_likelihood_of, fixed).value for each in (best_q, q)]
     log_p = model.log_likelihood(*data, num_samples=num_samples, seed=seed)

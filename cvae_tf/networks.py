@@ -155,13 +155,20 @@ def _image(shape: Any) -> None:
         )
 
 
-def _strides(shape: Any) -> int:
-    """How often both sides can be halved and stay whole and at least 3 pixels; at most 3 times."""
+def _sides(shape: Any) -> list[tuple[int, int]]:
+    """(height, width) after each halving, the image's own first; at most three.
+
+    Even sides are halved while they stay at least 3 pixels, odd ones rounded up from 16 pixels on.
+    """
     height, width = shape[:2]
-    halvings = 0
-    while halvings < 3 and height % 2 == 0 and width % 2 == 0 and min(height, width) >= 6:
-        height, width, halvings = height // 2, width // 2, halvings + 1
-    return halvings
+    sides = [(height, width)]
+    while len(sides) < 4:
+        is_even, least = height % 2 == width % 2 == 0, min(height, width)
+        if not (least >= 16 or (is_even and least >= 6)):
+            break
+        height, width = -(-height // 2), -(-width // 2)
+        sides.append((height, width))
+    return sides
 
 
 def conv_encoder(
@@ -170,8 +177,8 @@ def conv_encoder(
 ) -> keras.Model:
     """A convolutional network from images (and vectors) to a vector: q(z|x), q(z|x,y), p(z|x).
 
-    Images of one size are stacked as channels and halved by strided convolutions while their sides
-    are even (8×8, 28×28 and 60×64 among them); vectors join after the last convolution.
+    Images of one size are stacked as channels and halved by strided convolutions, at most three
+    times; odd sides are rounded up. Vectors join after the last convolution.
 
     Args:
         inputs: list of sizes (int) or image shapes (H, W, C), or a dict {name: …}; at least one
@@ -208,8 +215,9 @@ def conv_encoder(
                 "(H, W, C) of one height and width. For vectors alone, use networks.mlp."
             )
         h = images[0] if len(images) == 1 else keras.layers.Concatenate()(images)
-        for _ in range(max(1, _strides(h.shape[1:]))):
-            stride = 2 if h.shape[1] >= 6 else 1
+        halvings = len(_sides(h.shape[1:])) - 1
+        for _ in range(max(1, halvings)):
+            stride = 2 if halvings or h.shape[1] >= 6 else 1
             conv = keras.layers.Conv2D(filters, 3, stride, padding="same", activation=activation)
             h = conv(h)
             filters *= 2
@@ -224,9 +232,9 @@ def conv_decoder(
 ) -> keras.Model:
     """A convolutional network to an image: p(x|z), p(x|y,z), and p(y|x,z) for an image y.
 
-    Vectors become a small image, which is doubled by transposed convolutions to the size wanted; an
-    image among the parents is halved on the way down and joined on the way up at each size (skip
-    connections).
+    Vectors become a small image, which is doubled by transposed convolutions to the size wanted
+    (and cut where a side is odd); an image among the parents is halved on the way down and joined
+    on the way up at each size (skip connections).
 
     Args:
         inputs: list of sizes (int) or image shapes (H, W, C), or a dict {name: …}.
@@ -253,8 +261,9 @@ def conv_decoder(
             "networks.mlp."
         )
     _image(outputs)
-    height, width, channels = outputs
-    doublings = _strides(outputs)
+    *_, channels = outputs
+    sides = _sides(outputs)
+    doublings = len(sides) - 1
     with _policy(dtype):
         parents = _inputs(inputs)
         given = _filled(parents, missing)
@@ -270,12 +279,14 @@ def conv_decoder(
                 skips[h.shape[1:3]] = h
             top = [h]
         h = keras.layers.Dense(hidden, activation=activation)(_flat([*top, *vectors]))
-        small = (height >> doublings, width >> doublings, filters << max(doublings - 1, 0))
+        small = (*sides[-1], filters << max(doublings - 1, 0))
         h = keras.layers.Dense(int(np.prod(small)), activation=activation)(h)
         h = keras.layers.Reshape(small)(h)
         for level in reversed(range(doublings)):
             width = filters * 2 ** max(level - 1, 0)
             h = keras.layers.Conv2DTranspose(width, 3, 2, **same)(_join(h, skips))
+            over = [(0, now - want) for now, want in zip(h.shape[1:3], sides[level], strict=True)]
+            h = keras.layers.Cropping2D(over)(h) if any(map(any, over)) else h
         raw = keras.layers.Conv2D(channels, 3, padding="same")(_join(h, skips))
         return keras.Model(_as_given(parents), raw, name=name)
 

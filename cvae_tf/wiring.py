@@ -357,6 +357,8 @@ def variables(
     Raises:
         ValueError, TypeError: with what came, what was expected and how to fix it.
     """
+    if len(data) == 1 and isinstance(data[0], dict):
+        data = by_name(model, names, data[0], None, where)
     if len(data) != len(names):
         raise ValueError(
             f"Received {len(data)} array(s) (in {where}). {type(model).__name__} expects "

@@ -240,7 +240,7 @@ def test_with_steps_an_epoch_goes_on_where_the_last_one_ended(name):
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_an_epoch_that_ends_with_the_stream_is_followed_by_the_next_pass(name):
-    """Not by an epoch without a step, or by the end of training; whatever the length is known to."""
+    """Not by an epoch without a step, or by the end of training, whether its length is known."""
     stream = Stream(SOURCES[name](), 5, check, "fit")
     assert numbers(stream) == [0, 1, 2, 3, 4]
     assert numbers(stream) == ([0, 1, 2, 3, 4] if name == "tf.data" else [])

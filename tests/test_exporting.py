@@ -97,7 +97,7 @@ def test_without_a_rule_for_the_likelihood_there_is_the_mean_alone(tmp_path):
     @keras.saving.register_keras_serializable("test_exporting")
     class Counts(Bernoulli):
         def call(self, raw):
-            return self._independent(tfd.Poisson(log_rate=raw))
+            return self.independent(tfd.Poisson(log_rate=raw))
 
     model = small_model(VAE, family=Counts())
     model.export_sampler(tmp_path / "counts")

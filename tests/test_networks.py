@@ -24,7 +24,10 @@ def test_inputs_read_like_the_conditioning_bar(model_class):
         )
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (60, 64, 1), (32, 32, 3)], ids=str)
+SHAPES = [(8, 8, 1), (28, 28, 1), (60, 64, 1), (32, 32, 3), (45, 38, 3), (19, 16, 1), (5, 7, 1)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("model_class", [VAE, CVAE1, CVAE3, GSNN])
 def test_convolutional_networks_fit_the_image(model_class, shape):
     """For an image given by a label, and for an image given by an image."""
@@ -43,6 +46,26 @@ def test_convolutional_networks_fit_the_image(model_class, shape):
     bound = model.bound(*data)
     assert bound.value.shape == (2,) and np.isfinite(bound.value).all()
     assert model.shapes[model.observed] == shape
+
+
+def test_a_size_that_does_not_halve_costs_about_what_its_neighbour_does():
+    """218 × 178, as CelebA's photographs are, beside 224 × 176."""
+    family = Bernoulli()
+    odd, even = (
+        networks.convs(CVAE1, x=(*size, 3), y=4, z=8, filters=8, hidden=16, family=family)
+        for size in ((218, 178), (224, 176))
+    )
+    for name in ("posterior_net", "likelihood_net"):
+        ratio = odd[name].count_params() / even[name].count_params()
+        assert 0.5 < ratio < 1.2, (name, ratio)
+
+
+@pytest.mark.parametrize(
+    "shape, small", [((28, 28, 1), (7, 7)), ((60, 64, 1), (15, 16)), ((8, 8, 1), (4, 4))]
+)
+def test_the_course_s_images_are_halved_as_ever(shape, small):
+    net = networks.conv_encoder([shape], 4, 8, 2)
+    assert net.layers[-4].output.shape[1:3] == small
 
 
 def test_an_image_of_another_shape_is_not_joined_on_the_way_up():

@@ -314,3 +314,16 @@ def test_a_mixture_as_q_is_refused():
 
     with pytest.raises(TypeError, match="mixture as q"):
         made(Jumps, z=2)
+
+
+def test_a_flow_through_a_python_function_is_drawn_as_any_other():
+    """TFP makes another class of it, as it cannot look into the function."""
+    def shift_and_log_scale(z, units):
+        return tf.tile(z, [1, units]), 0.5 * tf.tile(z, [1, units])
+
+    coupling = tfb.RealNVP(1, shift_and_log_scale_fn=shift_and_log_scale)
+    coupling = tfd.TransformedDistribution(tfd.MultivariateNormalDiag(tf.zeros([3])), coupling)
+    epsilon = tf.constant([[0.5, -1.0, 2.0]])
+    z = from_noise(coupling, epsilon)
+    e = 0.5
+    np.testing.assert_allclose(z, [[e, e - np.exp(e / 2), e + 2 * np.exp(e / 2)]], rtol=1e-5)

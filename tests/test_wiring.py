@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from requirements_of_a_model import small_data, small_model
 
-from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, M2, VAE, networks, wiring
+from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, M2, VAE, diagnostics, evaluation, networks, wiring
 from cvae_tf.base import LatentVariableModel
 from cvae_tf.distributions import Bernoulli, Categorical, Gaussian
 from cvae_tf.estimators import SGVBA
@@ -237,7 +237,15 @@ def test_three_variables_are_evaluated_used_saved_and_loaded(tmp_path):
     np.testing.assert_array_equal(images, model.generate((Y, T)))
     np.testing.assert_array_equal(model.predict(given, verbose=0), model.predict((Y, T), verbose=0))
     assert model.decode(model.encode(X, Y, T), given).shape == X.shape
-    assert model.log_likelihood(X, Y, T, num_samples=5).shape == (12,)
+    log_p = model.log_likelihood(X, Y, T, num_samples=5)
+    assert log_p.shape == (12,)
+    np.testing.assert_array_equal(model.log_likelihood(NAMED, num_samples=5), log_p)
+    np.testing.assert_array_equal(model.bound(NAMED).value, bound.value)
+    np.testing.assert_array_equal(model.encode(NAMED), model.encode(X, Y, T))
+    curve = evaluation.importance_weighted_curve(model, NAMED, sizes=(1, 4))
+    for size, values in evaluation.importance_weighted_curve(model, X, Y, T, sizes=(1, 4)).items():
+        np.testing.assert_array_equal(curve[size], values)
+    assert diagnostics.use(model, NAMED) == diagnostics.use(model, X, Y, T)
     model.save(tmp_path / "m.keras")
     loaded = keras.saving.load_model(tmp_path / "m.keras")
     np.testing.assert_allclose(loaded.bound(X, Y, T).value, bound.value, rtol=1e-5)

@@ -10,9 +10,9 @@
 # # How do I train on my own images, in colour and of odd sizes?
 #
 # Let Keras read the folder. `keras.utils.image_dataset_from_directory` decodes the files, brings them to one size and
-# gives batches with values from 0 to 255. Divide by 255 and hand the dataset to `fit`. Choose a height and a width that
-# are multiples of 8, because the convolutional networks halve each side three times. For RGB values use a Gaussian
-# likelihood. A Bernoulli likelihood is for pixels that are black or white.
+# gives batches with values from 0 to 255. Divide by 255 and hand the dataset to `fit`. Any height and width will do: the
+# convolutional networks halve the sides and round up. For RGB values use a Gaussian likelihood. A Bernoulli likelihood
+# is for pixels that are black or white.
 
 # %%
 import tempfile
@@ -26,13 +26,13 @@ from sklearn.decomposition import PCA
 from cvae_tf import VAE, distributions, networks, plotting
 
 keras.utils.set_random_seed(0)
-SIZE = (24, 16)  # height, width: multiples of 8
+SIZE = (25, 17)  # height, width
 
 # %% [markdown]
 # ## A folder of images
 #
 # This cell stands for your folder. It draws 600 balls in four colours at different places and writes them as PNG files.
-# The first file has the size that the model will see, 24 × 16 pixels. The others are from 23 × 15 to 37 × 25 pixels.
+# The first file has the size that the model will see, 25 × 17 pixels. The others are from 23 × 15 to 37 × 25 pixels.
 
 # %%
 folder, rng = Path(tempfile.mkdtemp()), np.random.default_rng(0)

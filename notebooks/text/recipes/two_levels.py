@@ -33,11 +33,6 @@ keras.utils.set_random_seed(0)
 # $z_1 = m(z_2) + s(z_2) \odot \varepsilon_1$.
 
 # %%
-@distributions.drawn_by(tfd.TransformedDistribution.__base__)  # what TFP makes of a RealNVP
-def _(distribution, epsilon, u):
-    return distribution.bijector.forward(distributions.from_noise(distribution.distribution, epsilon, u))
-
-
 @keras.saving.register_keras_serializable("recipes")
 class TwoLevels(VAE):
     def __init__(self, *, top, **kwargs):
@@ -58,9 +53,6 @@ class TwoLevels(VAE):
 
 
 # %% [markdown]
-# The rule at the top says how such a prior is drawn from noise. TFP gives it a class of its own, which the library's
-# rules do not name.
-#
 # ## Data with two levels
 #
 # $z_2$ is normal, $z_1$ is pushed to one of two sides by $z_2$, and x is six linear functions of $z_1$ with noise. The
