@@ -177,3 +177,42 @@ def test_numbers_of_numpy_are_numbers(scale):
 def test_what_is_no_scale_is_refused(scale):
     with pytest.raises((ValueError, TypeError), match="scale="):
         Gaussian(scale)
+
+
+@pytest.mark.parametrize("event", [(1,), (6,), (7,), (48,), (784,), (4, 3, 2)], ids=str)
+def test_the_sum_of_bits_is_the_sum_of_cross_entropies(event):
+    """Also at logits where e^l is no number, for grey x, and with x shared by draws."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(3, 5, *event)) * 10.0 ** rng.integers(-3, 4, (3, 5, *event))
+    x = rng.choice([0.0, 1.0, 0.3], (5, *event))
+    each = x * logits - np.logaddexp(0, logits)
+    axes = tuple(range(2, 2 + len(event)))
+    for dtype, tolerance in (("float32", 2e-6), ("float64", 1e-14)):
+        family = distributions.Bernoulli(dtype=dtype)
+        family.build((None, *event))
+        raw = tf.Variable(logits, dtype=dtype)
+        with tf.GradientTape() as tape:
+            log_p = family(raw).log_prob(tf.constant(x, dtype))
+        scale = np.abs(each).sum(axes).max()
+        close = {"rtol": 10 * tolerance, "atol": tolerance * scale}
+        np.testing.assert_allclose(log_p, each.sum(axes), **close)
+        slope = x - 1 / (1 + np.exp(-np.clip(logits, -500, 500)))
+        np.testing.assert_allclose(tape.gradient(log_p, raw), slope, atol=10 * tolerance)
+
+
+def test_the_sum_of_bits_has_the_gradients_of_its_formula():
+    """In x as well, and a second time."""
+    rng = np.random.default_rng(0)
+    family = distributions.Bernoulli(dtype="float64")
+    family.build((None, 6))
+    x, raw = (tf.Variable(rng.uniform(size=s), dtype="float64") for s in ((5, 6), (3, 5, 6)))
+    with tf.GradientTape(persistent=True) as outer:
+        with tf.GradientTape(persistent=True) as tape:
+            mine = family(raw).log_prob(x) ** 2
+            theirs = tf.reduce_sum(x * raw - tf.math.softplus(raw), -1) ** 2
+        first = [tape.gradient(value, [x, raw]) for value in (mine, theirs)]
+        norms = [tf.add_n([tf.reduce_sum(g**2) for g in each]) for each in first]
+    second = [outer.gradient(norm, [x, raw]) for norm in norms]
+    both = zip(first[0] + second[0], first[1] + second[1], strict=True)
+    for one, other in both:
+        np.testing.assert_allclose(one, other, rtol=1e-9)
