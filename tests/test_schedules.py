@@ -68,7 +68,7 @@ def half(step):
         keras.optimizers.schedules.PolynomialDecay(0.0, 10, 1.0),
         half,
     ],
-    ids=str,
+    ids=["linear", "sigmoid", "cyclic", "Keras's", "a function"],
 )
 def test_every_batch_has_its_weight(schedule):
     """Also under XLA, and without a word of evaluation: what is logged is the plain bound."""
