@@ -13,8 +13,8 @@ ARGS   ?=
 LESSON ?=
 
 # Lessons, recipes and students' copies: compared are the cells that ask for it. Solutions: every output.
-NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb notebooks/recipes/*.ipynb \
-                               notebooks/exercises/*/*.ipynb))
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb notebooks/exercises/*/*.ipynb))
+RECIPES   := $(sort $(wildcard notebooks/recipes/*.ipynb))
 SOLUTIONS := $(sort $(wildcard notebooks/solutions/*/*.ipynb))
 
 # A quiet TensorFlow, and Keras on TensorFlow whatever the user's keras.json says.
@@ -57,7 +57,7 @@ help:
 	@echo "make slides       one deck per lesson, from its stored outputs: build/slides/"
 	@echo "make lab          open JupyterLab on notebooks/"
 	@echo "make test         the library's tests; notebooks against their stored outputs"
-	@echo "make test-slow    the tests that take minutes"
+	@echo "make test-slow    the tests that take minutes; the recipes against their stored outputs"
 	@echo "make test-long    hours: hundreds of sequences of calls, thousands of odd inputs, mutants"
 	@echo "make mutants      mistakes put into the library that no test notices (minutes to hours)"
 	@echo "make notebooks    re-run lessons and recipes from their twins, store outputs (LESSON=01, LESSON=counts)"
@@ -82,6 +82,7 @@ test: $(READY) | build
 # pytest's 5 means that no test is marked slow, which is no failure.
 test-slow: $(READY) | build
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow tests $(ARGS) || [ $$? -eq 5 ]
+	$(PYTEST) $(NBVAL) --nbval-lax $(RECIPES)
 
 # In no CI: run it, and report it, before a change to the core is called done. SEQUENCES, FUZZ and
 # MUTANTS say how much; SEED which.

@@ -82,7 +82,8 @@ class CompiledModel(PrivateModel):
         with self.distribute_strategy.scope():
             self.optimizer.build(self.trainable_variables)  # so that its state is saved and loaded
         self.programs.optimised = list(self.trainable_variables)
-        if self.optimizer is not before and not int(self.optimizer.iterations):
+        steps = int(tf.convert_to_tensor(self.optimizer.iterations))  # of all replicas alike
+        if self.optimizer is not before and not steps:
             self.batches_seen.assign(0)
 
     def get_compile_config(self) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Sigmoid(Schedule):
         self.sharpness = checks.number(sharpness, "sharpness", above=0)
 
     def rise(self, progress: tf.Tensor) -> tf.Tensor:
-        at = tf.stack([tf.minimum(progress, 1.0), *tf.constant([0.0, 1.0], tf.float64)])
+        at = tf.stack([tf.minimum(progress, 1.0), tf.zeros([], "float64"), tf.ones([], "float64")])
         value, low, high = tf.unstack(tf.sigmoid(self.sharpness * (at - 0.5)))
         return (value - low) / (high - low)
 
