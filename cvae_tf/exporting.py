@@ -65,4 +65,10 @@ def export_sampler(model: Any, path: Any, seed: int = 0) -> None:
         pass
     else:
         archive.add_endpoint("sample", endpoint(True), signature)
-    archive.write_out(path, verbose=False)
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("WARNING")  # TensorFlow tells where it has written files
+    try:
+        archive.write_out(path, verbose=False)
+    finally:
+        logger.setLevel(level)
