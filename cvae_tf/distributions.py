@@ -575,9 +575,9 @@ def observe(
     try:
         drawn = draw(distribution, number, num_rows, event, **where)
     except TypeError:
-        whole = tfd.BatchBroadcast(distribution, [number, num_rows])
-        rows = range(num_rows)
-        each = [whole[:, row].sample(seed=[key % 2**31, first_row + row]) for row in rows]
+        shape = [number] if distribution.batch_shape.rank == 1 else []
+        seeds = [[key % 2**31, first_row + row] for row in range(num_rows)]
+        each = [distribution[..., row].sample(shape, seed=s) for row, s in enumerate(seeds)]
         drawn = tf.stack(each, 1)
     return drawn[0] if num_samples is None else drawn
 

@@ -93,7 +93,8 @@ class Beta(Penalty):
         self, bound: Bound, q: Any, prior: Any, noise: tf.Tensor, step: Any = 0
     ) -> tf.Tensor:
         beta = self.schedule(step) if self.schedule else tf.convert_to_tensor(self.beta)
-        return -(bound.reconstruction - tf.cast(beta, bound.kl.dtype) * bound.kl)  # (7.3)
+        beta = tf.cast(beta, bound.kl.dtype)
+        return -(bound.reconstruction - beta * bound.kl)  # (7.3)
 
     def get_config(self) -> dict[str, Any]:
         beta = keras.saving.serialize_keras_object(self.schedule or self.initial_beta)
