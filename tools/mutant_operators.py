@@ -51,7 +51,8 @@ class DropKeyword(Operator):
     def _keywords(node):
         if node.type not in ("arglist", "trailer"):
             return []
-        return [c for c in node.children if c.type == "argument" and c.children[1].value == "="]
+        arguments = (c for c in node.children if c.type == "argument")
+        return [c for c in arguments if getattr(c.children[1], "value", "") == "="]  # or *args
 
     @classmethod
     def examples(cls):
