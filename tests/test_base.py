@@ -271,3 +271,12 @@ def test_a_torch_tensor_is_an_array():
 
     model = small_model(VAE)
     np.testing.assert_array_equal(model.bound(Torch()).value, model.bound(X).value)
+
+
+def test_what_a_step_logs_is_a_number_and_not_a_row_of_one():
+    """Replicas' logs are joined end to end; one device has nothing to join."""
+    model = small_model(VAE)
+    model.compile(jit_compile=False)
+    logs = model.train_step((tf.constant(small_data(VAE)[0]),))
+    assert set(logs) == {"loss", "elbo", "reconstruction", "kl"}
+    assert all(value.shape == () for value in logs.values())

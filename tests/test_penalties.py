@@ -155,3 +155,8 @@ def test_mmd_of_a_last_batch_of_one_row_is_nothing_and_not_nan(rows):
     assert all(np.isfinite(w).all() for w in model.get_weights())
     one = np.ones((1, 2))
     assert float(penalties.mmd(one, one + 3)) == 0
+
+
+def test_a_penalty_asks_for_nothing_unless_it_says_so():
+    assert penalties.Penalty.num_draws == 0 and not penalties.Penalty.sees_step
+    assert penalties.FreeBits(0.1).num_draws == 0 and penalties.MMD(1.0).num_draws == 2

@@ -327,3 +327,10 @@ def test_a_flow_through_a_python_function_is_drawn_as_any_other():
     z = from_noise(coupling, epsilon)
     e = 0.5
     np.testing.assert_allclose(z, [[e, e - np.exp(e / 2), e + 2 * np.exp(e / 2)]], rtol=1e-5)
+
+
+def test_a_bit_is_drawn_by_a_threshold_on_the_noise():
+    epsilon = tf.constant([[-2.0, -0.6, -0.4, 0.5, 3.0]])
+    bits = from_noise(tfd.Bernoulli(probs=tf.fill([5], 0.3)), epsilon)  # Φ(−0.52) = 0.3
+    assert bits.dtype == epsilon.dtype
+    np.testing.assert_array_equal(bits, [[1, 1, 0, 0, 0]])
