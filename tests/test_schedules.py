@@ -94,7 +94,11 @@ def test_it_goes_on_where_it_was_after_loading(tmp_path):
 
 
 def test_what_is_no_schedule_is_refused():
-    for wrong in (lambda: schedules.Linear(0), lambda: schedules.Cyclic(8, rising=0)):
+    for wrong in (
+        lambda: schedules.Linear(0),
+        lambda: schedules.Linear(4, -0.5),
+        lambda: schedules.Cyclic(8, rising=0),
+    ):
         with pytest.raises(ValueError, match="Expected"):
             wrong()
     with pytest.raises(ValueError, match="gives no number at step 0.*function of the step"):
