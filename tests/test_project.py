@@ -14,11 +14,13 @@ import sys
 import tokenize
 import tomllib
 from collections import Counter
+from importlib import metadata
 from pathlib import Path
 
 import nbformat
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -560,3 +562,15 @@ def test_course_pages_need_no_network(tmp_path):
     assert re.search(r"\(4\.2\).*?CVAE2\.factors", implemented, flags=re.S)
     stored = nbformat.read(tmp_path / "lessons" / "01_tagged.ipynb", as_version=4)
     assert stored.cells[1].outputs == [], "the notebook itself is left alone"
+
+
+def test_every_pin_installs_on_every_python_that_is_promised():
+    """3.11.2 is Debian's; a pin compiled with a later one may ask for more."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if line and line[0] not in "# -"]
+    here = [pin.name for pin in pins if pin.marker is None or pin.marker.evaluate()]
+    asked = {name: metadata.metadata(name)["Requires-Python"] or "" for name in here}
+    assert len(asked) > 100
+    for python in ("3.11.0", "3.12.0", "3.13.0"):
+        wrong = [f"{n} {asks}" for n, asks in asked.items() if python not in SpecifierSet(asks)]
+        assert not wrong, f"not for Python {python}: {wrong}"
