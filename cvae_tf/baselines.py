@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from cvae_tf import checks, noise, wiring
 from cvae_tf.base import BoundModel
-from cvae_tf.datasets import height_width_channels
 from cvae_tf.distributions import Bernoulli, Distribution, Tensor, observe
 from cvae_tf.estimators import Bound
 from cvae_tf.networks import apply
@@ -68,13 +67,13 @@ class Baseline(BoundModel):
         return Bound(log_p, log_p, tf.zeros_like(log_p))
 
     def log_likelihood(
-        self, x: Any, y: Any, num_samples: int = 1, method: str = "importance", seed: int = 0,
-        batch_size: int | None = None,
+        self, x: Any, y: Any = None, num_samples: int = 1, method: str = "importance",
+        seed: int = 0, batch_size: int | None = None,
     ) -> np.ndarray:
         """log p(y|x) of every example, exactly.
 
         Args:
-            x, y: [N, …].
+            x, y: [N, …]; or one dict of both by name.
             num_samples, method, seed, batch_size: as in the other models, so that one line
                 evaluates them all; without a z there is nothing to sample.
 
@@ -85,11 +84,12 @@ class Baseline(BoundModel):
         checks.count(num_samples, "num_samples")
         checks.seed(seed)
         checks.optional_count(batch_size, "batch_size")
-        return self.factors(*self.given(x, y, where="log_likelihood")).numpy()
+        data = (x,) if y is None else (x, y)
+        return self.factors(*self.given(*data, where="log_likelihood")).numpy()
 
-    def reconstruct(self, x: Any, y: Any) -> np.ndarray:
+    def reconstruct(self, *data: Any) -> np.ndarray:
         """E[y|x]: there is no z that y could tell. Args: x, y: [B, …]. Returns: [B, …]."""
-        wiring.variables(self, self.data_names, (x, y), "reconstruct")
+        x, _ = wiring.variables(self, self.data_names, data, "reconstruct")
         return self.generate(x)
 
     def generate(
@@ -293,7 +293,7 @@ class Blocks(Corruption):
 
     def _block_of_pixel(self, shape: Any) -> tuple[np.ndarray, int]:
         """(block of each value in reading order, number of blocks)."""
-        height, width, channels = height_width_channels(tuple(shape), self.image_shape)
+        height, width, channels = checks.height_width_channels(tuple(shape), self.image_shape)
         across = -(-width // self.size)
         down = np.arange(height) // self.size * across
         block = np.add.outer(down, np.arange(width) // self.size)

@@ -240,6 +240,41 @@ def check_finite(values: np.ndarray, label: str, cast: np.ndarray | None = None)
         )
 
 
+def height_and_width(image_shape: Any) -> tuple[int, int]:
+    """(H, W) of an image shape. Args: image_shape: (H, W), or (H, W, 1)."""
+    shape = sizes(image_shape, "image_shape")
+    if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
+        return shape[0], shape[1]
+    raise ValueError(f"Received image_shape={image_shape}. Expected (height, width) in pixels.")
+
+
+def height_width_channels(event: tuple[int, ...], image_shape: Any = None) -> tuple[int, int, int]:
+    """(H, W, C) of images, each flat, [H·W], or [H, W, C].
+
+    Args:
+        event: the shape of one.
+        image_shape: (H, W) of flat ones; None: square.
+
+    Raises:
+        ValueError: if they are no such images.
+    """
+    if len(event) not in (1, 3):
+        raise ValueError(
+            f"Received images of shape {event} each. Expected flat ones [N, D] or [N, H, W, C], "
+            "N ≥ 1: for [N, H, W] use images[..., None]."
+        )
+    side = math.isqrt(event[0])
+    height, width, channels = event if len(event) == 3 else (side, side, 1)
+    if image_shape is not None:
+        height, width = height_and_width(image_shape)
+    if event not in ((height * width,), (height, width, channels)):
+        raise ValueError(
+            f"Received images of shape {event} each, not {height} × {width} pixels. Give "
+            "image_shape=(height, width), theirs."
+        )
+    return height, width, channels
+
+
 def same_length(arrays: dict[str, Any], where: str) -> int:
     """Check that arrays have one number of rows. Returns: it."""
     lengths = {name: int(each.shape[0]) for name, each in arrays.items()}

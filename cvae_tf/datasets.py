@@ -16,7 +16,6 @@ else. `Split` and `Dataset` hold the faces of `faces` and `photographs` too.
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import socket
 import tempfile
@@ -30,6 +29,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from cvae_tf import checks
+from cvae_tf.checks import height_and_width as height_and_width
 
 __all__ = [
     "BINARY", "CATEGORY", "CONTINUOUS", "Dataset", "Split", "binarise", "digits", "fresh_batches",
@@ -347,41 +347,6 @@ def _mnist_path() -> Path:
     if not os.access(home, os.W_OK):
         home = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / ".keras"
     return home / "datasets" / "mnist.npz"
-
-
-def height_and_width(image_shape: Any) -> tuple[int, int]:
-    """(H, W) of an image shape. Args: image_shape: (H, W), or (H, W, 1) as a `Dataset` has it."""
-    shape = checks.sizes(image_shape, "image_shape")
-    if len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
-        return shape[0], shape[1]
-    raise ValueError(f"Received image_shape={image_shape}. Expected (height, width) in pixels.")
-
-
-def height_width_channels(event: tuple[int, ...], image_shape: Any = None) -> tuple[int, int, int]:
-    """(H, W, C) of images, each flat, [H·W], or [H, W, C].
-
-    Args:
-        event: the shape of one.
-        image_shape: (H, W) of flat ones; None: square.
-
-    Raises:
-        ValueError: if they are no such images.
-    """
-    if len(event) not in (1, 3):
-        raise ValueError(
-            f"Received images of shape {event} each. Expected flat ones [N, D] or [N, H, W, C], "
-            "N ≥ 1: for [N, H, W] use images[..., None]."
-        )
-    side = math.isqrt(event[0])
-    height, width, channels = event if len(event) == 3 else (side, side, 1)
-    if image_shape is not None:
-        height, width = height_and_width(image_shape)
-    if event not in ((height * width,), (height, width, channels)):
-        raise ValueError(
-            f"Received images of shape {event} each, not {height} × {width} pixels. Give "
-            "image_shape=(height, width), theirs."
-        )
-    return height, width, channels
 
 
 def has_mnist() -> bool:

@@ -268,6 +268,11 @@ class Gaussian(Family):
         return {**super().get_config(), **own}
 
 
+def is_diagonal_gaussian(p: tfd.Distribution) -> bool:
+    """Whether p has a mean and a scale for each dimension, and no more."""
+    return isinstance(p, tfd.Independent) and isinstance(p.distribution, tfd.Normal)
+
+
 def standard_normal(dim: int, dtype: str = "float32") -> tfd.Distribution:
     r"""The prior p(z) = N(0, I).
 
@@ -350,7 +355,7 @@ class ObservedOnly(Family):
         >>> model.fit(x_with_nan)
         >>> filled_in = model.reconstruct(x_with_nan)
 
-    Source: Little & Rubin (1987), missing at random; Nazabal et al. (2020), equation 3.
+    Source: Nazabal et al. (2020); missing at random: Little & Rubin (1987).
     """
 
     allows_missing = True

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from cvae_tf import checks, noise
 from cvae_tf.base import BoundModel, LatentVariableModel
-from cvae_tf.distributions import Gaussian, tfd
+from cvae_tf.distributions import Gaussian, is_diagonal_gaussian
 from cvae_tf.estimators import SGVBB, log_mean_exp, log_weights
 from cvae_tf.programs import compiled
 
@@ -65,7 +65,7 @@ def latent_factors(model: Any, data: Any, where: str) -> Any:
 
 def diagonal_gaussian(p: Any, name: str, where: str) -> Any:
     """p itself. Raises: TypeError, ValueError: if it is no diagonal Gaussian."""
-    if not (isinstance(p, tfd.Independent) and isinstance(p.distribution, tfd.Normal)):
+    if not is_diagonal_gaussian(p):
         raise checks.WrongKind(
             f"The {name} (in {where}) is a {type(p).__name__}. Expected a diagonal Gaussian, which "
             "has a mean and a scale for each dimension: use a model with one."

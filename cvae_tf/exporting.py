@@ -32,7 +32,7 @@ def export_sampler(model: Any, path: Any, seed: int = 0) -> None:
         >>> tf.saved_model.load("sampler").generate(y, 0)  # in any process with TensorFlow
     """
     seed = checks.seed(seed)
-    if signatures.factor(model, "prior") is None or not hasattr(model, "generated"):
+    if signatures.factor(model, "prior") is None:
         raise ValueError(
             f"{type(model).__name__} has no prior to draw z from. Expected a model with a latent "
             "z: of a baseline, export what `predict` gives with model.export(path)."

@@ -27,8 +27,8 @@ def _activation(activation: Any) -> Any:
     try:
         found = keras.activations.get(activation)
     except ValueError:
-        found = type
-    if isinstance(found, type):
+        found = None
+    if found is None or isinstance(found, type):
         raise checks.WrongKind(
             f"Received activation={activation!r}. Expected the name of a Keras activation, such as "
             '"relu", or a function.'

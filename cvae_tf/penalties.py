@@ -1,4 +1,4 @@
-r"""Penalties and schedules: training objectives that weight the bound's terms, (7.3)–(7.5).
+r"""Penalties, and warm-up: training objectives that weight the bound's terms, (7.3)–(7.5).
 
 R is the reconstruction term. A weighted objective is no bound on the likelihood: models log the
 plain ELBO beside the loss, and evaluation never sees a penalty.

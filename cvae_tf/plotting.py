@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cvae_tf import checks, look
-from cvae_tf.datasets import height_and_width
 from cvae_tf.graphs import GraphEdges, directed_graph, graph_edges, graphical_model
 from cvae_tf.look import COLOURS, DASHED, DOTTED, INK, colour, label, legible, new_figure, style
 from cvae_tf.signatures import evaluate, parents
@@ -670,7 +669,7 @@ def _cells(images: Any, columns: Any, image_shape: Any) -> Any:  # [N, H, W], nu
         images = images[..., 0]
     if images.ndim == 2 or image_shape is not None:
         side = math.isqrt(images.shape[-1]) if images.ndim else 0
-        shape = (side, side) if image_shape is None else height_and_width(image_shape)
+        shape = (side, side) if image_shape is None else checks.height_and_width(image_shape)
         if images.shape[-1:] == (math.prod(shape),):
             images = images.reshape(*images.shape[:-1], *shape)
         if images.shape[-2:] != shape:

@@ -49,7 +49,7 @@ class Linear(Schedule):
         >>> float(Linear(1000)(250))
         0.25
 
-    Source: Sønderby et al. (2016), section 2.3.
+    Source: Sønderby et al. (2016), warm-up.
     """
 
     def rise(self, progress: tf.Tensor) -> tf.Tensor:
@@ -89,7 +89,7 @@ class Cyclic(Schedule):
         cycles: int M, equal cycles within `steps`.
         rising: float in (0, 1], the part R of a cycle in which β rises.
 
-    Source: Fu et al. (2019), equations 6 and 7.
+    Source: Fu et al. (2019); M = 4 and R = ½ are theirs.
     """
 
     def __init__(

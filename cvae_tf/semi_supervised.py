@@ -270,18 +270,19 @@ class M2(LatentVariableModel):
         """q(y|x), [B, C]."""
         return tf.exp(self._log_q(self._features(given)))
 
-    def log_likelihood(self, x: Any, y: Any, **options: Any) -> np.ndarray:
+    def log_likelihood(self, x: Any, y: Any = None, **options: Any) -> np.ndarray:
         r"""log p(x, y) where y is a label, log p(x) = log Σ_y p(x, y) where it is −1, by S samples.
 
         Args:
-            x: [N, …].
+            x: [N, …]; or one dict of both by name.
             y: [N], integers.
             **options: `num_samples`, `method`, `seed`, `batch_size` of the base.
 
         Returns:
             NumPy array [N], nats.
         """
-        x, y = wiring.variables(self, self.data_names, (x, y), "log_likelihood")
+        data = (x,) if y is None else (x, y)
+        x, y = wiring.variables(self, self.data_names, data, "log_likelihood")
         unlabelled = y == UNLABELLED
         classes = range(self.num_classes) if unlabelled.any() else [0]
         of_class = super().log_likelihood

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cvae_tf import checks
-from cvae_tf.datasets import Split, height_and_width, height_width_channels
+from cvae_tf.datasets import Split
 
 FRAMES = 30  # of a trajectory
 COEFFICIENTS = 5  # of its cosine transform that are predicted, per axis
@@ -142,7 +142,7 @@ def completion(
     images = checks.array(images.x if isinstance(images, Split) else images, "images")
     unseen, mask = checks.number(unseen, "unseen"), checks.flag(mask, "mask")
     flat = images.ndim == 2
-    height, width, channels = height_width_channels(images.shape[1:], image_shape)
+    height, width, channels = checks.height_width_channels(images.shape[1:], image_shape)
     seen = _seen(observed, height, width)
     pixels, there = images.reshape(len(images), -1, channels), seen.reshape(1, -1, 1)
     y = pixels[:, ~seen.ravel()].reshape(len(images), -1)
@@ -324,7 +324,7 @@ def futures(
     Source: after Walker, Doersch, Gupta & Hebert (2016), An uncertain future, section 4.
     """
     num, seed = checks.count(num, "num"), checks.count(seed, "seed", 0)
-    height, width = image_shape = height_and_width(image_shape)
+    height, width = image_shape = checks.height_and_width(image_shape)
     sigma, reach = checks.number(sigma, "sigma", above=0), checks.number(reach, "reach", above=0)
     jitter = 1.0  # pixels that the junction may lie off the centre
     if min(height, width) < 2 * (reach + jitter) + 2:

@@ -5,7 +5,6 @@ program the arrays and a block of row numbers (or stacked batches of a stream), 
 the model's `train_step` on one batch after the other without coming back to Python. Nothing else
 changes: callbacks, logs and progress bars see the same steps, and the numbers are those of stepping
 one by one. How many steps a call runs is decided when it runs.
-
 """
 
 from __future__ import annotations
@@ -366,7 +365,6 @@ class ManyStepModel(CompiledModel):
             validation_steps=None if held_out is None else held_out.steps,
             **options,
         )
-
 
 
 def floats(values: Any) -> np.ndarray:

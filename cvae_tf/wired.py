@@ -151,12 +151,11 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
                 f"Received optimizer={optimizer!r}. Expected a Keras optimiser, such as "
                 "keras.optimizers.Adam(1e-3), or its name."
             )
-        optimizer = found
         half = any(net and wiring.has_policy(net, "mixed_float16") for net in self.nets.values())
-        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        scaled = isinstance(found, keras.optimizers.LossScaleOptimizer)
         if half and auto_scale_loss and not scaled:
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-        super().compile(optimizer, **{k: v for k, v in options.items() if k in known})
+            found = keras.optimizers.LossScaleOptimizer(found)
+        super().compile(found, **{k: v for k, v in options.items() if k in known})
 
     # Data by name -------------------------------------------------------------------------------
 

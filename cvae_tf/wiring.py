@@ -22,6 +22,7 @@ from cvae_tf.distributions import (
     MixtureOfGaussians,
     centre,
     draw,
+    is_diagonal_gaussian,
     tfd,
 )
 from cvae_tf.estimators import SGVBB, Estimator, ImportanceWeighted, SGVBMixture, reparameterise
@@ -243,7 +244,7 @@ def check_factors(model: Any) -> None:
                 f"{type(q).__name__}. Expected estimators.SGVBA(), which needs none (or, for a "
                 "mixture, SGVBMixture(), the bound (10.1)), and no FreeBits."
             ) from None
-    if isinstance(penalty, FreeBits | MMD) and not _is_diagonal(prior):
+    if isinstance(penalty, FreeBits | MMD) and not is_diagonal_gaussian(prior):
         raise ValueError(
             f"Received penalty={type(penalty).__name__} beside a prior that is a "
             f"{type(prior).__name__}, of no single mean and scale. Expected a diagonal Gaussian "
@@ -262,10 +263,6 @@ def _check_filled(model: Any, data: list[tf.Tensor]) -> None:
             "Expected one that begins with networks.Filled(): networks.mlps(…, family=…) with "
             "this family puts it there."
         )
-
-
-def _is_diagonal(prior: Any) -> bool:
-    return isinstance(prior, tfd.Independent) and isinstance(prior.distribution, tfd.Normal)
 
 
 # Data ---------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from requirements_of_a_model import in_a_fresh_process, small_data, small_model
 
-from cvae_tf import CVAE3, Baseline, FutureCVAE, networks
+from cvae_tf import CVAE3, M2, Baseline, FutureCVAE, networks
 from cvae_tf.baselines import Blocks, Corruption, Flips, corrupted, with_first_guess
 from cvae_tf.distributions import Bernoulli, Categorical, Gaussian
 
@@ -297,3 +297,14 @@ def test_all_go_on_in_a_fresh_process(tmp_path):
                 np.testing.assert_allclose(
                     report[name][part][key], value, rtol=1e-5, atol=1e-6, err_msg=f"{name} {key}"
                 )
+
+
+@pytest.mark.parametrize("model_class", [Baseline, M2])
+def test_data_by_name_are_the_same_data(model_class):
+    model, (x, y) = small_model(model_class), small_data(model_class)
+    y = y.argmax(1) if model_class is M2 else y
+    named = {"y": y, "x": x}
+    for use in (model.log_likelihood, model.reconstruct, lambda *d: model.bound(*d).value):
+        np.testing.assert_array_equal(use(named), use(x, y))
+    with pytest.raises(ValueError, match=r"1 array\(s\).*expects \(x, y\)"):
+        model.log_likelihood(x)
