@@ -56,7 +56,7 @@ help:
 	@echo "make course       run lessons and recipes, and build the course to read: build/course/index.html"
 	@echo "make slides       one deck per lesson, from its stored outputs: build/slides/"
 	@echo "make lab          open JupyterLab on notebooks/"
-	@echo "make test         the library's tests; notebooks against their stored outputs"
+	@echo "make test         the library's tests; lessons and solutions against their stored outputs"
 	@echo "make test-slow    the tests that take minutes; the recipes against their stored outputs"
 	@echo "make test-long    hours: hundreds of sequences of calls, thousands of odd inputs, mutants"
 	@echo "make mutants      mistakes put into the library that no test notices (minutes to hours)"

@@ -574,3 +574,9 @@ def test_every_pin_installs_on_every_python_that_is_promised():
     for python in ("3.11.0", "3.12.0", "3.13.0"):
         wrong = [f"{n} {asks}" for n, asks in asked.items() if python not in SpecifierSet(asks)]
         assert not wrong, f"not for Python {python}: {wrong}"
+
+
+def test_the_readme_lists_every_recipe():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    listed = re.findall(r"^\| \[(\w+)\]\(notebooks/recipes/\1\.ipynb\)", readme, flags=re.M)
+    assert sorted(listed) == [path.stem for path in RECIPES]

@@ -221,11 +221,9 @@ def definitions(tree, prefix=""):
 # The library's pages by subject; a module that none of them names comes last.
 SUBJECTS = {
     "Models": "vae conditional baselines futures semi_supervised stacked features",
-    "What models are made of": "distributions estimators networks noise penalties "
-    "schedules",
+    "What models are made of": "distributions estimators networks noise penalties schedules",
     "Data and tasks": "datasets faces photographs tasks",
-    "Measuring and using a trained model": "evaluation diagnostics readout editing "
-    "exporting",
+    "Measuring and using a trained model": "evaluation diagnostics readout editing exporting",
     "What bounds are held against": "oracle linear_gaussian",
     "Figures and exercises": "plotting graphs look exercises",
     "Underneath: the contract and the compiled loop": "base wired wiring signatures training "
