@@ -10,8 +10,8 @@ from requirements_of_a_model import (
     small_model,
 )
 
-from cvae_tf import CVAE1, GSNN, VAE, diagnostics, evaluation, networks, noise, penalties
-from cvae_tf.distributions import Bernoulli
+from cvae_tf import CVAE1, GSNN, M2, VAE, diagnostics, evaluation, networks, noise, penalties
+from cvae_tf.distributions import Bernoulli, Gaussian
 from cvae_tf.estimators import (
     SGVBA,
     log_mean_exp,
@@ -280,3 +280,49 @@ def test_what_a_step_logs_is_a_number_and_not_a_row_of_one():
     logs = model.train_step((tf.constant(small_data(VAE)[0]),))
     assert set(logs) == {"loss", "elbo", "reconstruction", "kl"}
     assert all(value.shape == () for value in logs.values())
+
+
+@pytest.mark.parametrize("model_class", [VAE, CVAE1, GSNN, M2])
+@pytest.mark.parametrize("sample", [False, True])
+def test_several_draws_for_each_row(model_class, sample):
+    """[S, B, …]: each of another z, a function of seed and row; their mean is p(·|given)'s."""
+    model, data = small_model(model_class), small_data(model_class)
+    given = {VAE: 5, CVAE1: data[-1][:5], GSNN: data[0][:5], M2: np.arange(5) % 4}[model_class]
+    draws = model.generate(given, num_samples=400, sample=sample)
+    assert draws.shape == (400, 5, *model.shapes[model.observed])
+    np.testing.assert_array_equal(draws, model.generate(given, num_samples=400, sample=sample))
+    assert len(np.unique(draws[:, 0], axis=0)) > (3 if sample else 390)
+    other = model.generate(given, num_samples=400, sample=sample, seed=1)
+    assert np.abs(draws - other).max() > 0.01
+    np.testing.assert_allclose(draws.mean(0), other.mean(0), atol=0.15)
+    one = model.generate(given, sample=sample)
+    assert one.shape == draws.shape[1:]
+    with pytest.raises(ValueError, match="num_samples=0"):
+        model.generate(given, num_samples=0)
+
+
+def test_draws_have_the_prior_s_mean_and_scale():
+    """The decoder shows z itself."""
+    model, (_, y) = small_model(CVAE1, hidden=(), family=Gaussian(1.0), x=2), small_data(CVAE1)
+    model.likelihood_net.set_weights(
+        [np.concatenate([np.zeros((4, 2)), np.eye(2)]), np.zeros(2)]
+    )
+    z = model.generate(y[:3], num_samples=4000)
+    prior = model.prior(model.tensor(y[:3]))
+    np.testing.assert_allclose(z.mean(0), prior.mean(), atol=5 / np.sqrt(4000))
+    np.testing.assert_allclose(z.std(0), prior.stddev(), rtol=0.06)
+
+
+def test_a_likelihood_without_a_rule_is_drawn_by_its_own_sampler():
+    from cvae_tf import distributions
+
+    class Counts(distributions.Family):
+        def call(self, raw):
+            return self.independent(distributions.tfd.Poisson(rate=5 + tf.nn.softplus(raw)))
+
+    model = small_model(VAE, family=Counts())
+    draws = model.generate(3, num_samples=50, sample=True)
+    assert draws.shape == (50, 3, 6) and np.all(draws == np.round(draws))
+    mean = model.generate(3, num_samples=50)
+    np.testing.assert_allclose(draws.mean((0, 1)), mean.mean((0, 1)), atol=5 * np.sqrt(7 / 150))
+    assert model.generate(3, sample=True).shape == (3, 6)

@@ -308,3 +308,12 @@ def test_data_by_name_are_the_same_data(model_class):
         np.testing.assert_array_equal(use(named), use(x, y))
     with pytest.raises(ValueError, match=r"1 array\(s\).*expects \(x, y\)"):
         model.log_likelihood(x)
+
+
+def test_a_baseline_s_draws_are_of_one_mean():
+    model, (x, _) = small_model(Baseline), small_data(Baseline)
+    mean = model.generate(x)
+    np.testing.assert_array_equal(model.generate(x, num_samples=3), np.stack([mean] * 3))
+    draws = model.generate(x, num_samples=300, sample=True)
+    assert draws.shape == (300, *mean.shape) and np.all(draws.sum(-1) == 1)
+    np.testing.assert_allclose(draws.mean(0), mean, atol=5 * 0.5 / np.sqrt(300))

@@ -68,6 +68,7 @@ NETS = {
         ),
         [(6, 2), 3],
     ),
+    "z left out": (lambda: _functional(lambda x, z: L.Dense(2)(x), 3, 2), [3, 2]),
     "one input": (lambda: networks.mlp([3], (8,), 4), [3]),
 }
 # Batch axes of the inputs, in turn.
@@ -80,8 +81,9 @@ def _inputs(sizes, axes, dtype="float32"):
     shapes = [size if isinstance(size, tuple) else (size,) for size in sizes]
     axes = [axes[i % 2] for i in range(len(sizes))]
     drawn = [rng.normal(size=(*a, *s)) for a, s in zip(axes, shapes, strict=True)]
-    for values in drawn:
-        values[..., -1, :][values[..., -1, :] < -1] = 0  # rows that Masking skips
+    for values, size in zip(drawn, sizes, strict=True):
+        if np.ndim(size) and len(size) == 2:  # steps that Masking skips
+            values[..., 3:, :] *= values[..., :1, :1] > 0
     return [values.astype(dtype) for values in drawn]
 
 

@@ -83,3 +83,12 @@ def test_what_is_no_feature_extractor_is_refused():
     ):
         with pytest.raises((ValueError, TypeError), match=message):
             StackedM2(features=features, **nets, family=family)
+
+
+def test_what_the_stack_shows_is_the_image_of_the_features_in_their_places():
+    vae, family = small_model(VAE, z=3), Gaussian("network")
+    nets = networks.mlps(M2, x=2, y=C, z=2, hidden=(5,), family=family)
+    model = StackedM2(features=vae, kept=[0, 2], **nets, family=family)
+    features = np.random.default_rng(0).normal(size=(4, 5, 2)).astype("float32")
+    z = np.stack([features[..., 0], 0 * features[..., 0], features[..., 1]], -1)
+    np.testing.assert_allclose(model.shown(model.tensor(features)), vae.decode(z), rtol=1e-5)
