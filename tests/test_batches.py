@@ -75,6 +75,7 @@ def test_batches_of_an_order_and_the_last_is_shorter():
     [
         *((v, False) for v in (None, X, X.tolist(), (X, X), {"x": X}, tf.constant(X), "x", b"x")),
         (np.ma.masked_array(X), False),
+        (memoryview(X), False),
         (tf.data.Dataset.from_tensors(X), True),
         (Dataset(), True),
         (iter([X]), True),
