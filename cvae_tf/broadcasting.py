@@ -118,7 +118,8 @@ def _unfolded(tensor: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
 def _on_own_rows(layer: Any, *args: Any, **kwargs: Any) -> Any:
     """A layer on the rows of what it is given, and no more."""
     given = [each for each in tf.nest.flatten((args, kwargs)) if isinstance(each, _Spread)]
-    if isinstance(layer, keras.Model) and has_graph(layer):
+    masked = kwargs.get("mask") is not None  # a network would not hand it on to its first layers
+    if isinstance(layer, keras.Model) and has_graph(layer) and not masked:
         return through_graph(layer, given, _on_own_rows)
     if isinstance(layer, keras.layers.Concatenate) and all(g.event_rank == 1 for g in given):
         return _Spread(1, *(part for each in given for part in each.parts))

@@ -45,10 +45,8 @@ class PrivateModel(keras.Model):
 
 
 def has_graph(net: keras.Model) -> bool:
-    """Whether a network is a graph of layers, none of which masks what another one sees."""
-    masking = any(getattr(layer, "mask_zero", False) for layer in net.layers)
-    masking |= any(isinstance(layer, keras.layers.Masking) for layer in net.layers)
-    return hasattr(net, "_run_through_graph") and not masking
+    """Whether a network is a graph of layers."""
+    return hasattr(net, "_run_through_graph")
 
 
 def through_graph(net: keras.Model, inputs: list[Any], call: Callable[..., Any]) -> Any:

@@ -441,8 +441,8 @@ def line_chart(
     for number, (name, values) in enumerate(series.items()):
         ax.errorbar(
             x, values, yerr=errors.get(name), capsize=4, label=name,
-            color=COLOURS.get(name, look.SPARE[number % 4]), ls=dashes[number % 4],
-            marker="os^D"[number % 4], markevery=max(1, len(x) // 12),
+            color=COLOURS.get(name, look.SPARE[number % 4]), ls=dashes[(number + number // 4) % 4],
+            marker="os^DvP*X"[number % 8], markevery=max(1, len(x) // 12),
         )
     for text, value in limits.items():
         ax.axhline(value, color=COLOURS["baseline"], lw=2, ls=DOTTED, label=text)

@@ -47,6 +47,11 @@ def _kernels_of_all_kinds(x, z):
     return L.Activation("softplus")(L.Concatenate()([h, L.Concatenate()([x, z])]))
 
 
+def _masked_and_nested(s, z):
+    inner = _functional(lambda s: L.GRU(4)(s), (6, 2))
+    return L.Dense(2)(L.Concatenate()([inner(L.Masking()(s)), z]))
+
+
 NETS = {
     "mlp": (lambda: networks.mlp([3, 2], (8,), (4, 5, 1), activation="tanh"), [3, 2]),
     "affine": (lambda: networks.mlp([3, 2], (), 4), [3, 2]),
@@ -68,6 +73,7 @@ NETS = {
         ),
         [(6, 2), 3],
     ),
+    "masked, nested": (lambda: _functional(_masked_and_nested, (6, 2), 3), [(6, 2), 3]),
     "z left out": (lambda: _functional(lambda x, z: L.Dense(2)(x), 3, 2), [3, 2]),
     "one input": (lambda: networks.mlp([3], (8,), 4), [3]),
 }

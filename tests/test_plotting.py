@@ -198,6 +198,13 @@ def chart(x=(1, 2), series=None, **options):
     return plotting.line_chart(x, series, xlabel="x", ylabel="y", **options)
 
 
+def test_eight_lines_look_different():
+    drawn = chart(series={f"series {i}": [i, i] for i in range(8)}).axes[0].containers
+    lines = [each.lines[0] for each in drawn]
+    assert len({line.get_marker() for line in lines}) == 8
+    assert len({(line.get_color(), str(line._unscaled_dash_pattern)) for line in lines}) == 8
+
+
 def manifold(model=None, **options):
     y = [0, 0, 1] if "y" not in options else options.pop("y")
     return plotting.latent_manifold(Pixels() if model is None else model, y=y, **options)
