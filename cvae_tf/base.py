@@ -25,7 +25,7 @@ from cvae_tf.noise import Place
 from cvae_tf.training import place_in_global_batch
 from cvae_tf.wired import WiredModel
 
-_ROWS_PER_CHUNK = 1600  # activations that stay in a core's cache
+_ROWS_PER_CHUNK = 1600  # of z, in one call: what bounds the memory
 
 
 class BoundModel(WiredModel):

@@ -1,4 +1,4 @@
-"""The course's data: 8×8 digits that come with it, and MNIST through Keras's own loader.
+"""The course's data: 8×8 digits and 10,000 of MNIST that come with it, MNIST whole through Keras.
 
 Grey values lie in [0, 1]. A Bernoulli likelihood wants binary pixels, and how they are made changes
 every figure by nats, so the choice is always written down:
@@ -33,7 +33,7 @@ from cvae_tf.checks import height_and_width as height_and_width
 
 __all__ = [
     "BINARY", "CATEGORY", "CONTINUOUS", "Dataset", "Split", "binarise", "digits", "fresh_batches",
-    "has_mnist", "height_and_width", "labelled_subset", "mixed_batches", "mnist",
+    "has_mnist", "height_and_width", "labelled_subset", "mixed_batches", "mnist", "mnist_10k",
 ]
 
 BINARY, CONTINUOUS, CATEGORY = "binary", "continuous", "category"
@@ -134,6 +134,44 @@ def digits(binarise: str | None = None, image: bool = False, seed: int = 0) -> D
     train, validation = train_test_split(train, stratify=labels[train], **held_out)
     splits = train, validation, test
     return _dataset("digits", grey, labels, (8, 8, 1), splits, binarise, image, seed)
+
+
+def mnist_10k(binarise: str | None = None, image: bool = False, seed: int = 0) -> Dataset:
+    """Loads the 10,000 MNIST images of 28×28 pixels that come with the course.
+
+    Of 8,000 of MNIST's training images 7,000 train and 1,000 validate; 2,000 of its test images
+    test. Each split has the digits in MNIST's own proportions (scikit-learn's stratified
+    `train_test_split`).
+
+    Args:
+        binarise: None for grey values in [0, 1]; "fixed" for one draw of Bernoulli(grey value).
+        image: False for rows [N, 784], True for images [N, 28, 28, 1].
+        seed: an integer ≥ 0; decides which 7,000 train, and the draw.
+
+    Returns:
+        A `Dataset`.
+
+    Raises:
+        TypeError, ValueError: if an argument is none of those.
+        FileNotFoundError: if the bundled file is not there.
+
+    Example:
+        >>> data = mnist_10k(binarise="fixed")
+        >>> data.train.x.shape, data.validation.x.shape, data.test.x.shape
+        ((7000, 784), (1000, 784), (2000, 784))
+
+    Source: Y. LeCun and C. Cortes; which of their images, and the licence: data/README.md.
+    """
+    from sklearn.model_selection import train_test_split
+
+    _check_options(binarise, image, seed)
+    with np.load(_bundled("mnist_10k.npz")) as file:
+        grey, labels = file["pixels"] / np.float32(255), file["labels"]
+    train, validation = train_test_split(
+        np.arange(8_000), test_size=1_000, stratify=labels[:8_000], random_state=seed
+    )
+    splits = train, validation, slice(8_000, 10_000)
+    return _dataset("mnist_10k", grey, labels, (28, 28, 1), splits, binarise, image, seed)
 
 
 def mnist(binarise: str | None = None, image: bool = False, seed: int = 0) -> Dataset:
@@ -335,7 +373,7 @@ def _load_mnist() -> Any:
             f"The MNIST file {path} {state}, and downloading it failed ({error}). "
             "Connect and try again, or copy mnist.npz there, or set the environment variable "
             "KERAS_HOME, before Python starts, to a writable folder with datasets/mnist.npz. "
-            "datasets.digits() always works."
+            "datasets.mnist_10k() always works."
         ) from error
     finally:
         socket.setdefaulttimeout(waited)

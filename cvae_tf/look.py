@@ -22,7 +22,9 @@ COLOURS = {
     "VAE": "#0072B2", "CVAE1": "#D55E00", "CVAE2": "#009E73", "CVAE3": "#CC79A7", "CMMA": "#E69F00",
     "GSNN": "#56B4E9", "M1": "#661100", "M2": "#332288", "baseline": "#595959",
 }
-SPARE = ("#117733", "#AA4499", "#999933", "#882255")  # for names that are not in the list
+# What a bound is made of has one colour each, through the whole course.
+PARTS = {"prior": "#999933", "q": "#AA4499", "true posterior": "#117733", "KL": "#882255"}
+SPARE = ("#111111", "#7F3F10", "#7C9A00", "#6A51A3")  # for names that are in neither list
 CLASSES = (  # ten classes; the digit is written beside its points as well
     "#332288", "#E69F00", "#56B4E9", "#661100", "#009E73",
     "#D55E00", "#0072B2", "#111111", "#CC79A7", "#595959",
@@ -61,11 +63,11 @@ def style() -> Iterator[None]:
 
 
 def colour(name: str) -> str:
-    """The colour of a model throughout the course.
+    """The colour of a model, or of a part of the bound, throughout the course.
 
     Args:
-        name: a model's name as in `COLOURS` ("CVAE4" is "CMMA", "FutureCVAE" a CVAE-3), or any
-            other text, which gets a spare colour.
+        name: a model's name as in `COLOURS` ("CVAE4" is "CMMA", "FutureCVAE" a CVAE-3); "prior",
+            "q", "true posterior" or "KL"; any other text gets a spare colour.
 
     Returns:
         A colour as "#RRGGBB".
@@ -79,7 +81,12 @@ def colour(name: str) -> str:
     """
     checks.instance(name, "name", str, "a model's name")
     name = {"CVAE4": "CMMA", "FutureCVAE": "CVAE3"}.get(name, name)
-    return COLOURS.get(name) or SPARE[sum(map(ord, name)) % len(SPARE)]
+    return known(name) or SPARE[sum(map(ord, name)) % len(SPARE)]
+
+
+def known(name: str) -> str | None:
+    """The colour that only this name has, if it has one."""
+    return COLOURS.get(name) or PARTS.get(name)
 
 
 def legible(shade: str) -> tuple[float, float, float]:

@@ -411,7 +411,7 @@ def line_chart(
 
     Args:
         x: the values along the axis, [n].
-        series: {name: values [n]}; a model's name takes the model's colour. NaN leaves a gap.
+        series: {name: values [n]}; names that `colour` knows keep theirs. NaN leaves a gap.
         errors: {name: standard errors [n]} for some or all of them.
         xlabel, ylabel, title: texts, with units.
         xscale, yscale: "linear" or "log".
@@ -441,7 +441,7 @@ def line_chart(
     for number, (name, values) in enumerate(series.items()):
         ax.errorbar(
             x, values, yerr=errors.get(name), capsize=4, label=name,
-            color=COLOURS.get(name, look.SPARE[number % 4]), ls=dashes[(number + number // 4) % 4],
+            color=look.known(name) or look.SPARE[number % 4], ls=dashes[(number + number // 4) % 4],
             marker="os^DvP*X"[number % 8], markevery=max(1, len(x) // 12),
         )
     for text, value in limits.items():
@@ -511,7 +511,7 @@ def density_with_gaussians(
         cmap="Greys", interpolation="bilinear",
     )
     for number, (name, (mean, scale)) in enumerate(ellipses.items()):
-        shade, dash = ("#D55E00", "#0072B2", *look.SPARE)[number % 6], "-" if number else DASHED
+        shade, dash = look.known(name) or look.SPARE[number % 4], "-" if number else DASHED
         _ellipse(ax, mean, 2 * scale, label=name, lw=2.5, ec=shade, ls=dash)
     centre = (mass.sum(0) @ first, mass.sum(1) @ second)
     spread = (mass.sum(0) @ (first - centre[0]) ** 2, mass.sum(1) @ (second - centre[1]) ** 2)

@@ -1,7 +1,7 @@
 """The heavy imports, done first and with Python's cyclic garbage collector paused.
 
-TensorFlow, Keras and TFP make about a million objects that stay. The collector would go through
-them again and again while they are imported: a third of the time, for nothing.
+TensorFlow, Keras and TFP make three quarters of a million objects, and most stay. The collector
+would go through them again and again while they are imported: a third of the time, for nothing.
 """
 
 import gc

@@ -33,11 +33,63 @@ def test_the_bundled_file_is_scikit_learns_and_the_datasheet_describes_it():
     assert pixels.dtype == labels.dtype == np.uint8
     np.testing.assert_array_equal(pixels, load_digits().data)
     np.testing.assert_array_equal(labels, load_digits().target)
-    sums = re.findall(r"`([0-9a-f]{64})`", (ROOT / "data" / "README.md").read_text("utf-8"))
-    assert sums == [
+    assert stated_sums("digits.npz") == [
         hashlib.sha256(path.read_bytes()).hexdigest(),
         hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
     ]
+
+
+def stated_sums(name):
+    sheet = (ROOT / "data" / "README.md").read_text("utf-8")
+    section = next(part for part in sheet.split("\n## ") if part.startswith(f"`{name}`"))
+    return re.findall(r"`([0-9a-f]{64})`", section)[-2:]
+
+
+@pytest.fixture(scope="module")
+def bundled_mnist():
+    with np.load(ROOT / "data" / "mnist_10k.npz") as file:
+        return dict(file)
+
+
+def test_the_datasheet_describes_the_bundled_mnist(bundled_mnist):
+    path, file = ROOT / "data" / "mnist_10k.npz", bundled_mnist
+    assert path.stat().st_size < 2_000_000
+    numbers = b"".join(file[name].tobytes() for name in ("pixels", "labels", "rows"))
+    assert stated_sums("mnist_10k.npz") == [
+        hashlib.sha256(path.read_bytes()).hexdigest(),
+        hashlib.sha256(numbers).hexdigest(),
+    ]
+    sheet = (ROOT / "data" / "README.md").read_text("utf-8")
+    for rows in (slice(0, 8_000), slice(8_000, None)):
+        assert ", ".join(map(str, np.bincount(file["labels"][rows]))) in sheet
+
+
+def test_the_bundled_mnist_is_a_stratified_part_of_the_whole(bundled_mnist):
+    pixels, labels, rows = (bundled_mnist[k] for k in ("pixels", "labels", "rows"))
+    assert len(set(rows)) == 10_000 and ((rows < 60_000) == (np.arange(10_000) < 8_000)).all()
+    if not datasets.has_mnist():
+        pytest.skip("MNIST's whole file is not here")
+    whole = datasets.mnist().all
+    np.testing.assert_array_equal(pixels / np.float32(255), whole.x[rows])
+    np.testing.assert_array_equal(labels, whole.labels[rows])
+    for mine, its in ((slice(8_000), slice(60_000)), (slice(8_000, None), slice(60_000, None))):
+        share = np.bincount(whole.labels[its]) / len(whole.labels[its])
+        assert np.abs(np.bincount(labels[mine]) - share * len(labels[mine])).max() <= 1
+
+
+def test_splits_of_the_bundled_mnist(bundled_mnist):
+    data, other = datasets.mnist_10k(), datasets.mnist_10k("fixed", image=True, seed=1)
+    assert [part.x.shape for part in parts(data)] == [(7000, 784), (1000, 784), (2000, 784)]
+    assert other.test.x.shape == (2000, 28, 28, 1) and set(np.unique(other.all.x)) == {0.0, 1.0}
+    both = np.concatenate([data.train.x, data.validation.x])
+    order = lambda rows: rows[np.lexsort(rows.T)]  # noqa: E731
+    np.testing.assert_array_equal(order(both), order(data.all.x[:8_000]))
+    np.testing.assert_array_equal(data.test.x, bundled_mnist["pixels"][8_000:] / np.float32(255))
+    np.testing.assert_array_equal(data.test.labels, other.test.labels)  # whatever the seed
+    assert not np.array_equal(data.train.labels, other.train.labels)
+    share = np.bincount(data.all.labels[:8_000]) / 8_000
+    assert np.abs(np.bincount(data.validation.labels) - share * 1_000).max() <= 1
+    assert (data.name, data.image_shape) == ("mnist_10k", (28, 28, 1))
 
 
 def test_splits_are_disjoint_complete_and_stratified(digits):
@@ -174,6 +226,7 @@ def mixed(labels=(0, -1, -1, -1), x=ROWS, **options):
         (lambda: datasets.digits(image=1), "image=1.*True or False"),
         (lambda: datasets.digits(seed=-1), "seed=-1"),
         (lambda: datasets.digits(seed=0.0), "seed=0.0.*Write 0"),
+        (lambda: datasets.mnist_10k(seed=0.5), "seed=0.5"),
         (lambda: datasets.mnist(binarise=True), 'True.*"fixed"'),
         (lambda: datasets.mnist(seed="0"), "seed='0'"),
         (lambda: datasets.digits().train.take([0.5]), "integer"),
@@ -268,7 +321,7 @@ def test_mnist_without_file_and_network_says_what_to_do(tmp_path, content):
     assert run.returncode == 0, run.stderr
     assert float(re.search(r"seconds (\S+)", run.stdout)[1]) < 10
     message = re.search(r"message (.*)", run.stdout)[1]
-    for part in (str(place), "no network here", "KERAS_HOME", "copy mnist.npz", "digits()"):
+    for part in (str(place), "no network here", "KERAS_HOME", "copy mnist.npz", "mnist_10k()"):
         assert part in message
     assert ("not there" in message) == (content is None)
 

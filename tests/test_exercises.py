@@ -144,7 +144,7 @@ def test_no_line_that_stands_only_in_a_solution_is_told():
 def test_neither_the_site_nor_the_decks_tell_a_line_of_the_solutions(tmp_path):
     runs, recipes = (
         [Run(path.stem, nbformat.read(path, as_version=4)) for path in sorted(NOTEBOOKS.glob(each))]
-        for each in ("[0-9][0-9]_*.ipynb", "recipes/*.ipynb")
+        for each in ("[0-9][0-9]*_*.ipynb", "recipes/*.ipynb")
     )
     site_pages.build(runs, tmp_path / "site", "As stored.", recipes)
     pages = {path.name: path.read_text("utf-8") for path in (tmp_path / "site").glob("**/*.html")}

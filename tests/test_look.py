@@ -34,7 +34,8 @@ def test_every_model_has_a_colour_and_a_marker_of_its_own():
     assert look.colour("CVAE4") == look.colour("CMMA")
     assert look.colour("FutureCVAE") == look.colour("CVAE3")
     assert look.colour("PCA") == look.colour("PCA") and look.colour("PCA") in look.SPARE
-    assert not set(look.SPARE) & set(look.COLOURS.values())
+    assert not set(look.SPARE) & {*look.COLOURS.values(), *look.PARTS.values()}
+    assert look.colour("q") == look.PARTS["q"] != look.colour("prior") == look.PARTS["prior"]
     with pytest.raises(TypeError, match="name=3"):
         look.colour(3)
 
@@ -52,10 +53,12 @@ SIGHT = {
 }
 
 
+@pytest.mark.parametrize("shades", ["COLOURS", "PARTS", "SPARE"])
 @pytest.mark.parametrize("sight", SIGHT)
-def test_model_colours_are_apart_for_every_eye(sight):
+def test_colours_are_apart_for_every_eye(sight, shades):
     """Distance in CIELAB; 2.3 is just noticeable side by side, 15 is plain across a room."""
-    rgb = np.array([to_rgb(c) for c in look.COLOURS.values()])
+    shades = getattr(look, shades)
+    rgb = np.array([to_rgb(c) for c in (shades.values() if isinstance(shades, dict) else shades)])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ np.transpose(SIGHT[sight]), 0, 1)
     to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
@@ -69,7 +72,8 @@ def test_model_colours_are_apart_for_every_eye(sight):
 
 def test_text_in_any_of_the_colours_is_legible_and_of_the_same_hue():
     """Contrast 4.5 on white, not darker than needed, and the channels in one proportion."""
-    for shade in (*look.COLOURS.values(), *look.SPARE, *look.CLASSES, look.INK, "#FFFF00"):
+    named = (*look.COLOURS.values(), *look.PARTS.values())
+    for shade in (*named, *look.SPARE, *look.CLASSES, look.INK, "#FFFF00"):
         dark = look.legible(shade)
         assert contrast(dark) >= 4.5
         if contrast(shade) >= 4.5:

@@ -13,9 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
+import site_pages  # noqa: E402
 import slides  # noqa: E402
+import sync  # noqa: E402
 
-LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
 BROWSER = next(
     (b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None
 )
@@ -107,3 +109,32 @@ def test_a_browser_without_network_gets_to_the_last_slide(path, tmp_path):
     assert result["seen"] == result["total"] >= 15
     assert result["faults"] == [] and result["misset"] == 0 and result["without_alt"] == 0
     assert result["equations"] > 5 and result["pictures"] >= 2
+
+
+def test_a_fold_opens_on_the_page_and_is_left_out_of_the_deck():
+    text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    tagged = {"metadata": {"tags": ["fold"]}}
+    cells = [text("# One"), text("### Does it agree?\n\nIt does.", **tagged)]
+    cells += [code("check = 1", execution_count=1, **tagged), text("### Two", **tagged)]
+    notebook = nbformat.v4.new_notebook(cells=[*cells, text("## Three")])
+    page = [cell.source for cell in site_pages.for_reading(notebook).cells]
+    opened = "<details class='fold'><summary>{}</summary>"
+    assert page == [
+        *("# One", opened.format("Does it agree?"), "It does.", "check = 1", "</details>"),
+        *(opened.format("Two"), "</details>", "## Three"),
+    ]
+    marked = slides.mark(notebook)
+    kinds = [cell.metadata.slideshow.slide_type for cell in marked.cells]
+    assert kinds == ["slide", "skip", "skip", "skip", "slide"]
+
+
+def test_jupyterlab_begins_with_folds_drawings_and_answers_closed(tmp_path):
+    twin = tmp_path / "01_one.py"
+    twin.write_text(
+        '# %% [markdown] tags=["fold"]\n# ### Deeper\n\n# %% tags=["fold"]\n1\n\n'
+        '# %% tags=["hide-input"]\n2\n\n# %% tags=["hide-output"]\n3\n\n# %%\n4\n'
+    )
+    cells = sync.read_twin(twin).cells
+    assert cells[0].metadata["jp-MarkdownHeadingCollapsed"]
+    hidden = [dict(cell.metadata.get("jupyter", {})) for cell in cells]
+    assert hidden == [{}, {}, {"source_hidden": True}, {"outputs_hidden": True}, {}]

@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parent.parent
-PATTERN = "[0-9][0-9]_*.ipynb"
+PATTERN = "[0-9][0-9]*_*.ipynb"  # 04a and 04b are lessons
 RECIPES = "recipes"  # their folder, among the notebooks and among the text twins
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -51,6 +51,16 @@ def lessons_in(notebooks: Path) -> list[Path]:
 def recipes_in(notebooks: Path) -> list[Path]:
     """The recipes beside them."""
     return sorted((notebooks / RECIPES).glob("*.ipynb"))
+
+
+def is_folded(cell) -> bool:
+    """Whether a cell goes deeper than the main path."""
+    return "fold" in cell.metadata.get("tags", [])
+
+
+def begins_fold(cell) -> bool:
+    """Whether a cell is the heading over cells that are folded away with it."""
+    return is_folded(cell) and cell.cell_type == "markdown" and cell.source.startswith("### ")
 
 
 def cores() -> int:

@@ -16,12 +16,13 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
 
 import mistakes
 import nbformat
-from lessons import PATTERN, ROOT, Run, lessons_in, recipes_in
+from lessons import PATTERN, ROOT, Run, begins_fold, is_folded, lessons_in, recipes_in
 
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"
 TAG = re.compile(r"\\tag\{(\d+\.\d+)\}")
@@ -67,8 +68,12 @@ def for_reading(notebook) -> nbformat.NotebookNode:
     page = nbformat.from_dict(notebook)
     page.cells = [c for c in page.cells if "notes" not in c.metadata.get("tags", [])]
     without_instructions(page)
+    page.cells = list(with_folds(page.cells))
     for cell in page.cells:
         cell.metadata.pop("slideshow", None)
+        if cell.cell_type == "markdown":  # as they lie in the project, and as they lie on the site
+            cell.source = re.sub(r"\]\(exercises/\w+/", "](../exercises/", cell.source)
+            cell.source = cell.source.replace("](../docs/", "](../")
         alts = [
             out.metadata["image/png"]["alt"]
             for out in cell.get("outputs", [])
@@ -77,6 +82,29 @@ def for_reading(notebook) -> nbformat.NotebookNode:
         if alts:
             cell.metadata["mystnb"] = {"image": {"alt": " ".join(" ".join(alts).split())}}
     return page
+
+
+def with_folds(cells) -> Iterator[nbformat.NotebookNode]:
+    """The cells, those of a fold inside an HTML element that opens with a click on its heading."""
+    is_open = False
+    for cell in cells:
+        if is_open and (begins_fold(cell) or not is_folded(cell)):
+            yield html("</details>")
+            is_open = False
+        if begins_fold(cell):
+            heading, _, rest = cell.source.partition("\n")
+            yield html(f"<details class='fold'><summary>{heading[4:].strip()}</summary>")
+            is_open = True
+            cell.source = rest.strip()
+            if not cell.source:
+                continue
+        yield cell
+    if is_open:
+        yield html("</details>")
+
+
+def html(source: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_markdown_cell(source)
 
 
 def without_instructions(notebook) -> None:
@@ -161,7 +189,7 @@ def equation_index(notebooks: dict[str, nbformat.NotebookNode]) -> str:
             if c.cell_type == "markdown"
             for tag in TAG.findall(c.source)
         ):
-            derived[tag].append(f"[{name[:2]}](lessons/{name}.ipynb)")
+            derived[tag].append(f"[{name.partition('_')[0]}](lessons/{name}.ipynb)")
     implemented = code_that_cites()
     rows = []
     for tag in TAG.findall((ROOT / "docs" / "equations.md").read_text(encoding="utf-8")):

@@ -99,10 +99,11 @@ def slide_type(cell, before) -> str:
     """What a cell is in the deck: "slide", "subslide", "-" (goes on), "notes" or "skip".
 
     A heading opens a slide; every other cell is one beneath it. What says in italics what is to be
-    seen in the figure above stays with it. The tags "notes" and "skip" speak for themselves.
+    seen in the figure above stays with it. The tags "notes" and "skip" speak for themselves, and
+    what is folded ("fold") is for reading alone.
     """
     tags = cell.metadata.get("tags", [])
-    if "notes" in tags or "skip" in tags:
+    if "notes" in tags or "skip" in tags or "fold" in tags:
         return "notes" if "notes" in tags else "skip"
     source = cell.source.lstrip()
     if cell.cell_type == "code":

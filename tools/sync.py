@@ -21,7 +21,15 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-from lessons import RECIPES, ROOT, Run, execute, execute_all, prepare_environment
+from lessons import (
+    RECIPES,
+    ROOT,
+    Run,
+    begins_fold,
+    execute,
+    execute_all,
+    prepare_environment,
+)
 from slides import mark
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -45,10 +53,20 @@ def read_twin(twin: Path) -> nbformat.NotebookNode:
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:12]
         seen[digest] += 1
         cell["id"] = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-        cell["metadata"] = {k: v for k, v in cell.metadata.items() if k == "tags"}
+        cell["metadata"] = {k: v for k, v in cell.metadata.items() if k == "tags"} | folded(cell)
     notebook["metadata"] = {"kernelspec": KERNEL, "language_info": LANGUAGE}
     notebook["nbformat"], notebook["nbformat_minor"] = 4, 5
     return nbformat.from_dict(notebook)
+
+
+def folded(cell) -> dict:
+    """What JupyterLab reads: a drawing's code, the answer to a prediction, a fold: closed."""
+    tags = cell.metadata.get("tags", [])
+    if cell.cell_type == "markdown":
+        return {"jp-MarkdownHeadingCollapsed": True} if begins_fold(cell) else {}
+    hidden = {"source_hidden": "hide-input", "outputs_hidden": "hide-output"}
+    hidden = {name: True for name, tag in hidden.items() if tag in tags}
+    return {"jupyter": hidden} if hidden else {}
 
 
 def edited_in_notebook(twin: Path, stored: Path) -> bool:
@@ -61,7 +79,7 @@ def edited_in_notebook(twin: Path, stored: Path) -> bool:
 def twins_in(notebooks: Path) -> dict[Path, Path]:
     """{text twin: the notebook that it gives}, lessons first."""
     text = notebooks / "text"
-    twins = [*sorted(text.glob("[0-9][0-9]_*.py")), *sorted((text / RECIPES).glob("*.py"))]
+    twins = [*sorted(text.glob("[0-9][0-9]*_*.py")), *sorted((text / RECIPES).glob("*.py"))]
     return {twin: notebooks / twin.relative_to(text).with_suffix(".ipynb") for twin in twins}
 
 
