@@ -13,7 +13,7 @@ ARGS   ?=
 LESSON ?=
 
 # Lessons, recipes and students' copies: compared are the cells that ask for it. Solutions: every output.
-NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb notebooks/exercises/*/*.ipynb))
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]*_*.ipynb notebooks/exercises/*/*.ipynb))
 RECIPES   := $(sort $(wildcard notebooks/recipes/*.ipynb))
 SOLUTIONS := $(sort $(wildcard notebooks/solutions/*/*.ipynb))
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from cvae_tf import checks, noise
 from cvae_tf.base import BoundModel, LatentVariableModel
-from cvae_tf.distributions import Gaussian, is_diagonal_gaussian
+from cvae_tf.distributions import Gaussian, draw, is_diagonal_gaussian
 from cvae_tf.estimators import SGVBB, log_mean_exp, log_weights
 from cvae_tf.programs import compiled
 
@@ -142,19 +142,21 @@ class Gap(NamedTuple):
 
 def gap(
     model: LatentVariableModel, *data: Any, num_samples: int = 5000, steps: int = 400,
-    learning_rate: float = 0.03, noise_samples: int = 32, seed: int = 0,
+    learning_rate: float = 0.03, noise_samples: int = 32, starts: int = 4, seed: int = 0,
 ) -> Gap:
     r"""Split the gap log p − L into approximation and amortisation, (2.7).
 
-    Every example gets a Gaussian of its own, which starts at the network's q and climbs the bound;
-    fresh noise at each step, and one fixed set of noise, the same for both, for the bounds
-    reported.
+    Every example gets a Gaussian of its own, which climbs the bound from several places, and the
+    best is kept: a climb that starts at the network's q can end on a lesser mode of the posterior.
+    Fresh noise at each step, and one fixed set of noise, the same for all, for the bounds reported.
 
     Args:
         model, *data: as in `log_likelihood`; N of a few hundred is enough.
         num_samples: int S for log p.
         steps, learning_rate: of Adam on (μ, raw σ); the rate falls to zero.
         noise_samples: int, draws per example and step; 16 times as many for the bounds reported.
+        starts: int: 1 is the network's q alone; the others are draws from the posterior, by
+            importance weights over draws from the prior and from q.
         seed: int.
 
     Returns:
@@ -165,11 +167,11 @@ def gap(
     steps = checks.count(steps, "steps")
     noise_samples = checks.count(noise_samples, "noise_samples")
     learning_rate = checks.number(learning_rate, "learning_rate", above=0)
+    starts = checks.count(starts, "starts")
     q, prior, log_likelihood_of = latent_factors(model, data, "gap")
     latent = Gaussian(scale="network", dtype=model.compute_dtype)
     latent.build((None, 2 * model.latent_dim))
-    start = np.concatenate([q.mean(), latent.raw_from_scale(q.stddev())], -1)
-    raw = tf.Variable(start.astype(model.compute_dtype))
+    raw = tf.Variable(tf.zeros([q.batch_shape[0], 2 * model.latent_dim], model.compute_dtype))
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     optimizer = keras.optimizers.Adam(rate, beta_2=0.99)
     optimizer.build([raw])
@@ -181,12 +183,39 @@ def gap(
             loss = -tf.reduce_sum(estimator(latent(raw), prior, log_likelihood_of, epsilon).value)
         optimizer.apply_gradients([(tape.gradient(loss, raw), raw)])
 
-    program = compiled(climb, jit_compile=model.suits_xla())
-    for step in range(steps):
-        program(tf.constant(step))
     fixed = noise_of(model, "gap: reporting", seed, 16 * noise_samples, q.batch_shape[0])
-    best_q = latent(raw)
-    bounds = [estimator(each, prior, log_likelihood_of, fixed).value for each in (best_q, q)]
+
+    def reported(each: Any) -> np.ndarray:
+        return estimator(each, prior, log_likelihood_of, fixed).value.numpy()
+
+    program, found = compiled(climb, jit_compile=model.suits_xla()), []
+    for mean in _starts(model, q, prior, log_likelihood_of, starts, seed):
+        raw.assign(np.concatenate([mean, latent.raw_from_scale(q.stddev())], -1))
+        for variable in optimizer.variables:
+            variable.assign(tf.zeros_like(variable))
+        for step in range(steps):
+            program(tf.constant(step))
+        found.append((reported(latent(raw)), raw.numpy()))
+    bounds, raws = map(np.stack, zip(*found, strict=True))  # [starts, N], [starts, N, 2d]
+    best, rows = bounds.argmax(0), np.arange(len(bounds[0]))
+    best_q = latent(tf.constant(raws[best, rows]))
     log_p = model.log_likelihood(*data, num_samples=num_samples, seed=seed)
-    best, amortised, mean, scale = map(np.asarray, (*bounds, best_q.mean(), best_q.stddev()))
-    return Gap(log_p, best, amortised, mean, scale)
+    mean, scale = map(np.asarray, (best_q.mean(), best_q.stddev()))
+    return Gap(log_p, bounds[best, rows], reported(q), mean, scale)
+
+
+def _starts(
+    model: Any, q: Any, prior: Any, log_p: Any, count: int, seed: int
+) -> list[np.ndarray]:
+    """Means to climb from, [N, d]: q's, then draws from the posterior by importance weights."""
+    epsilon = noise_of(model, "gap: starts", seed, 256, q.batch_shape[0])
+    of_prior = draw(prior, *epsilon.shape, key=noise.key(seed, "gap: starts"), dtype=q.dtype)
+    z = tf.concat([tf.cast(of_prior, q.dtype), q.mean() + q.stddev() * tf.cast(epsilon, q.dtype)], 0)
+    of_prior, of_q = prior.log_prob(z), q.log_prob(z)
+    log_w = log_p(z) + of_prior - np.logaddexp(of_prior, of_q)
+    below = np.cumsum(tf.nn.softmax(log_w, 0), 0)  # [S, N]
+    means, rows = [np.asarray(q.mean())], np.arange(z.shape[1])
+    for k in range(1, count):  # evenly over the weights
+        chosen = (below < (k - 0.5) / (count - 1)).sum(0).clip(max=len(below) - 1)
+        means.append(z.numpy()[chosen, rows])
+    return means

@@ -1,11 +1,13 @@
 """Evaluation against closed forms: the curve of L_K, the gap and its parts, error bars."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from requirements_of_a_model import linear_pair, small_data, small_model
+from scipy.stats import norm
 
-from cvae_tf import CVAE1, CVAE3, M2, VAE, diagnostics, evaluation, noise
+from cvae_tf import CVAE1, CVAE3, M2, VAE, diagnostics, evaluation, networks, noise
 from cvae_tf.distributions import Gaussian, tfd
 from cvae_tf.estimators import SGVBB
 from cvae_tf.oracle import kl_diagonal
@@ -65,6 +67,28 @@ def test_the_gap_reports_bounds_on_the_same_noise_sixteen_times_as_much():
     np.testing.assert_allclose(gap.best_bound, best.value, rtol=1e-5)
     log_p = model.log_likelihood(*data, num_samples=40, seed=5)
     np.testing.assert_allclose(gap.log_likelihood, log_p, rtol=1e-6)
+
+
+def test_the_best_gaussian_is_not_caught_on_a_lesser_mode():
+    """x = (z − 0.7)² + noise at x = 4: modes at −1.3 and 2.7, of which the network's q has the lesser."""
+    z = keras.Input([1])
+    nets = {
+        "posterior_net": networks.mlp([1], (), 2),
+        "likelihood_net": keras.Model(z, (z - 0.7) ** 2),
+    }
+    model = VAE(**nets, family=Gaussian(scale=0.5))
+    lesser = np.array([2.7, model.latent.raw_from_scale(np.float32(0.1))])
+    nets["posterior_net"].set_weights([np.zeros((1, 2)), lesser])
+    x, side = np.full((3, 1), 4.0, "float32"), np.linspace(-6, 6, 6001)
+    joint = np.exp(norm.logpdf(4, (side - 0.7) ** 2, 0.5) + norm.logpdf(side)) * (side[1] - side[0])
+    mass = joint[side < 0.7].sum() / joint.sum()
+    assert 0.8 < mass < 0.99
+    options = {"steps": 200, "num_samples": 5000}
+    caught, found = (evaluation.gap(model, x, starts=n, **options) for n in (1, 4))
+    missing = [np.log(joint.sum()) - gap.best_bound for gap in (caught, found)]
+    assert (caught.best_mean > 2).all() and (missing[0] > -np.log(1 - mass) - 0.1).all()
+    assert (found.best_mean < -1).all() and (missing[1] < -np.log(mass) + 0.1).all()
+    np.testing.assert_allclose(found.bound, caught.bound)
 
 
 def test_a_scale_at_its_floor_has_a_gap_too():

@@ -494,7 +494,7 @@ class Machine(RuleBasedStateMachine):
 
     def _suits(self, optimizer):
         """Adam makes much of rounding: not in float32."""
-        return "sgd" if optimizer == "adam" and self.dtype == "float32" else optimizer
+        return "sgd" if self.dtype == "float32" else optimizer
 
     # What must be true after every call --------------------------------------------------------
 

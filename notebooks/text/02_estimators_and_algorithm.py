@@ -818,8 +818,8 @@ assert one.mean < -10 and many.mean > -0.1
 
 # %% [markdown]
 # As a posterior the blind $q$ is hopeless. Yet its $\mathcal L_{5000}$ is as near to $\log p(x)$ as the encoder's, within the
-# errors. A tight $\mathcal L_K$
-# speaks for the *model*, not for the encoder.
+# errors. So a tight $\mathcal L_K$ says nothing about the encoder. It says nothing about the model either, since any model
+# has a tight bound for a large $K$. What speaks for the model is a *high* $\mathcal L_K$.
 #
 # **In many dimensions the same trick fails without a word.** The linear-Gaussian models of the digits have a
 # known $\log p(x)$. Estimate it by (2.6) with $S = 5000$, from the prior and from a $q$ in the right place but

@@ -193,8 +193,9 @@ for k, y in enumerate(labels):
 # %% [markdown]
 # Negative for the label that explains $x$ well, and not only at the best $q$. The KL to the true posterior never is, and
 # vanishes where it should. The "divergence" is off by exactly $-\log p(x \mid y)$: the two columns on the right add up to it,
-# to $10^{-9}$ nats. That is another constant for every image and label, which no gradient in $\phi$ feels. So training goes
-# right under the wrong name; but you could not conclude that $\mathcal L$ is a bound.
+# to $10^{-9}$ nats. That difference is a constant for each image and label, so the gradient in $\phi$ is the same. The
+# expression itself is correct; calling it a KL divergence is not. Only the correct name lets you conclude that
+# $\mathcal L$ is a bound.
 
 # %% [markdown] tags=["notes"]
 # **Speaker, 4 min.** Take the vote before the table. Ask why nobody notices the slip in practice: the constant has
@@ -465,7 +466,8 @@ plotting.show(
 # *Points: posterior means of all 1,797 images, coloured by digit. Circle and ellipses: 95 % of each prior.*
 #
 # **What to see.** The islands are gone. The likelihood is told the label, so $z$ need not repeat it, and no term of
-# (3.2) asks the priors to part. What is left for $z$ is what the label does not say: how *this* 7 is written.
+# (3.2) asks the priors to part. (Nothing keeps them together either: in lesson 04, with eight latents and grey pixels,
+# they end in ten places.) What is left for $z$ is what the label does not say: how *this* 7 is written.
 
 # %% [markdown]
 # ### What the map cannot show
@@ -788,8 +790,8 @@ plotting.show(
 # %% [markdown]
 # *Shaded: the true posterior by the grid. Dashed: two standard deviations of $q$. The wrong pair is the worst of all 2,700.*
 #
-# **What to see.** $p$ is a good model under either label; it is $q$ that has no reason to be right where it was never
-# trained. Amortisation (2.7) holds for pairs like those of the training set. The bound stays a bound, and a loose one.
+# **What to see.** The true posterior is as well defined under the wrong label as under the right one. It is $q$ that was
+# never trained on such pairs. Amortisation (2.7) holds for pairs like those of the training set. The bound stays a bound, and a loose one.
 
 # %%
 by_each = [(v.argmax(1) == label_test) * 1.0 for v in (by_grid, by_bound)]

@@ -450,8 +450,9 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Left: which $z$ gives which answer. Right: what the two rules state.* The mean of $z$ lies between the two modes,
-# where hardly any $z$ falls, and there the decoder is sure of a third answer. (5.5) asks about one place of the prior, (5.6)
+# *Left: which $z$ gives which answer. Right: what the two rules state.* $p(z \mid x)$ has one mode, and $z^\star$ is its
+# peak, the likeliest $z$ of all. But the strip around $z^\star$ in which the ball hits the wall holds 8 % of the mass. The
+# two modes are those of $y$, and no $z$ near $z^\star$ leads to either. (5.5) asks about one place of the prior, (5.6)
 # about all of it. Do they differ for the labels?
 
 # %%
@@ -849,7 +850,7 @@ assert spreads["GSNN"] < 0.01 < 0.1 < spreads["CVAE3"]
 # The GSNN still uses $z$: its mean moves with the image as the other models' do. But the scale has shrunk to next to
 # nothing. All the mass of $p(z \mid x)$ lies at one $z$, as the argument said, and its samples do not vary: what is left
 # is a hidden layer of a deterministic network. And its bound is tight: in the table, one draw and many give the same.
-# As in lesson 02, tightness does not speak for the model.
+# Tightness speaks neither for the model nor for $q$; a *high* bound speaks for the model.
 
 # %% [markdown]
 # Sohn, Lee & Yan add two extras, for CVAE and baseline alike. Their prior network also sees a deterministic network's
@@ -865,7 +866,8 @@ assert spreads["GSNN"] < 0.01 < 0.1 < spreads["CVAE3"]
 # ## Where this breaks: when one answer is wanted
 #
 # (5.5) and (5.6) say $\arg\max_y$. For ten labels you look at all ten. For 48 pixels there are $2^{48}$ answers, so
-# people round the mean, pixel by pixel. **Predict before you look.** Is that the most probable $y$? And which has
+# people round the mean, pixel by pixel. For (5.5) rounding is exact, because $p(y \mid x, z^\star)$ is a product over the
+# pixels. For (5.6) it is not: an average over $z$ is no such product. **Predict before you look.** Is that the most probable $y$? And which has
 # fewer wrong pixels: one sample of CVAE-3, or the regressor's blur, rounded?
 
 

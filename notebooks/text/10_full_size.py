@@ -303,8 +303,8 @@ assert ahead.mean > 1  # six seeds gave 1.5–1.6 against the pixels
 # between −0.16 and +0.25 nats, with mean 0.06 ± 0.07, so that a single run could have told you either. The digits are centred
 # and a pixel means something of its own: a dense network can afford to learn every place for itself.
 #
-# With 28×28 pixels that takes longer. The same cell with MNIST had the convolutional model ahead by 10.3 ± 0.6 and 10.9 ± 0.6
-# nats (two runs of some 1,250 steps; 219,449 parameters against 186,024; longer runs may bring the two nearer). It is the size of the image that
+# With 28×28 pixels that takes longer. The same cell takes MNIST where its file is there; in both short runs that were made
+# with it the convolutional model was ahead, and longer runs may bring the two nearer. It is the size of the image that
 # makes a convolution worth it, not its name.
 
 # %% [markdown] tags=["notes"]
