@@ -209,8 +209,9 @@ def _starts(
 ) -> list[np.ndarray]:
     """Means to climb from, [N, d]: q's, then draws from the posterior by importance weights."""
     epsilon = noise_of(model, "gap: starts", seed, 256, q.batch_shape[0])
-    of_prior = draw(prior, *epsilon.shape, key=noise.key(seed, "gap: starts"), dtype=q.dtype)
-    z = tf.concat([tf.cast(of_prior, q.dtype), q.mean() + q.stddev() * tf.cast(epsilon, q.dtype)], 0)
+    key = noise.key(seed, "gap: starts, of the prior")
+    z = tf.concat([draw(prior, *epsilon.shape, key=key, dtype=q.dtype),
+                   q.mean() + q.stddev() * tf.cast(epsilon, q.dtype)], 0)  # fmt: skip
     of_prior, of_q = prior.log_prob(z), q.log_prob(z)
     log_w = log_p(z) + of_prior - np.logaddexp(of_prior, of_q)
     below = np.cumsum(tf.nn.softmax(log_w, 0), 0)  # [S, N]

@@ -70,7 +70,7 @@ def test_the_gap_reports_bounds_on_the_same_noise_sixteen_times_as_much():
 
 
 def test_the_best_gaussian_is_not_caught_on_a_lesser_mode():
-    """x = (z − 0.7)² + noise at x = 4: modes at −1.3 and 2.7, of which the network's q has the lesser."""
+    """x = (z − 0.7)² + noise at x = 4: modes at −1.3 and, less, at 2.7, where q is."""
     z = keras.Input([1])
     nets = {
         "posterior_net": networks.mlp([1], (), 2),

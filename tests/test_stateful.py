@@ -493,7 +493,7 @@ class Machine(RuleBasedStateMachine):
         self.stored = None
 
     def _suits(self, optimizer):
-        """Adam makes much of rounding: not in float32."""
+        """Adam and momentum make much of rounding: not in float32."""
         return "sgd" if self.dtype == "float32" else optimizer
 
     # What must be true after every call --------------------------------------------------------
