@@ -73,7 +73,9 @@ class M2(LatentVariableModel):
         num_examples, num_labelled: ints N and N_l of the data set, for training on a stream.
         weight_prior: bool; adds −log N(w; 0, 1)/N over all weights w to the loss.
         sum_over_classes: bool; False, for ablations only, replaces the sum of (8.2) in training by
-            one y ~ q(y|x), with the score-function gradient for q(y|x): unbiased, and noisy.
+            draws of y ~ q(y|x), with the score-function gradient for q(y|x): unbiased, and noisy.
+        label_draws: int, how many draws; with two or more the mean of the others' L is each one's
+            baseline, (8.5), which takes most of the noise away.
         family, estimator, seed: see `LatentVariableModel`.
 
     Raises:
@@ -105,6 +107,7 @@ class M2(LatentVariableModel):
         num_labelled: int | None = None,
         weight_prior: bool = False,
         sum_over_classes: bool = True,
+        label_draws: int = 1,
         **kwargs: Any,
     ) -> None:
         if kwargs.get("penalty") is not None:
@@ -118,6 +121,7 @@ class M2(LatentVariableModel):
         self.alpha = alpha
         self.weight_prior = checks.flag(weight_prior, "weight_prior")
         self.sum_over_classes = checks.flag(sum_over_classes, "sum_over_classes")
+        self.label_draws = checks.count(label_draws, "label_draws")
         self._counts = tf.Variable([0.0, 0.0], trainable=False, dtype=tf.float64)  # N_l, N
         self.set_counts(num_labelled, num_examples)
 
@@ -184,30 +188,38 @@ class M2(LatentVariableModel):
     def _sampled_bound(
         self, x: Tensor, y: Tensor, noise: Tensor, log_q: Tensor
     ) -> tuple[Bound, Tensor]:
-        """(8.2) with one y ~ q(y|x) for its sum: (Bound, surrogate with the score's gradient)."""
+        """(8.2) with draws of y for its sum, (8.5): (Bound, surrogate with the score's gradient)."""
         labelled, q = y >= 0, tf.exp(log_q)
         place = self.training_place(tf.shape(y)[0])
         u = noise_of.uniform(
             tf.shape(y)[0],
-            1,
+            self.label_draws,
             key=noise_of.key(self.seed, "classes"),
             step=place.step,
             first_row=place.first_row,
             dtype=self.compute_dtype,
         )
-        drawn = tf.reduce_sum(tf.cast(u > tf.cumsum(q, axis=-1)[:, :-1], tf.int32), -1)
-        each = self.estimator(*self.factors(x, tf.where(labelled, y, drawn)), noise)
+        chosen = u[:, :, None] > tf.cumsum(q, axis=-1)[:, None, :-1]
+        drawn = tf.transpose(tf.reduce_sum(tf.cast(chosen, tf.int32), -1))  # [K, B]
+        found = [
+            self.estimator(*self.factors(x, tf.where(labelled, y, drawn[k])), noise)
+            for k in range(self.label_draws)
+        ]
+        each = Bound(*(tf.stack(part) for part in zip(*found, strict=True)))  # [K, B]
         nothing = tf.zeros_like(each.value)
         entropy = tf.where(labelled, nothing, -tf.reduce_sum(q * log_q, -1))
         latent_log_p = tf.where(labelled, nothing, self.log_label_prior(drawn))
-        log_q_drawn = tf.gather(log_q, drawn, axis=1, batch_dims=1)
+        log_q_drawn = tf.transpose(tf.gather(log_q, tf.transpose(drawn), axis=1, batch_dims=1))
         score = tf.where(labelled, nothing, log_q_drawn - tf.stop_gradient(log_q_drawn))
+        others = tf.reduce_sum(each.value, 0) - each.value
+        baseline = others / max(1, self.label_draws - 1)  # of a single draw 0
         bound = Bound(
             each.value + entropy,
             each.reconstruction - latent_log_p,
             each.kl - entropy - latent_log_p,
         )
-        return bound, bound.value + score * tf.stop_gradient(each.value)
+        value = bound.value + score * tf.stop_gradient(each.value - baseline)
+        return Bound(*(tf.reduce_mean(part, 0) for part in bound)), tf.reduce_mean(value, 0)
 
     def objective(self, x: Tensor, y: Tensor, *, noise: Tensor) -> tuple[Tensor, LabelledBound]:
         """What training minimises, (8.3) over −N, per example; see the class.
@@ -439,6 +451,7 @@ class M2(LatentVariableModel):
             "num_labelled": self.num_labelled,
             "weight_prior": self.weight_prior,
             "sum_over_classes": self.sum_over_classes,
+            "label_draws": self.label_draws,
         }
 
 

@@ -1180,7 +1180,8 @@ class Machine(RuleBasedStateMachine):
         for model in self.models().values():
             rng = np.random.default_rng(number)
             new = keras.models.clone_model(getattr(model, net))
-            new.trainable = True
+            for layer in new.layers:  # a clone of a frozen network hands `trainable` on to none
+                layer.trainable = True
             new.set_weights([rng.normal(size=w.shape) * 0.3 for w in new.get_weights()])
             setattr(model, net, new)
         self.frozen = self.frozen - {net}
