@@ -9,6 +9,9 @@ hidden layers, latent dimensions, likelihood, optimiser, batches and number of s
 selected. A seed decides a model's initial weights, noise and order of the data; each is compared
 with the others seed by seed.
 
+Equal latents are not equal room, (6.5): CMMA has to hold the ten attributes in z, beside the twelve
+numbers of identity, and the other two need not. Lesson 06 shows what ten more latents give it.
+
 The likelihood is a Gaussian with one learned σ and a floor of 0.02 (5 of 255 grey levels): drawings
 have no noise, so without a floor the density, and the log-likelihood with it, would grow for ever
 with the last bits of precision.

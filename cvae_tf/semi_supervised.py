@@ -188,7 +188,7 @@ class M2(LatentVariableModel):
     def _sampled_bound(
         self, x: Tensor, y: Tensor, noise: Tensor, log_q: Tensor
     ) -> tuple[Bound, Tensor]:
-        """(8.2) with draws of y for its sum, (8.5): (Bound, surrogate with the score's gradient)."""
+        """(8.2) with draws of y for its sum: (Bound, surrogate with the gradient of (8.5))."""
         labelled, q = y >= 0, tf.exp(log_q)
         place = self.training_place(tf.shape(y)[0])
         u = noise_of.uniform(

@@ -142,7 +142,7 @@ def test_a_batch_that_is_the_data_set_has_8_3_over_n():
 
 
 def test_the_sampled_sum_has_the_exact_gradient_in_the_mean():
-    """`sum_over_classes=False`: 80,000 draws of y, within 5 standard errors of (8.2)'s, and (8.5)'s."""
+    """`sum_over_classes=False`: 80,000 draws of y, within 5 standard errors of (8.2)'s; (8.5)."""
     x, epsilon = data()[0][:1], np.zeros((1, 1, 2), "float32")
     exact = small_model(M2, alpha=0.0)
 
