@@ -105,6 +105,10 @@ class CompiledModel(PrivateModel):
         Args:
             weights: list of arrays, as `get_weights()` of this model or of its like gives.
 
+        Raises:
+            TypeError, ValueError: if they are not the model's in number and shape, or not finite;
+                nothing has moved then.
+
         Example:
             >>> start = model.get_weights()
             >>> for seed in range(3):
@@ -113,6 +117,16 @@ class CompiledModel(PrivateModel):
         """
         self._require_compiled("restart")
         checks.instance(weights, "weights", (list, tuple), "a list, such as get_weights() gives")
+        shapes = [tuple(each.shape) for each in self.weights]
+        found = [
+            checks.array(w, f"weights[{i}]", dtype="float64", empty=True).shape
+            for i, w in enumerate(weights)
+        ]
+        if found != shapes:
+            raise ValueError(
+                f"Received weights of shapes {found}. Expected {shapes}, as get_weights() of this "
+                f"{type(self).__name__} gives."
+            )
         self.set_weights(weights)
         new = type(self.optimizer).from_config(self.optimizer.get_config())
         new.build(self.programs.optimised)

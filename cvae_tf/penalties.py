@@ -121,9 +121,9 @@ class WarmUp(keras.callbacks.Callback):
         >>> model.fit(x, epochs=50, callbacks=[WarmUp(10)])
     """
 
-    def __init__(self, epochs: float, final: float = 1.0) -> None:
+    def __init__(self, epochs: int, final: float = 1.0) -> None:
         super().__init__()
-        self.epochs = checks.number(epochs, "epochs", least=1)
+        self.epochs = checks.count(epochs, "epochs")
         self.final = checks.number(final, "final", least=0)
 
     def on_train_begin(self, logs: Any = None) -> None:

@@ -327,6 +327,7 @@ class M2(LatentVariableModel):
         Raises:
             ValueError: for another method, or an x of the wrong kind.
         """
+        num_samples, seed = checks.count(num_samples, "num_samples"), checks.seed(seed)
         if checks.choice(method, "method", ("importance", "classifier")) == "importance":
             return self.log_joint(x, num_samples=num_samples, seed=seed).argmax(1)
         return self._classes(x, "classify")

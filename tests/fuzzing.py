@@ -209,7 +209,8 @@ SIZES = {"x": 6, "y": 3, "z": 2}
 def nets(model_class, family=None, *, hidden=(5,), prior_family=None, **changes):
     """Tiny networks, with some of them changed, as a constructor's arguments."""
     usual = Categorical() if model_class.observed == "y" else Bernoulli()
-    family = family or (Gaussian() if model_class is FutureCVAE else usual)
+    if family is None:
+        family = Gaussian() if model_class is FutureCVAE else usual
     sizes = {**SIZES, "z": 0 if model_class is Baseline else 2}
     if model_class is VAE:
         del sizes["y"]

@@ -347,6 +347,26 @@ def test_restart_is_a_new_model():
     assert int(used.batches_seen) == 3 * BATCHES
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weights: [np.nan * w for w in weights], r"weights.0. has NaN"),
+        (lambda weights: weights[:-1], "weights of shapes.*as get_weights"),
+        (lambda weights: [w.T[..., None] for w in weights], "weights of shapes.*as get_weights"),
+        (lambda weights: [], "weights of shapes"),
+        (lambda weights: np.concatenate([w.ravel() for w in weights]), "Expected a list"),
+    ],
+)
+def test_restart_refuses_weights_that_cannot_be_its(change, message):
+    model = made(ManyOwn)
+    model.fit(**FEEDS["arrays"](), verbose=0)
+    before = weights(model)
+    with pytest.raises((TypeError, ValueError), match=message):
+        model.restart(change(model.get_weights()))
+    np.testing.assert_array_equal(weights(model), before)
+    assert int(model.batches_seen) == 3 * BATCHES
+
+
 def test_compile_with_a_used_optimiser_goes_on_and_with_a_new_one_begins():
     model = made(ManyOwn)
     model.fit(**FEEDS["arrays"](), verbose=0)

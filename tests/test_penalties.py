@@ -143,6 +143,8 @@ def test_warm_up_takes_one_epoch_and_no_less():
     assert penalties.WarmUp(1).epochs == 1
     with pytest.raises(ValueError, match="epochs=0"):
         penalties.WarmUp(0)
+    with pytest.raises(TypeError, match="epochs=2.5"):
+        penalties.WarmUp(2.5)
 
 
 @pytest.mark.parametrize("rows", [1, 9, 17])

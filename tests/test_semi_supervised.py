@@ -356,6 +356,9 @@ def test_other_bad_input_is_refused():
         model.classify(x, method="both")
     with pytest.raises(ValueError, match="expects"):
         model.classify(x[:, :5])
+    for unused in ({"seed": 7.0}, {"num_samples": 0}):  # by the classifier, and still no number
+        with pytest.raises((TypeError, ValueError), match=next(iter(unused))):
+            model.classify(x, method="classifier", **unused)
     for options, message in {
         "penalty": ({"penalty": Beta(2.0)}, "leave penalty out"),
         "alpha": ({"alpha": -1}, "≥ 0"),
