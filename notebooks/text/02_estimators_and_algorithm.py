@@ -9,18 +9,27 @@
 # %% [markdown]
 # # 2 · The estimators and the algorithm
 #
-# The bound is an expectation under the very distribution that you want to learn. How do you follow its gradient
-# with a handful of random draws, how good are the estimates, and what stays missing when training is over?
+# The bound of lesson 01 is an average over draws from $q$, and $q$ is what you want to learn. How do you follow
+# its gradient with a few random draws, how noisy is it, and how far below $\log p(x)$ does training end?
+
+# %% [markdown]
+# **After this lesson you can** (40 minutes as a lecture)
 #
-# After this lesson you can
+# - differentiate through a random draw, and say where that beats the score function;
+# - choose between the two estimators of the bound;
+# - write the training step by hand;
+# - estimate $\log p(x)$ by importance weighting, and say why the bound falls short of it.
 #
-# - turn a draw from $q$ into a differentiable function of its parameters, and say why that beats the score function;
-# - choose between the two estimators of the bound, and say where each is calm;
-# - write the algorithm's training step by hand, and show that it is the library's;
-# - measure $\log p(x)$ by importance weighting, and split what the bound misses into two parts with two remedies.
+# **You need** lesson 01: the bound (1.2), its gap (1.3), the linear-Gaussian model (1.4).
 #
-# *Prerequisites: lesson 01 (the bound (1.2), its gap (1.3), the linear-Gaussian model (1.4)) and what a gradient
-# is.*
+# | symbol | meaning |
+# |---|---|
+# | $q_\phi(z \mid x)$ | Gaussian; its mean $\mu$ and scale $\sigma$ come from the **encoder**, a network of $x$ with parameters $\phi$ |
+# | $p_\theta(x \mid z)$ | likelihood; its network is the **decoder**, with parameters $\theta$ |
+# | $\log p(x)$ | the **evidence** of an image, in nats |
+# | $\mathcal L$ | the bound, or **ELBO** (evidence lower bound) |
+# | $L$, $K$, $S$ | draws per image: in an estimator, inside a logarithm, in a measurement |
+# | $d$ | dimensions of $z$ |
 
 # %%
 import os
@@ -40,9 +49,12 @@ from cvae_tf import VAE, datasets, distributions, estimators, evaluation, networ
 # %% [markdown]
 # ## A draw that can be differentiated
 #
-# The bound is $\mathcal L = \mathbb E_{q_\phi(z \mid x)}[\log p(x, z) - \log q_\phi(z \mid x)]$, and $\phi$
-# stands below the expectation: you cannot move the gradient inside. So draw from something that has no
-# parameters, and let a function carry them:
+# The bound is $\mathcal L = \mathbb E_{q_\phi(z \mid x)}[f(z)]$ with $f(z) = \log p(x, z) - \log q_\phi(z \mid x)$.
+# You want its gradient in $\phi$. But $\phi$ also decides which $z$ you draw. If you just average the gradient of $f$ over
+# draws, you leave out how the draws would move.
+#
+# The remedy is **reparameterisation**. Draw noise $\varepsilon$ from a distribution without parameters, and
+# compute $z$ by a function $g_\phi$ that contains the parameters ($\odot$ multiplies element by element):
 #
 # $$
 # z = g_\phi(\varepsilon, x), \quad \varepsilon \sim p(\varepsilon);
@@ -50,8 +62,8 @@ from cvae_tf import VAE, datasets, distributions, estimators, evaluation, networ
 # \tag{2.1}
 # $$
 #
-# Now $\mathbb E_q[f(z)] = \mathbb E_{p(\varepsilon)}[f(g_\phi(\varepsilon, x))]$, and the gradient goes through
-# $g$ to $\mu$ and $\sigma$, for every single draw.
+# Then $\mathbb E_q[f(z)] = \mathbb E_{p(\varepsilon)}[f(g_\phi(\varepsilon, x))]$. The noise does not depend on $\phi$, so
+# you may now average the gradients of the draws. Each passes through $g_\phi$ to $\mu$ and $\sigma$.
 
 # %% tags=["hide-input"]
 epsilon = np.random.default_rng(0).standard_normal(30)
@@ -72,19 +84,26 @@ alt = (
 plotting.show(fig, alt)
 
 # %% [markdown]
-# *Thirty draws, made once, carried to two different $q$.* The randomness stays below; turn $\mu$ or $\sigma$ and
-# each $z$ moves along, smoothly. $\partial z / \partial \mu = 1$ and $\partial z / \partial \sigma = \varepsilon$
-# are all that the chain rule needs.
+# *The same thirty draws of $\varepsilon$ (below), carried to two different $q$ (above).* When $\mu$ or $\sigma$ changes,
+# every $z$ moves smoothly, with $\partial z / \partial \mu = 1$ and $\partial z / \partial \sigma = \varepsilon$.
+#
+# **Check yourself.** A colleague gives $\mu$ and $\sigma$ to NumPy's random generator, and differentiates
+# $\log p(x, z)$ in $\mu$. What does she get?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# Zero: $\mu$ enters through $z$ only, and her $z$ is a plain number.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
 # **Speaker, 4 min.** Draw one ε and move μ by hand. Ask for ∂z/∂σ before you write it.
 
 # %% [markdown]
-# ## Two estimators of one bound
+# ## Two estimators of the bound
 #
-# (1.2) has two lines, and each becomes an estimator, the A and the B of *SGVB* (stochastic gradient variational Bayes).
-# A averages the whole integrand over $L$ draws; B takes the divergence in closed form and averages the
-# reconstruction only:
+# Equation (1.2) writes the bound in two ways, and each gives an estimator of the *SGVB* kind (stochastic gradient
+# variational Bayes). Estimator A averages the whole integrand over $L$ draws:
 #
 # $$
 # \widetilde{\mathcal L}^{A} = \frac1L \sum_{l=1}^{L}
@@ -92,15 +111,19 @@ plotting.show(fig, alt)
 # \tag{2.2}
 # $$
 #
+# Estimator B computes the divergence by a formula, and averages only the reconstruction:
+#
 # $$
 # \widetilde{\mathcal L}^{B} = -\,\mathrm{KL}\big(q(z \mid x) \,\|\, p(z)\big)
 # + \frac1L \sum_{l=1}^{L} \log p(x \mid z_l)
 # \tag{2.3}
 # $$
+#
+# Both have the mean $\mathcal L$.
 
 # %% [markdown]
-# To see them at work, take the linear-Gaussian model of lesson 01, where the true posterior and $\log p(x)$ are
-# known. One latent dimension, two pixels. The equations again, line for line, with one value for each draw:
+# Compare them in the linear-Gaussian model of lesson 01, where everything is known. With one latent dimension and two
+# pixels, its true posterior is $\mathcal N(m, s^2)$. The function returns what (2.2) and (2.3) average.
 
 # %%
 truth = oracle.LinearGaussian(W=[[1.0], [0.8]], b=[0.0, 0.0], sigma=1.0)
@@ -120,10 +143,10 @@ def integrands(truth, mu, sigma, epsilon):
 
 
 # %% [markdown]
-# **Predict before you look.** Put $q$ exactly on the true posterior and draw. B has taken half of its work from
-# chance and done it by formula. Which estimator has the smaller variance there?
+# **Predict before you look.** Put $q$ exactly on the true posterior. B has replaced some random terms by a
+# formula. Which estimator has the smaller variance?
 
-# %%
+# %% tags=["hide-output"]
 # NBVAL_CHECK_OUTPUT
 epsilon = np.random.default_rng(0).standard_normal((1000, 1))
 A, B = integrands(truth, m, s, epsilon)
@@ -133,12 +156,16 @@ for name, values in (("A", A), ("B", B)):
 assert A.std() < 1e-12 < 0.1 < B.std()
 
 # %% [markdown]
-# A, which uses no closed form, has variance *zero*. By Bayes' rule $\log p(x, z) - \log p(z \mid x) = \log p(x)$
-# for every $z$: where $q$ is the true posterior, A's integrand is a constant. B has removed the noise of
-# $\log q - \log p(z)$, which there would have cancelled the noise of $\log p(x \mid z)$.
+# <details class="answer"><summary>Answer</summary>
 #
-# Now move $q$ away, first its mean, then its scale. The integrands are quadratic in $\varepsilon$, so
-# Gauss–Hermite quadrature with eight nodes gives their variances exactly.
+# A. Its variance is zero. By Bayes' rule $\log p(x, z) - \log p(z \mid x) = \log p(x)$ for every $z$, so A's integrand
+# is constant there. In A, the noise of $\log p(z) - \log q$ cancels that of $\log p(x \mid z)$. B has removed
+# the former, so the latter stays.
+#
+# </details>
+#
+# Now move $q$ away from the true posterior: first its mean, then its scale. A weighted sum over eight fixed
+# values of $\varepsilon$ (Gauss–Hermite quadrature) gives the variances exactly.
 
 # %%
 nodes, weights = np.polynomial.hermite_e.hermegauss(8)
@@ -175,12 +202,33 @@ alt = (
 plotting.show(fig, alt)
 
 # %% [markdown]
-# *A touches zero at the true posterior (on the log scale, a dip) and B does not; farther away B lies lower.*
-# Kingma & Welling say that B typically has the smaller variance. How typically? Draw four hundred $q$ at random,
-# the mean within three true standard deviations and the scale within a factor of three, and count where B's
-# variance is the smaller, for *decoders*, as $p(x \mid z)$ is called, from vague (much noise on $x$) to sharp.
+# *Near the true posterior A has the smaller variance. Farther away B has it.*
+#
+# Kingma & Welling (2013) say that B typically has the smaller variance. That depends on the decoder. In this model B has it
+# for 94 % of randomly chosen $q$, but with a tenth of the noise on $x$ for 33 % only (see the fold below). The library uses B
+# by default.
+#
+# **Check yourself.** If the KL divergence to your prior has no formula, which estimator can you use?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# A. It needs only $\log p(x \mid z)$, $\log p(z)$ and $\log q(z \mid x)$ at the draws.
+#
+# </details>
+#
+# Practice: [exercise 2.2](exercises/02_estimators_and_algorithm/02_estimators_and_algorithm.ipynb).
 
-# %%
+# %% [markdown] tags=["notes"]
+# **Speaker, 7 min.** Vote: which estimator has the smaller variance at the true posterior? Hardly anybody says A. Then
+# ask what a sharper decoder does to the word "typically".
+
+# %% [markdown] tags=["fold"]
+# ### How often does B have the smaller variance?
+#
+# Four hundred $q$ are drawn at random, the mean within three true standard deviations, the scale within a factor of three.
+# The decoders go from vague (much noise on $x$) to sharp.
+
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 rng = np.random.default_rng(1)
 moves = np.stack([rng.uniform(-3, 3, 400), 3 ** rng.uniform(-1, 1, 400)], -1)
@@ -192,27 +240,22 @@ for noise in (2.0, 1.0, 0.5, 0.1):
     calmer = np.mean([variance(B) < variance(A) for A, B in pairs])
     print(f"noise on x {noise:3.1f}, true posterior's σ {scale[0]:.2f}: B calmer for {calmer:4.0%}")
 
-# %% [markdown]
-# So *usually* depends on the decoder. Where the image says little about $z$, B wins nearly always. The sharper
-# the decoder, the more of the noise comes from $\log p(x \mid z)$, which B keeps whole and of which A's other
-# terms cancel a part: in the last row A is the calmer for most. B is the library's default; A is what you use
-# when the KL has no closed form.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 8 min.** Vote: which is calmer at the true posterior? Hardly anybody says A. Then ask what the table of
-# decoders does to the word "usually".
+# %% [markdown] tags=["fold"]
+# The sharper the decoder, the more of the noise comes from $\log p(x \mid z)$. B keeps all of this noise; in A the
+# other terms cancel a part of it.
 
 # %% [markdown]
-# ## Another way to the gradient, and its price
+# ## The score function, and its price
 #
-# You could do without reparameterisation. The *score function* estimator (REINFORCE) differentiates the density
-# instead of the draw: with $f(z) = \log p(x, z) - \log q(z \mid x)$,
+# A second way to the gradient, the *score function* estimator (or REINFORCE), leaves the draw alone and differentiates the
+# density of $q$. With $f$ as above, and since $\nabla q = q\, \nabla \log q$,
 #
 # $$\nabla_\phi\, \mathbb E_q[f(z)] = \mathbb E_q\big[f(z)\, \nabla_\phi \log q(z \mid x)\big],
-# \qquad \text{because } \mathbb E_q[\nabla_\phi \log q(z \mid x)] = 0 .$$
+# \qquad \text{because } \mathbb E_q[\nabla_\phi f(z)] = -\,\mathbb E_q[\nabla_\phi \log q(z \mid x)] = 0 .$$
 #
-# $\nabla_\phi \log q$ is the *score*. For the same reason a constant may be taken off $f$, a *baseline*. The four
-# estimators below, two with the score and two through (2.1), which is called *pathwise*, have one mean.
+# $\nabla_\phi \log q$ is called the *score*. Since its mean is zero, you may subtract a constant from $f$,
+# a *baseline*, without changing the mean of the estimate. Estimators that differentiate through (2.1) are called *pathwise*.
+# The code has two of each kind. All four have the same mean.
 
 # %%
 def gradients(truth, x, mu, sigma, epsilon):
@@ -232,13 +275,13 @@ def gradients(truth, x, mu, sigma, epsilon):
 
 
 # %% [markdown]
-# **Predict before you look.** The score function knows the *value* of $f$ and not its slope. What happens to its
+# **Predict before you look.** The score function estimator uses the *value* of $f$, but not its slope. What happens to its
 # noise when $z$ has 32 dimensions instead of one?
 #
-# Left: the small model, exactly, as the mean of $q$ moves. Right: one real digit under the best linear-Gaussian
-# model with $d$ latent dimensions, $q$ off by $t$ true standard deviations in each. There you see the variance over
-# the squared length of the gradient (20,000 draws): how many draws it takes until signal and noise are equal. The
-# plain score function is left out on the right, because its variance depends on the unit of $f$.
+# The left panel shows the small model. The right panel shows one digit under the best linear-Gaussian model with $d$
+# latent dimensions, where the mean of $q$ is off by $t$ true standard deviations in each. The ratio there, variance over
+# squared gradient length, is the number of draws that make noise and signal equal. The plain score function is left out
+# there, because its variance depends on the unit of the pixels.
 
 # %%
 digits = datasets.digits().all.x.astype("float64")
@@ -260,7 +303,7 @@ exact = [gradients(truth, x, m + t * s, s, nodes[:, None]) for t in shifts]
 means = np.array([[weights @ g[:, 0] for g in found.values()] for found in exact])
 assert np.allclose(means, means[:, :1])  # four estimators, one mean
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 kinds = list(exact[0])
 with plotting.style():
     fig, axes = plt.subplots(1, 2, figsize=(14, 5.8), layout="constrained")
@@ -282,7 +325,7 @@ alt = (
 )
 plotting.show(fig, alt)
 
-# %%
+# %% tags=["hide-input", "hide-output"]
 print("variance / squared length" + "".join(f"   d = {d:<4d}" for d in (1, 8, 32)))
 for t in moves_of_q:
     for k in kinds[1:]:
@@ -296,13 +339,27 @@ for t in (1.0, 2.0):
     assert growth > 5 > 2 > ratios[t][-1]["pathwise, A"] / ratios[t][0]["pathwise, A"]
 
 # %% [markdown]
-# *Away from the true posterior the variance of the score function grows with the number of latent dimensions, because
-# every dimension adds noise to $f$, and each coordinate's gradient is multiplied by all of $f$.* Near the true
-# posterior the score function with a baseline is the calmer one, as the last line says: there $f$ is nearly a
-# constant. The pathwise estimator does not grow with $d$. Its ratio is $1/t^2$ by construction: the smaller the
-# error of $q$, the more draws it takes to see it. Training can use $L = 1$ all the same, because a step averages over
-# the examples of a minibatch as well (Kingma & Welling took $M = 100$). What the score function has over the pathwise
-# estimator: it asks for no slope, so it also works for a discrete $z$.
+# <details class="answer"><summary>Answer</summary>
+#
+# With a baseline, the ratio of the score function grows from 2.0 at $d = 1$ to 32.8 at $d = 32$. Every dimension adds
+# noise to $f$, and each coordinate's gradient is multiplied by all of $f$. The pathwise ratios do not grow.
+#
+# Near the true posterior $f$ is nearly constant. There the score function with a baseline is less noisy than pathwise A, in
+# the small model up to $t = 0.7$. Pathwise A's ratio is $1/t^2$ by construction: seeing a small error of $q$ takes many
+# draws.
+#
+# </details>
+#
+# Training can use one draw per image, $L = 1$, because each step also averages over a minibatch (Kingma & Welling 2013 took
+# $M = 100$).
+#
+# **Check yourself.** If $z$ is one of ten classes, which estimators still work?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# The score function ones, which need no slope of $f$. Lesson 08 comes back to this.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
 # **Speaker, 5 min.** Let them name a case where z has no gradient at all (a class); that is what the score
@@ -311,7 +368,7 @@ for t in (1.0, 2.0):
 # %% [markdown]
 # ## The divergence in closed form
 #
-# What B takes from a formula, between diagonal Gaussians with means $\mu, m$ and standard deviations $\sigma, s$:
+# Between diagonal Gaussians with means $\mu, m$ and standard deviations $\sigma, s$, B's divergence is
 #
 # $$
 # \mathrm{KL}\big(\mathcal N(\mu, \sigma^2) \,\|\, \mathcal N(m, s^2)\big)
@@ -320,10 +377,28 @@ for t in (1.0, 2.0):
 # \tag{2.4}
 # $$
 #
-# It is a sum over the dimensions of $z$, not a mean. Hold it against what it stands for, $\mathbb E_q[\log q -
-# \log p]$, as an average of draws ± its standard error:
+# It is a sum over the dimensions of $z$; a mean would be $d$ times too small.
+#
+# If you estimate the divergence from draws instead, its gradient has to pass through $z$. The second fold below shows a bug
+# that cuts this path.
+#
+# **Check yourself.** In two dimensions, what is the divergence from $q = \mathcal N((1, 1), I)$ to $\mathcal N(0, I)$?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# One nat. Each dimension contributes $\tfrac12(1 + 1 - 1 + 0 - 0) = \tfrac12$.
+#
+# </details>
 
-# %%
+# %% [markdown] tags=["notes"]
+# **Speaker, 2 min.** A sum over the dimensions. Say it twice; averaging it is an easy slip.
+
+# %% [markdown] tags=["fold"]
+# ### Does the formula agree with draws?
+#
+# The formula stands for $\mathbb E_q[\log q - \log p]$, here an average ± its standard error.
+
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 def kl(mu, sigma, m, s):
     terms = sigma**2 / s**2 + (mu - m) ** 2 / s**2 - 1 + np.log(s**2) - np.log(sigma**2)
@@ -340,25 +415,17 @@ for d in (1, 2, 8):
     print(f"{d:2d}{closed:14.4f}   {sampled.mean:.4f} ± {sampled.standard_error:.4f}")
     assert abs(closed - sampled.mean) < 4 * sampled.standard_error
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** A sum over the dimensions. Say it twice; half of all packages average it.
+# %% [markdown] tags=["fold"]
+# ### A bug that trains: the detached z
+#
+# Someone estimates $\log q(z \mid x) - \log p(z)$ with `z` *detached* from the gradient. The printed value is right.
+# With $z$ held fixed, $\log p(z)$ does not depend on $\phi$. Only $\nabla_\phi \log q(z \mid x)$ at a draw from $q$ is
+# left, and its mean is $\int \nabla_\phi\, q\, \mathrm dz = \nabla_\phi \int q\, \mathrm dz = \nabla_\phi 1 = 0$.
+#
+# Detaching $\phi$ inside $\log q$ instead, while $z$ keeps its path, drops only that zero-mean part, so it is unbiased
+# (Roeder et al. 2017).
 
-# %% [markdown]
-# ## A lesson from practice: cutting the wrong thread
-#
-# Suppose that someone writes $\log q(z \mid x) - \log p(z)$ with `z` *detached*, as if drawing were one thing
-# and measuring another. Nothing crashes, and the number printed is right. What does the *encoder* learn, the network
-# that gives $q$?
-#
-# With $z$ held fixed, $\log p(z)$ does not depend on $\phi$. What is left is $\nabla_\phi \log q(z \mid x)$ at a
-# draw from $q$, and its mean is $\int \nabla_\phi\, q\, \mathrm dz = \nabla_\phi \int q\, \mathrm dz =
-# \nabla_\phi 1 = 0$.
-#
-# Cutting the *other* thread, $\phi$ inside $\log q$ while $z$ keeps its path, drops only that zero-mean part, and
-# is unbiased (Roeder et al. 2017). **Predict:** which row below has the wrong mean, and which the least noise? Does the
-# answer change when $q$ is already right?
-
-# %%
+# %% tags=["fold"]
 def kl_gradient(kind, mean=1.5, scale=0.6, num_draws=20_000):
     """∇ of the sampled KL(q ‖ N(0, 1)) with respect to μ and σ: [L, 2]."""
     cut, normal = tf.stop_gradient, distributions.tfd.Normal
@@ -375,7 +442,7 @@ def kl_gradient(kind, mean=1.5, scale=0.6, num_draws=20_000):
     return np.stack(tape.gradient(value, [mu, sigma]), -1)
 
 
-# %%
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 print("                            ∂KL/∂μ             ∂KL/∂σ")
 for where, mean, scale in (("far from the prior", 1.5, 0.6), ("at the prior", 0.0, 1.0)):
@@ -388,43 +455,29 @@ for where, mean, scale in (("far from the prior", 1.5, 0.6), ("at the prior", 0.
         for e, value in zip((by_mu, by_sigma), expected, strict=True):
             assert abs(e.mean - value) < 4 * e.standard_error + 1e-9
 
-# %% [markdown]
-# With $z$ detached the gradient is zero within its error: on average the encoder is told nothing about the prior, and
-# gets noise instead. Further down you see what that does to a model in training. Detaching $\phi$ keeps the mean. Far
-# from the prior it is noisier than detaching nothing. Where $q$ is right it has no noise at all, because
-# $\log q - \log p$ is then flat in $z$. That is the argument of Roeder et al. (2017) for it: the noise vanishes as
-# training ends.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Show the line before the curve. Ask who would have found it in a review.
+# %% [markdown] tags=["fold"]
+# With $z$ detached, the mean gradient is zero within its error: on average the encoder is told nothing about the prior.
+# Detaching $\phi$ keeps the mean. Far from the prior it is noisier than detaching nothing. Where $q$ equals the prior it has
+# no noise, because $\log q - \log p$ is flat in $z$. That is Roeder et al.'s (2017) argument: the noise vanishes
+# where $q$ is right. Practice: [exercise 2.3](exercises/02_estimators_and_algorithm/02_estimators_and_algorithm.ipynb).
 
 # %% [markdown]
 # ## The algorithm
 #
-# Auto-encoding variational Bayes (AEVB): until convergence, take a minibatch of $M$ of the $N$ examples, draw
-# noise, and follow with any first-order method the gradient of
+# Auto-encoding variational Bayes (AEVB) repeats one step until convergence: take $M$ of the $N$ images, draw noise for each,
+# and follow with any first-order method the gradient of
 #
 # $$
 # \frac NM \sum_{i=1}^{M} \widetilde{\mathcal L}\big(\theta, \phi; x_i, \varepsilon_i\big)
 # \tag{2.5}
 # $$
 #
-# which is unbiased for the bound of the whole data set. The code follows $1/N$ of it, the mean per example: the
-# direction is the same, and the step size no longer depends on $N$.
+# This estimate is unbiased for the bound of the whole data set. The code follows $1/N$ of it, the mean per image, so that
+# the step size need not depend on $N$.
 
 # %% [markdown]
-# A model is its factors: the arguments of each are its parents in the graph. The library's `VAE`, without its
-# documentation, is this and no more:
-#
-# ```python
-# def prior(self):         return self.standard_normal()                      # p(z)
-# def posterior(self, x):  return self.latent(apply(self.posterior_net, x))   # q(z|x)
-# def likelihood(self, z): return self.family(apply(self.likelihood_net, z))  # p(x|z)
-# def factors(self, x):                                                       # (1.2)
-#     return self.posterior(x), self.prior(), lambda z: self.likelihood(z).log_prob(x)
-# ```
-#
-# And this is the training step, by hand:
+# Here is the training step by hand. `posterior_net` is the encoder; `softplus` makes its $\sigma$ positive. `likelihood_net`
+# is the decoder. For each binary pixel it gives a *logit*, whose sigmoid is the probability of ink.
 
 # %%
 class ByHand(VAE):
@@ -446,10 +499,9 @@ class ByHand(VAE):
 
 
 # %% [markdown]
-# The data: the 8×8 digits. A Bernoulli likelihood is a probability of *binary* pixels and of nothing else, so it
-# does not get the grey values. Those are read as the probability that a pixel is ink. Training uses twenty such
-# drawings of each training image, so that the model learns the grey value and not one draw of it; validation and
-# test use one fixed draw each. All nats below are nats of these binary images.
+# The data are the 8×8 digits. A Bernoulli likelihood holds for *binary* pixels only, so a grey value is read as the
+# probability of ink. Training uses twenty binary drawings of each image, so that the model learns the grey value;
+# validation and test use one each. All nats below are of these binary images.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -469,12 +521,37 @@ def make(model_class, seed=0):
 
 
 # %% [markdown]
-# Two models with the same weights and the same seed, hence the same noise: one takes the library's steps, one
-# yours. Compare all parameters after one step and after twenty. Plain gradient descent here: Adam divides out
-# most of a wrong factor on the loss, and the comparison should see it. (With half the loss, or a KL averaged over
-# dimensions, parameters differ by more than 0.001 after one step.)
+# **Check yourself.** What changes in plain gradient descent if you follow (2.5) itself and not the mean?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# Every step is $N$ times as long.
+#
+# </details>
+#
+# Practice: [exercise 2.4](exercises/02_estimators_and_algorithm/02_estimators_and_algorithm.ipynb).
 
-# %%
+# %% [markdown] tags=["notes"]
+# **Speaker, 6 min.** Walk through the step line by line, with (2.5) on the board. Ask which lines change if the pixels are
+# grey.
+
+# %% [markdown] tags=["fold"]
+# ### Is this the library's own step?
+#
+# Two models begin with the same weights and get the same noise. One takes the library's steps, the other yours. They use
+# plain gradient descent, because Adam would hide most of a wrong factor on the loss.
+#
+# The library's `VAE` lists its factors. The arguments of each are its parents in the graph:
+#
+# ```python
+# def prior(self):         return self.standard_normal()                      # p(z)
+# def posterior(self, x):  return self.latent(apply(self.posterior_net, x))   # q(z|x)
+# def likelihood(self, z): return self.family(apply(self.likelihood_net, z))  # p(x|z)
+# def factors(self, x):                                                       # (1.2)
+#     return self.posterior(x), self.prior(), lambda z: self.likelihood(z).log_prob(x)
+# ```
+
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 models = library, yours = make(VAE), make(ByHand)
 start = before = library.get_weights()
@@ -490,12 +567,11 @@ for steps in (1, 19):
     print(f"after {int(yours.optimizer.iterations):2d}: parameters moved: {moved}, and agree")
     before = after
 
-# %% [markdown]
-# The library's step is yours, plus metrics and sample weights. And it was yours that ran: `fit` puts many
-# steps into one compiled program, and that program is made of the model's own `train_step`. A step that does
-# nothing proves it:
+# %% [markdown] tags=["fold"]
+# All parameters agree: the library's step is yours, plus metrics and sample weights. And it was your step that ran, because
+# a step that does nothing moves no weight.
 
-# %%
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 step = {"train_step": lambda self, data: {"elbo": tf.constant(0.0)}}
 still = make(type("Still", (VAE,), step))
@@ -503,15 +579,11 @@ still.compile()
 still.fit(x_train[:128], batch_size=32, verbose=0)
 print("moved:", any((a != b).any() for a, b in zip(start, still.get_weights(), strict=True)))
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 6 min.** Walk through the step line by line, with (2.5) on the board. Why SGD in the comparison? Adam
-# would hide a constant factor.
-
 # %% [markdown]
 # ## A VAE of the digits
 #
-# Two latent dimensions, so that you can look at all of them. The likelihood network is no longer linear, so
-# neither $\log p(x)$ nor the true posterior has a formula. Adam's step size falls to zero along a cosine.
+# Two latent dimensions let you look at all of $z$. The decoder is not linear, so neither $\log p(x)$ nor
+# the true posterior has a formula.
 
 # %%
 def train(model, epochs=25, batch_size=128):
@@ -529,7 +601,11 @@ plotting.show(
     "The bounds of training and validation images rise steeply, then slowly, and are flat at the end.",
 )
 
-# %%
+# %% [markdown]
+# Both curves are nearly flat at the end. Compare the bound with $\log p(x)$ of a model without $z$, in which pixels are
+# independent:
+
+# %% tags=["hide-input"]
 pixel = np.clip(x_train.mean(0), 1e-4, 1 - 1e-4)  # the baseline: each pixel by itself, no z
 alone = (np.log(pixel) * x_test + np.log1p(-pixel) * (1 - x_test)).sum(-1)
 bound = vae.bound(x_test).value.numpy()
@@ -544,10 +620,10 @@ print(f"gain of the VAE, image by image        {gain.mean:.2f} ± {gain.standard
 assert gain.mean > 2.5  # six seeds gave 3.0–3.3
 
 # %% [markdown]
-# Both curves have flattened. Now look at what $z$ has come to mean. The model has never seen the labels that
+# The bound is higher by 3.10 ± 0.23 nats per test image. What has $z$ come to mean? The model never saw the labels that
 # colour this map.
 
-# %%
+# %% tags=["hide-input"]
 means = vae.posterior(fixed.all.x).mean().numpy()
 fig = plotting.latent_scatter(means, fixed.all.labels, prior=True, title="means of q(z|x), all digits")
 alt = (
@@ -557,17 +633,15 @@ alt = (
 plotting.show(fig, alt)
 
 # %% [markdown]
-# *Images that look alike lie together.* The reconstruction pushes them apart, the divergence holds them in the
-# prior's disc. Now the other way: walk over the disc and decode. Every cell of this grid holds the same mass of
-# the prior.
+# *Images that look alike lie together.* Now decode a grid of $z$, whose cells all hold the same mass of the prior.
 
-# %% tags=["thumbnail"]
+# %% tags=["hide-input", "thumbnail"]
 plotting.show(
     plotting.latent_manifold(vae, size=15, title="mean of p(x|z)"),
     "A 15 by 15 grid of decoded images; neighbours change gradually from one digit into another.",
 )
 
-# %%
+# %% tags=["hide-input"]
 rows = np.argsort(fixed.test.labels, kind="stable")[15::30]  # ten test images, 0 to 9
 samples = vae.generate(20, seed=0).reshape(2, 10, 64)
 shown = [*samples, grey.test.x[rows], x_test[rows], vae.reconstruct(x_test[rows])]
@@ -580,17 +654,27 @@ alt = (
 plotting.show(fig, alt)
 
 # %% [markdown]
-# *Samples are means of $p(x \mid z)$ at $z \sim p(z)$: many read as digits, some stand between two.* What is rebuilt
-# from two numbers is smoother than the image, and for several of the ten it is another digit: two dimensions
-# do not hold all that tells digits apart, and a binary draw of 8×8 pixels is hard to read for you, too.
+# *Two rows of samples (means of $p(x \mid z)$ at $z \sim p(z)$), then ten test images: grey, binary, rebuilt.* Many samples
+# read as digits, some stand between two. Several of the ten reconstructions show another digit.
+#
+# **Check yourself.** Why are samples of a black and white model grey?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# They show the probability of ink at each pixel. A draw of $x$ would be black and white.
+#
+# </details>
 
-# %% [markdown]
-# **And the thread cut above?** Here is the same model with a detached $z$ in its divergence, five epochs of it (its
-# step size falls to zero within these five), beside the fifth epoch of the run above. The plain bound is
-# logged all the while (`objective` returns what training lowers, and what it logs). Predict which of the two
-# terms grows.
+# %% [markdown] tags=["notes"]
+# **Speaker, 4 min.** Samples first, then the numbers. Ask what the map of z shows that the samples do not.
 
-# %%
+# %% [markdown] tags=["fold"]
+# ### The detached z in training
+#
+# The same model gets the bug of the earlier fold. Both rows show the fifth epoch; the second run ends there. `objective`
+# returns the loss, and the bound that is logged.
+
+# %% tags=["fold"]
 class Detached(VAE):
     def objective(self, x, *, noise):
         q, p, log_likelihood = self.factors(x)
@@ -609,18 +693,14 @@ for name, run in (("z attached", history), ("z detached", cut)):
 assert cut["val_kl"][4] > 2 * history["val_kl"][4]
 assert cut["val_elbo"][4] < history["val_elbo"][4] - 2
 
-# %% [markdown]
-# Nothing holds the divergence any more: it is several times as large, and the reconstruction has not even gained
-# by it. The encoder scatters the images far outside of the prior, where a draw $z \sim p(z)$ never comes.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Samples first, then the numbers. Ask what the map of z shows that the samples do not.
+# %% [markdown] tags=["fold"]
+# Nothing holds the KL down: it is 14.86 nats, not 2.67. The reconstruction has not even gained.
 
 # %% [markdown]
 # ## From the bound to log p(x)
 #
-# You train on the bound; to say how good a *model* is, you want $\log p(x)$. With $K$ draws *inside* the
-# logarithm the bound is tighter (Burda et al. 2015):
+# To judge a *model* you want $\log p(x)$ itself. With $K$ draws *inside* the logarithm the bound is tighter (Burda et al.
+# 2015):
 #
 # $$
 # \mathcal L_K = \mathbb E_{z_1, \dots, z_K \sim q}\left[
@@ -629,11 +709,16 @@ assert cut["val_elbo"][4] < history["val_elbo"][4] - 2
 # \tag{2.6}
 # $$
 #
-# The fraction is the *weight* of $z_k$. The mean of the weights is $p(x)$ for every $K$. The logarithm is concave: the
-# less the average of $K$ weights varies, the less is lost. Where (2.6) measures rather than trains, the draws
-# are counted by $S$. The library's three estimators beside their equations in NumPy, with the same eight draws:
+# The fraction is the *importance weight* of $z_k$. Its mean under $q$ is $\int p(x, z)\, \mathrm dz = p(x)$. The logarithm
+# is concave, so by Jensen's inequality $\mathcal L_K$ lies below $\log p(x)$. An average of more weights varies less, so
+# less is lost.
 
-# %%
+# %% [markdown] tags=["fold"]
+# ### Do the library's three estimators follow their equations?
+#
+# Both get the same eight draws.
+
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 q, p, log_likelihood = vae.factors(x_test)
 mu, sigma = q.mean().numpy(), q.stddev().numpy()
@@ -652,10 +737,12 @@ for name, values in by_hand.items():
     assert np.allclose(own, values, rtol=0, atol=1e-3)  # nats, in float32
 
 # %% [markdown]
-# **Predict before you look.** Take 256 draws per image and cut the *same* weights into groups of $K$. Does the
-# estimate rise with $K$ on average over the images, or for each of the 300?
+# ### More draws, a higher bound
+#
+# **Predict before you look.** Take 256 draws per image, and cut the *same* weights into groups of $K$. Does the estimate of
+# $\mathcal L_K$ rise with $K$ on average over the images, or for each of the 300?
 
-# %%
+# %% tags=["hide-output"]
 # NBVAL_CHECK_OUTPUT
 curve = evaluation.importance_weighted_curve(vae, x_test, sizes=(1, 2, 4, 8, 16, 32, 64, 128, 256))
 sizes, values = list(curve), np.stack(list(curve.values()))  # [9], [9, 300]
@@ -664,11 +751,14 @@ print(f"{rises.size} steps, none of them down:", bool((rises > -1e-4).all()))
 assert (rises > -1e-4).all()  # 1e-4 nats: float32's rounding, nothing else
 
 # %% [markdown]
-# For each of them. Every group is two smaller ones put together, and Jensen's inequality holds for any set of
-# weights, so not even chance can break the order.
+# <details class="answer"><summary>Answer</summary>
 #
-# And the limit? With two latent dimensions you can know it. Lay a fine grid over $z$ and integrate
-# $p(x) = \int p(x \mid z)\, p(z)\, \mathrm dz$: no $q$, no sampling, an answer that owes nothing to (2.6).
+# For each of them. Every group is two smaller ones put together, and Jensen's inequality holds for any set of weights.
+#
+# </details>
+#
+# Is the limit really $\log p(x)$? In two dimensions a sum over a fine grid of $z$ gives
+# $\int p(x \mid z)\, p(z)\, \mathrm dz$, with no $q$ and no draws.
 
 # %%
 side = np.linspace(-5, 5, 301)
@@ -698,11 +788,11 @@ print(f"of which the worst ten images {-short[:10].sum() / 300:+.4f}")
 assert -0.1 < off.mean < 0.02  # six seeds gave −0.03…−0.01
 
 # %% [markdown]
-# Within some hundredths of a nat, and on the low side, as (2.6) says. What is still missing at $S = 5000$ is
-# missing from a few images, whose true posterior has a part that their $q$ hardly ever visits. You will meet one
-# below. Now the whole curve, against the grid:
+# With $S = 5000$ the estimate (2.6) lies 0.02 ± 0.01 nats below the grid. The worst ten of the 300 images account for the
+# whole difference. Now the
+# whole curve:
 
-# %%
+# %% tags=["hide-input"]
 missing = [evaluation.estimate(by_grid - value) for value in values]
 errors = [e.standard_error for e in missing]
 with plotting.style():
@@ -728,19 +818,29 @@ for K, e in list(zip(sizes, missing, strict=True))[::2]:
 assert missing[0].mean > 0.2 and missing[-1].mean < 0.25 * missing[0].mean
 
 # %% [markdown]
-# *$\mathcal L_K$ climbs to the limit that the grid has found.* The error bars are those of the difference to
-# $\log p(x)$, image by image; between images $\log p(x)$ itself varies far more.
+# *$\mathcal L_K$ climbs towards the grid's $\log p(x)$.* The bound itself, $K = 1$, is 0.47 nats short; $K = 256$ is 0.06
+# nats short. The error bars are those of this difference.
+#
+# **Check yourself.** The $\mathcal L_{64}$ of one model is 0.2 nats above the $\mathcal L_1$ of another. Is the first model
+# better?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# You cannot tell. Here the same model is 0.47 nats short with $K = 1$ and 0.08 with $K = 64$.
+#
+# </details>
+#
+# Practice: [exercise 2.5](exercises/02_estimators_and_algorithm/02_estimators_and_algorithm.ipynb).
 
 # %% [markdown] tags=["notes"]
 # **Speaker, 4 min.** The grid is the luxury of two dimensions. Let them predict how far K = 1 is below.
 
 # %% [markdown]
-# ## What is missing, and whose fault it is
+# ## What the bound misses, and why
 #
-# At $K = 1$ the gap is $\mathrm{KL}(q \,\|\, p(z \mid x))$. The network is *amortised*: one serves all images.
-# Now give each image a Gaussian of its own, $q^\star$, its $\mu$ and $\sigma$ optimised for this one image. A posterior
-# can have several modes, so each image climbs from the network's $q$ and from three draws of its posterior, and the best
-# of the four counts:
+# By (1.3) the bound misses $\mathrm{KL}(q \,\|\, p(z \mid x))$. This gap has two causes. The diagonal Gaussians may not
+# contain the true posterior. And the encoder is *amortised*: one network serves all images, and may miss the best Gaussian
+# of an image. To separate the causes, optimise $\mu$ and $\sigma$ for each image alone, and call the result $q^\star$:
 #
 # $$
 # \log p(x) - \mathcal L[q]
@@ -748,6 +848,9 @@ assert missing[0].mean > 0.2 and missing[-1].mean < 0.25 * missing[0].mean
 # + \underbrace{\mathcal L[q^\star] - \mathcal L[q]}_{\text{amortisation: the network misses } q^\star}
 # \tag{2.7}
 # $$
+#
+# The second part is the **amortisation gap** (Cremer et al. 2018). A posterior can have several modes, so each search has
+# four starts, and the best counts.
 
 # %%
 gap = evaluation.gap(vae, x_test[:100], steps=200, num_samples=100)  # log p(x): the grid's
@@ -782,10 +885,13 @@ alt = (
 plotting.show(fig, alt)
 
 # %% [markdown]
-# **Predict:** on the grid you can look at a true posterior. Which shape makes every diagonal Gaussian fail, and
-# what does it look like when only the network fails?
+# *One dot for each of 100 test images.* On average amortisation is the larger part here: 0.249 ± 0.067 against
+# 0.115 ± 0.013 nats. A few images lose a nat or more, and one of them six.
+#
+# **Predict before you look.** Which shape of the true posterior makes every diagonal Gaussian fail? What do you see where
+# only the network fails?
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 family, network = lost["approximation"], lost["amortisation"]
 picks = np.argmax(family - abs(network)), np.argmax(network - family), np.argmin(abs(family + network))
 q = vae.posterior(x_test[:100])
@@ -805,22 +911,36 @@ alt = (
 plotting.show(fig, alt)
 
 # %% [markdown]
-# *Shaded: the true posterior of one test image. Ellipses: two standard deviations of the network's $q$ and of
-# $q^\star$. Titles: approximation + amortisation, nats (bounds from 512 draws, so a gap near zero may come out
-# negative).* A tilted, bent or divided posterior is out of reach for every
-# upright ellipse; only a richer family of $q$ helps there. Where $q$ and $q^\star$ differ, a better encoder would
-# help. Two faults, two remedies, and (2.7) tells you which one to buy.
+# <details class="answer"><summary>Answer</summary>
+#
+# Shaded is the true posterior of one image; the ellipses are two standard deviations. Titles give approximation
+# + amortisation in nats, estimated from draws, so a small gap may come out negative. A tilted, bent or divided posterior is
+# out of reach for every upright ellipse (left); only a richer family helps. Where $q^\star$ lies on the posterior and $q$
+# beside it (middle), a better encoder would help.
+#
+# </details>
+#
+# **Check yourself.** With the decoder fixed, which part can a larger encoder shrink?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# The amortisation gap. Neither $\log p(x)$ nor $q^\star$ depends on the encoder.
+#
+# </details>
+#
+# Practice: [exercises 2.1 and 2.6](exercises/02_estimators_and_algorithm/02_estimators_and_algorithm.ipynb).
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Two faults, two remedies: ask which one a larger encoder buys.
+# **Speaker, 3 min.** Two causes, two remedies: ask which part a larger encoder can shrink.
 
 # %% [markdown]
 # ## Where this breaks
 #
-# **A tight $\mathcal L_K$ does not mean a good $q$.** Replace the encoder by one that ignores the image, $q :=
-# p(z)$, for which the weight in (2.6) is just $p(x \mid z)$. Predict its bound, and its estimate with $S = 5000$.
+# **A tight $\mathcal L_K$ does not mean a good $q$.** Replace the encoder by one that ignores the image, $q := p(z)$. Its
+# weights are just $p(x \mid z)$. Predict before you look: how far below $\log p(x)$ are its $\mathcal L_1$ and its
+# $\mathcal L_{5000}$?
 
-# %%
+# %% tags=["hide-output"]
 log_w = log_likelihoods(np.random.default_rng(4).standard_normal((5000, 2)))  # [300, 5000]
 blind = log_w.mean(1), tf.reduce_logsumexp(log_w, 1).numpy() - np.log(5000)
 print("nats from log p(x):        K = 1               K = 5000")
@@ -834,14 +954,19 @@ for name, pair in (("the encoder's q", (values[0], log_p)), ("blind, q := p(z)",
 assert one.mean < -10 and many.mean > -0.1
 
 # %% [markdown]
-# As a posterior the blind $q$ is hopeless. Yet its $\mathcal L_{5000}$ is as near to $\log p(x)$ as the encoder's, within the
-# errors. So a tight $\mathcal L_K$ says nothing about the encoder. It says nothing about the model either, since any model
-# has a tight bound for a large $K$. What speaks for the model is a *high* $\mathcal L_K$.
+# <details class="answer"><summary>Answer</summary>
 #
-# **In many dimensions the same trick fails without a word.** The linear-Gaussian models of the digits have a
-# known $\log p(x)$. Estimate it by (2.6) with $S = 5000$, from the prior and from a $q$ in the right place but
-# half as wide again as the true posterior. How far off is it, and how large an error does it *report*, from the
-# spread of its weights?
+# Its bound is 13.1 nats short. Yet its $\mathcal L_{5000}$ is as near to $\log p(x)$ as the encoder's, within the errors.
+#
+# </details>
+#
+# So a tight $\mathcal L_K$ says nothing about the encoder. It says nothing about the model either, since a large enough
+# $K$ makes the bound of any model tight. What speaks for a model is a *high* $\mathcal L_K$.
+#
+# **In many dimensions the estimate fails without a warning.** Linear-Gaussian models of the digits have a known $\log
+# p(x)$. Estimate it by (2.6) with draws from the prior, and from a $q$ in the right place but half as wide again as the
+# true posterior. Predict before you look: how far off is each in 32 dimensions, and how large an error does the spread of
+# its weights *report*?
 
 # %%
 def importance(fitted, x, mu, sigma, epsilon):
@@ -853,7 +978,7 @@ def importance(fitted, x, mu, sigma, epsilon):
     return log_w.max() + np.log(w.mean()), w.std() / w.mean() / np.sqrt(len(w))
 
 
-# %%
+# %% tags=["hide-input", "hide-output"]
 print(" d   q            log p − estimate (30 images)   error reported")
 for d in (2, 8, 32):
     fitted, images, off = oracle.ppca(digits, d), digits[:30], {}
@@ -868,25 +993,38 @@ for d in (2, 8, 32):
 assert off["prior"].mean > 50 and off["1.5 × σ"].mean < 2  # d = 32, printed last
 
 # %% [markdown]
-# In two dimensions the prior will do. In 32 it is off by a great many nats, on the low side, and reports 1: when
-# a single weight holds nearly all, that formula can give no more, since it cannot see the weights that were never
-# drawn. The wide $q$ is still close, because it is in the right place. So a good $q$ is what makes the estimate
-# trustworthy: report $S$ and where the draws came from, and check that the estimate no longer rises when you
-# double $S$.
+# <details class="answer"><summary>Answer</summary>
+#
+# In two dimensions the prior will do. In 32 it is 181 nats too low, and reports an error of 1. The wide $q$ is still
+# close.
+#
+# </details>
+#
+# A good $q$ is what makes the estimate trustworthy. Report $S$ and where the draws came from, and check that the estimate no
+# longer rises when you double $S$.
+#
+# **Check yourself.** Why is a reported error of 1 an alarm?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# It is the most that the formula gives: one weight holds nearly all of the sum. It cannot see weights never drawn.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** The blind q: a hopeless posterior with a tight bound. What does a reported log-likelihood
+# **Speaker, 4 min.** The blind q: a hopeless posterior with a tight estimate. What does a reported log-likelihood
 # say about the encoder?
 
 # %% [markdown]
 # ## What you saw
 #
-# - (2.1) moves the parameters out of the draw. The noise of the pathwise gradient does not grow with the number of latent
-#   dimensions; that of the score function does, away from the true posterior.
-# - (2.2) has variance zero at the true posterior and (2.3) has not; which is calmer elsewhere depends on the decoder.
-# - Detach $z$ in $\log q - \log p$, and the KL's gradient has mean zero: the divergence grows unchecked.
-# - (2.5) is some fifteen lines, and they are the library's.
-# - (2.6) rises with $K$ for every image, to the $\log p(x)$ that a grid confirms; (2.7) says what the bound lacks, and why.
+# - The noise of the pathwise gradient does not grow with the latent dimensions. The noise of the score function does, away
+#   from the true posterior.
+# - Estimator A has variance zero at the true posterior. Elsewhere it depends on the decoder whether A or B is less noisy.
+# - $\mathcal L_K$ rises with $K$ for every image, towards the grid's $\log p(x)$. Amortisation made up most of what the bound
+#   missed here.
+#
+# All tasks: [exercises 2](exercises/02_estimators_and_algorithm/02_estimators_and_algorithm.ipynb).
 
 # %% [markdown]
 # ## References
