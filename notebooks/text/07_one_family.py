@@ -9,20 +9,29 @@
 # %% [markdown]
 # # 7 · One family
 #
-# Five models, and five derivations that looked alike. Is it one model with switches? Which of them contains which, what
-# does each switch cost in nats, and what do people change when they add a "penalty" to the bound?
+# Five models, and five derivations that looked alike. Are they one model with switches? Which model contains which,
+# what does each switch cost in nats, and what does a "penalty" on the bound change?
 
 # %% [markdown]
 # **After this lesson you can**
 #
-# - write down any model of the course from one table, and read the table off the code;
+# - write down any model of the course from one table;
 # - say which model contains which, and prove it by setting weights to zero;
-# - derive the closed form that serves all rows, and check every bound against it in one loop;
-# - take a trained model's bound apart: the gap, the divergence, the use of $z$ and of $y$, latent by latent;
-# - say what $\beta$, warm-up, free bits and MMD do to each of these parts, and when they leave a bound behind.
+# - check all bounds against one closed form;
+# - say what a trained model's divergence pays for;
+# - say what $\beta$, warm-up, free bits and MMD change, and when the result is no bound.
 #
-# **You need** lessons 03 to 06 (the four conditional models), lesson 01's exact noise (1.5), and lesson 02's weights (2.6) and
-# ledger (2.7).
+# **You need** lessons 03 to 06, the exact noise (1.5), the divergence (2.4) and importance weighting (2.6). **Time:**
+# 40 minutes of teaching.
+#
+# | symbol | meaning |
+# |---|---|
+# | $o$, $c$ | what is explained, what is given: $x$, $y$; in CVAE-3 $y$, $x$; in the VAE $x$, nothing |
+# | $q$, likelihood | the **encoder**: a distribution of $z$; the **decoder**: a distribution of $o$ |
+# | $\log p(o \mid c)$ | the **evidence** |
+# | $R$ | the reconstruction: the log-likelihood, averaged under $q$ |
+# | $\mathrm{KL}$ | the divergence of $q$ from the prior, unless another is named |
+# | $\mathcal L = R - \mathrm{KL}$ | the evidence lower bound, **ELBO** |
 
 # %%
 import inspect
@@ -55,10 +64,10 @@ def pm(values, digits=2):
 
 
 # %% [markdown]
-# ## The switchboard
+# ## One table for five models
 #
-# Call what is explained $o$ and what is given $c$. Every derivation so far was this one: $\log p(o \mid c)$ holds no $z$, so
-# average it over any $q$, bring in $z$ by $p(o, z \mid c) = p(o \mid c)\, p(z \mid o, c)$, multiply and divide by $q$:
+# Every derivation so far was the same one. The evidence $\log p(o \mid c)$ contains no $z$, so you may average it over
+# any $q$. Bring in $z$ by $p(o, z \mid c) = p(o \mid c)\, p(z \mid o, c)$, then multiply and divide by $q$:
 #
 # $$
 # \begin{aligned}
@@ -69,12 +78,11 @@ def pm(values, digits=2):
 # \end{aligned}
 # $$
 #
-# Three dots are left open: who stands behind the bar of $q$, of the prior, of the likelihood. A model is a way to fill them.
-# Nothing else in (1.2), (3.2), (4.2), (5.2), (6.2) differs.
-
-# %% [markdown]
-# In the code the three dots are the arguments of three methods. So let the code fill in the table:
-
+# The first divergence is the **gap** to the evidence. The other two terms are the ELBO. The dots leave three choices
+# open: what $q$, the prior and the likelihood see. The bounds (1.2), (3.2), (4.2), (5.2) and (6.2) differ in these
+# choices only.
+#
+# In the code, a factor sees its arguments, so the code can print the table:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -98,27 +106,33 @@ plotting.show(
 )
 
 # %% [markdown]
-# *The same table as graphs. Solid: $p$, dashed: $q$. Each conditional model keeps or drops two solid arrows, from what is given
-# to $z$ and from what is given to what is explained; $q$ sees all there is.*
+# *The same table as graphs. Solid arrows belong to $p$, dashed ones to $q$.*
 #
-# CVAE-3 is CVAE-1's graph with the letters $x$ and $y$ exchanged. It bounds $\log p(y \mid x)$, a quantity of its own. No
-# number of it may stand in one column with the other rows' $\log p(x \mid y)$; further down you see which comparison is fair.
+# Each conditional model keeps or drops two solid arrows, from what is given to $z$ and to what is explained. CVAE-3 is
+# CVAE-1's graph with $x$ and $y$ exchanged. It bounds another quantity, $\log p(y \mid x)$.
+#
+# **Check yourself.** The prior and the likelihood see $y$, but $q$ sees $x$ only. Do you still have a bound?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# Yes: the derivation allows any $q$. But the true posterior depends on $y$, so this $q$ cannot close the gap in
+# general.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Print the table with empty cells and let the class fill it in from memory. Ask for a row that nobody has
-# written: prior sees y, likelihood sees y, q does not.
+# **Speaker, 4 min.** Print the table with empty cells and let the class fill it in from memory. Then ask for a row that
+# nobody has written.
 
 # %% [markdown]
-# ## Who contains whom
+# ## Which model contains which
 #
-# Take a big model and set the weights of an arrow to zero: what is left is the smaller model. So, with networks of equal power,
+# Set the weights of one arrow to zero, and a smaller model is left. With networks of equal power:
 #
-# - **VAE ⊂ CVAE-2, VAE ⊂ CMMA**: ignore $y$, and $p(x \mid y) = p(x)$ for every $y$;
-# - **CMMA ⊂ CVAE-1**: the likelihood ignores $y$; **CVAE-2 ⊂ CVAE-1**: the prior ignores it;
-# - **CVAE-1 = CVAE-2** as sets: by $z = m(y) + s(y) \odot u$ (lesson 04) each CVAE-1 is a CVAE-2 with the same bound.
-#
-# The last line is a change of variables and not a zero. In the linear case it reads $V' = V + WA$, $b' = b + Wa$, $W' = W
-# S^{1/2}$, in the notation of (7.1), which follows in a minute.
+# - **VAE ⊂ CVAE-2**, and **CMMA ⊂ CVAE-1**: let the bigger model's likelihood ignore $y$.
+# - **VAE ⊂ CMMA**, and **CVAE-2 ⊂ CVAE-1**: let the bigger model's prior ignore $y$.
+# - **CVAE-1 = CVAE-2**, as sets of distributions. Lesson 04 changed variables by $z = m(y) + s(y) \odot u$, with
+#   standard normal $u$. Call $u$ the latent, and a CVAE-1 becomes a CVAE-2 with the same bound.
 
 # %% tags=["hide-input"]
 with plotting.style():
@@ -145,52 +159,67 @@ plotting.show(
 )
 
 # %% [markdown]
-# *The distributions $p(x \mid y)$ that each model can make, networks of equal power. CVAE-3 makes distributions of $y$.*
+# *The distributions that each model can make.*
 #
-# Is CMMA's oval truly smaller? For linear networks, yes: lesson 06 had a gap of many nats. For networks without limit,
-# hardly. Recall lesson 03's second map: any CVAE-1 can be moved, label by label, onto **islands** that do not touch, at no cost.
-# On islands $z$ itself tells the label, so a strong enough decoder of $z$ alone can do what CVAE-1's does. You will be able to
-# see whether a trained CMMA takes this road.
+# Is CMMA's set smaller than CVAE-1's? For the linear networks of lesson 06 it was. For networks without limit it hardly
+# is. Lesson 03 moved the ten priors of a CVAE-1 onto **islands**, regions of $z$ that do not touch, and lost nothing.
+# On islands $z$ itself tells the label. A strong enough decoder of $z$ alone can then do what CVAE-1's does. Does a
+# trained CMMA take this road?
+#
+# **Check yourself.** Why does this argument fail for a linear decoder?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# The decoder has to treat each island differently. A linear map treats all of them alike.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Let them order the ovals first. Then the islands: an inclusion of models with unlimited networks says little,
-# one with given networks says something.
+# **Speaker, 4 min.** Let them order the ovals first. Then the islands: an inclusion of models with unlimited networks
+# says little, one with given networks says something.
 
 # %% [markdown]
-# ## One closed form for all rows
+# ## One closed form for all models
 #
-# Let all networks be affine and all densities Gaussian: $z = Ay + a + S^{1/2} u$ and $x = Wz + Vy + b + \sigma\varepsilon$, with
-# $S$ diagonal and $u, \varepsilon$ standard and independent. Put the first into the second. A sum of independent Gaussians is
-# Gaussian; its mean and its covariance add up:
+# Let all networks be affine and all densities Gaussian: $z = Ay + a + S^{1/2} u$ and
+# $x = Wz + Vy + b + \sigma\varepsilon$. Here $S$ is diagonal, and $u$ and $\varepsilon$ are independent standard
+# normal. Put the first equation into the second. A sum of independent Gaussians is Gaussian; means and covariances add
+# up:
 #
 # $$
 # p(x \mid y) = \mathcal N\big(W(Ay + a) + Vy + b,\; W S W^\top + \sigma^2 I\big)
 # \tag{7.1}
 # $$
-
-# %% [markdown]
-# The posterior is the joint as a function of $z$. Collect in $\log p(z \mid y) + \log p(x \mid y, z)$ what is quadratic and what
-# is linear in $z$:
 #
-# $$
-# -\tfrac12\, z^\top \underbrace{\big(S^{-1} + W^\top W / \sigma^2\big)}_{C^{-1}} z
-#  + z^\top \underbrace{\big[\,S^{-1}(Ay + a) + W^\top (x - Vy - b) / \sigma^2\,\big]}_{C^{-1} \cdot \text{mean}} + \text{const}
-# $$
-#
-# A Gaussian with precision $C^{-1}$ and mean $m$ has $-\tfrac12 z^\top C^{-1} z + z^\top C^{-1} m$. Compare:
+# The true posterior is Gaussian too:
 #
 # $$
 # p(z \mid x, y) = \mathcal N\big(C\,[\,S^{-1}(Ay + a) + W^\top (x - Vy - b) / \sigma^2\,],\; C\big),
 # \qquad C = \big(S^{-1} + W^\top W / \sigma^2\big)^{-1}
 # \tag{7.2}
 # $$
+#
+# <details class="answer"><summary>Where (7.2) comes from</summary>
+#
+# As a function of $z$ the posterior is the joint density. Collect in $\log p(z \mid y) + \log p(x \mid y, z)$ what is
+# quadratic and what is linear in $z$:
+#
+# $$
+# -\tfrac12\, z^\top \underbrace{\big(S^{-1} + W^\top W / \sigma^2\big)}_{C^{-1}} z
+#  + z^\top \underbrace{\big[\,S^{-1}(Ay + a) + W^\top (x - Vy - b) / \sigma^2\,\big]}_{C^{-1} \cdot \text{mean}} + \text{const}
+# $$
+#
+# A Gaussian with mean $m$ and covariance $C$ has $-\tfrac12 z^\top C^{-1} z + z^\top C^{-1} m$ there.
+#
+# </details>
+#
+# Each model fixes some weights. VAE: no $y$, $a = 0$, $S = I$. CVAE-1: none. CVAE-2: $A = 0$, $a = 0$, $S = I$. CMMA:
+# $V = 0$. CVAE-3: exchange $x$ and $y$.
+#
+# The hidden cell below builds any of the library's models with the weights of a random closed form and a random $q$.
+# The function `identity` takes the ELBO from the library, all else from NumPy.
 
-# %% [markdown]
-# The rows are zeros in it. VAE: no $y$, $S = I$. CVAE-1: nothing zero. CVAE-2: $A = 0$, $a = 0$, $S = I$. CMMA: $V = 0$. CVAE-3:
-# exchange $x$ and $y$. One function makes the library's model of any row with the closed form's weights, in double precision,
-# and a $q$ with random ones:
-
-# %%
+# %% tags=["hide-input"]
 SIZES = {"x": 12, "y": 7, "z": 4}
 
 
@@ -238,10 +267,10 @@ def identity(kind):
 
 
 # %% [markdown]
-# **Predict before you look.** $q$ is random and knows nothing. In which rows does $\log p = \mathcal L + \mathrm{KL}(q \,\|\,
-# \text{posterior})$ hold all the same?
+# **Predict before you look.** The encoder $q$ is random. For which models does
+# $\log p = \mathcal L + \mathrm{KL}(q \,\|\, \text{posterior})$ hold?
 
-# %%
+# %% tags=["hide-output"]
 # NBVAL_CHECK_OUTPUT
 print("nats, mean of 200     log p        L       KL   L + KL = log p, each to 1e-9")
 for name, kind in ROWS.items():
@@ -252,14 +281,34 @@ for name, kind in ROWS.items():
     assert holds
 
 # %% [markdown]
-# In all of them, for every example. Five bounds, one check: drop a term of one of them, a $y$ from one factor, average a KL over
-# dimensions, and its row breaks. That $q$ is random is the point. The identity holds for *every* $q$; a poor one moves nats from
-# $\mathcal L$ to the KL and changes nothing else.
+# <details class="answer"><summary>Answer</summary>
 #
-# Now the inclusions, by the same means. Copy the smaller model's weights into the bigger one, and put zeros where it has an arrow more:
+# For all five, in each of 200 examples. The identity holds for *every* $q$. A poor $q$ only moves nats from
+# $\mathcal L$ to the divergence.
+#
+# </details>
+#
+# A random $q$ makes the check strict: a bound that lacked a term would fail.
+#
+# **Check yourself.** Which weights do you set to zero so that the linear CVAE-1 ignores $y$?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# $A$ and $V$. By (7.1) the mean then no longer contains $y$.
+#
+# </details>
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 5 min.** Complete the square on the board; the class reads C off. Then ask for a bug that the loop would
+# not find: one in both the library and the oracle, which is why the oracle has no TensorFlow in it.
 
-# %% tags=["skip"]
+# %% [markdown] tags=["fold"]
+# ### The inclusions, checked with weights
+#
+# Copy the smaller model's weights into the bigger one, with zeros for the missing arrow. Both must give the same bound.
+# For linear networks the equality CVAE-1 = CVAE-2 reads $V' = V + WA$, $b' = b + Wa$, $W' = W S^{1/2}$.
+
+# %% tags=["fold", "skip"]
 def embed(small, kind):
     """`small` as a member of `kind`: its weights, and zeros for the arrows that it lacks."""
     big, _ = linear(kind)
@@ -279,7 +328,7 @@ def embed(small, kind):
     return big
 
 
-# %%
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 pairs = ("VAE CVAE2", "VAE CMMA", "CVAE2 CVAE1", "CMMA CVAE1", "VAE CVAE1")
 any_y = np.random.default_rng(3).normal(size=(200, 7))
@@ -294,7 +343,7 @@ for inner, outer in (pair.split() for pair in pairs):
     print(f"{inner:5} inside {outer:5}: the same bound for 200 examples: {same}")
     assert same
 
-# %%
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 _, one = linear(CVAE1)
 b, V = one.b + one.W @ one.a, one.V + one.W @ one.A
@@ -304,16 +353,12 @@ same = np.allclose(one.log_evidence(*pair), two.log_evidence(*pair), 0, 1e-9)
 print("CVAE1 as a CVAE2: the same log p(x|y) for 200 examples:", same)
 assert same
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Complete the square on the board; the class reads C off. Then ask for a bug that the loop would not find: one in
-# both the library and the oracle, which is why the oracle has no TensorFlow in it.
-
 # %% [markdown]
-# ## One budget
+# ## Five models on one budget
 #
-# Now real digits, black and white as in lesson 03: ten drawings of each training image, one of each test image. The same
-# hidden layers, 8 latents, steps, batches, rate and noise for all; three sets of initial weights each. The likelihoods are
-# Bernoulli per pixel, but for CVAE-3, whose $y$ is the label.
+# Now real digits, black and white as in lesson 03. All models get the same hidden layers, 8 latents, and training. Each
+# starts from three sets of initial weights, CVAE-3 from one. CVAE-3's likelihood is categorical, because it explains
+# the label.
 
 # %%
 grey, fixed = datasets.digits(seed=0), datasets.digits(binarise="fixed", seed=0)
@@ -343,7 +388,7 @@ def ready(kind, penalty=None, xla=False):
     return model
 
 
-# %%
+# %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
 print(
     "parameters  " + "".join(f"{part:>12}" for part in ("posterior", "prior", "likelihood", "all"))
@@ -355,9 +400,10 @@ for name, kind in ROWS.items():
     print(f"{name:12}" + "".join(f"{count:12,}" for count in [*counts, sum(counts)]))
 
 # %% [markdown]
-# Equal budgets are never quite equal: each arrow brings its weights. Here the $y$ in $q$ and in the likelihood brings 640 each, and a
-# conditional prior 176, of some nineteen thousand. CVAE-3's prior reads an image and so is a whole network.
-
+# Budgets are never quite equal: each arrow brings weights.
+#
+# Each model is measured on 300 test images: the ELBO, its two terms, and the estimate (2.6) of $\log p$. (`Beta()`, a
+# penalty used further down, changes nothing here.)
 
 # %%
 def given(model, x, y):
@@ -403,10 +449,12 @@ def restored(name, seed=0):
     return models[name]
 
 
-# %% [markdown]
-# (`Beta()` stands at $\beta = 1$ here, where it changes nothing. It is used further down.)
+# %% [markdown] tags=["fold"]
+# ### How the training went, and what the models draw
+#
+# Three models bound $\log p(x \mid y)$, the VAE $\log p(x)$.
 
-# %% tags=["hide-input"]
+# %% tags=["fold", "hide-input"]
 plotting.show(
     plotting.bound_curves(
         {k: v for k, v in histories.items() if k != "CVAE3"},
@@ -415,10 +463,7 @@ plotting.show(
     "Four training bounds over eight epochs, all flattening: VAE a few nats below CVAE-1, CVAE-2 and CMMA, which lie close together.",
 )
 
-# %% [markdown]
-# *Seed 0. Three bound $\log p(x \mid y)$, the VAE $\log p(x)$; CVAE-3 has no place on this axis.*
-
-# %%
+# %% tags=["fold", "hide-input"]
 for name, history in histories.items():
     last = history["elbo"][-1] - history["elbo"][-3]
     print(
@@ -426,7 +471,7 @@ for name, history in histories.items():
     )
     assert abs(last) < 0.25  # three seeds gave 0.02–0.15
 
-# %% tags=["hide-input"]
+# %% tags=["fold", "hide-input"]
 u = np.random.default_rng(5).standard_normal((10, 8)).astype("float32")
 pages = []
 for name in ("VAE", "CVAE1", "CVAE2", "CMMA"):
@@ -440,23 +485,19 @@ plotting.show(
     "CMMA each is the digit of its column.",
 )  # fmt: skip
 
-# %% [markdown]
-# *Means of the likelihood at $z = m + s \odot u$, one $u$ for each column. The VAE was not asked for a digit.*
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask what "the same budget" should mean: weights, steps, or seconds? Point at the counts.
+# %% [markdown] tags=["fold"]
+# *Means of the likelihood, one noise $u$ for each column.*
 
 # %% [markdown]
-# ## What may be compared with what
+# ### What may be compared with what
 #
-# Three questions, three columns: how probable is $x$ given $y$; how probable is $x$; how probable is $y$ given $x$? A conditional
-# model answers all three if you add how probable labels are, here $p(y) = \tfrac1{10}$, since
+# How probable is $x$ given $y$, how probable is $x$, and how probable is $y$ given $x$? A conditional model of $x$
+# answers all three questions, with $p(y) = \tfrac1{10}$ for each label:
 #
 # $$ p(x) = \sum_y p(y)\, p(x \mid y), \qquad p(y \mid x) = \frac{p(y)\, p(x \mid y)}{p(x)} . $$
 #
-# The VAE answers the second only, CVAE-3 the third only. **Predict before you look:** CVAE-3 was trained to predict labels. Who gives the
-# true label of a test image more probability: it, or CVAE-1 by Bayes' rule?
-
+# **Predict before you look.** CVAE-3 was trained to predict labels, CVAE-1 to model images. Which gives a test image's
+# true label more probability?
 
 # %%
 def all_labels(name):
@@ -475,7 +516,7 @@ for name in ("CVAE1", "CVAE2", "CMMA"):
     own, summed = table[np.arange(300), label_test], logsumexp(table, axis=1)
     answers[name] = {"log p(x|y)": own, "log p(x)": summed - np.log(10), "log p(y|x)": own - summed}
 
-# %%
+# %% tags=["hide-output"]
 questions = ("log p(x|y)", "log p(x)", "log p(y|x)")
 print("300 test images, seed 0, S = 200 (VAE, CVAE3: 512), nats")
 print(" " * 6 + "".join(f"{q:>18}" for q in questions))
@@ -493,25 +534,38 @@ for row in ("log p(x) CVAE1 VAE", "log p(x) CMMA VAE", "log p(y|x) CVAE3 CVAE1")
 assert paired["CVAE1", "VAE"].mean() > 0.3 and abs(paired["CVAE3", "CVAE1"].mean()) < 0.2
 
 # %% [markdown]
-# Only within a column may you subtract. In the middle column all models of $x$ meet, and no label is needed to use them: there the
-# conditional models beat the VAE as models of *unlabelled* digits. They had labels in training; but is that why? The VAE
-# also lets latents die, as you will see, and the comparison is made again when they are kept alive. In the last column a model of
-# images, read by Bayes' rule, meets one that was trained to read. Had you expected more of the one that was trained for it? With its error,
-# the difference is near nothing.
+# <details class="answer"><summary>Answer</summary>
+#
+# Neither does clearly. CVAE-3 is ahead by 0.06 ± 0.05 nats.
+#
+# </details>
+#
+# You may subtract within a column only. In the table's middle column CVAE-1 leads the VAE by 1.32 nats. This does not
+# show that labels helped: the VAE leaves latents unused. You will compare again when they are in use.
+#
+# **Check yourself.** CVAE-1's $\log p(x \mid y)$ lies about three nats above the VAE's $\log p(x)$. Which is the better
+# model of images?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# These two numbers do not tell, as CVAE-1 was told the label. Compare within the middle column.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Draw three columns and let the class say which model has an entry in which. Most claims of "model A beats
-# model B" in papers subtract across columns.
+# **Speaker, 6 min.** Ask what "the same budget" should mean: weights, steps, or seconds? Then draw three columns and
+# let the class say which model has an entry in which. Claims of "model A beats model B" are worth nothing across
+# columns.
 
 # %% [markdown]
-# ## Three arrows, in nats
+# ## What a missing arrow costs
 #
-# Left column, three models of the same quantity. By the inclusions CMMA can at best tie with CVAE-1, and CVAE-2 is its equal.
-# **Predict before you look:** by how much does CMMA fall short here, where labels can be laid out on islands in 8 dimensions? And
-# CVAE-2?
+# Three models bound the same $\log p(x \mid y)$. For networks of equal power CVAE-2 is CVAE-1's equal, and CMMA with as
+# many latents can at best tie with it.
+#
+# **Predict before you look.** How many nats do CMMA and CVAE-2 fall short of CVAE-1 here, with 8 latents?
 
-
-# %%
+# %% tags=["hide-output"]
 def compare(first, second, quantity="log p", seeds=SEEDS):
     """first − second, paired by image: by seed, each ± over 300 images; mean, ± over the seeds."""
     differences = [runs[first, s][quantity] - runs[second, s][quantity] for s in seeds]
@@ -527,21 +581,35 @@ for other in ("CVAE2", "CMMA"):
         assert abs(ahead) < 0.8  # nine seeds, one by one: 0.06 to 0.64
 
 # %% [markdown]
-# Fractions of a nat, where the linear models of lesson 06 were many nats apart with few latents. Bending decoders, and room in
-# $z$, take most of the price off the missing arrow. Where CVAE-2 falls behind, that is no property of the family but
-# of the training, as in lesson 04; you will find the cause in its latents.
+# <details class="answer"><summary>Answer</summary>
+#
+# Both fall short by a fraction of a nat in $\log p$: CVAE-2 by 0.27 ± 0.03, CMMA by 0.23 ± 0.04.
+#
+# </details>
+#
+# With few latents the linear CMMA of lesson 06 was many nats short. Two things differ here: the decoders are not
+# linear, and $z$ has room. This experiment does not separate them. As CVAE-2 is CVAE-1's equal, its training is the
+# suspect, as in lesson 04.
+#
+# **Check yourself.** Each ± of one seed is over images. Why is it so small?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# The differences are paired: what makes an image hard for both models cancels.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Three seeds: enough to see the sign, not to print three digits. Ask what the two error bars mean, over images and
-# over seeds.
+# **Speaker, 3 min.** Three seeds: enough to see the sign, not to print three digits. Ask what the two error bars mean,
+# over images and over seeds.
 
-# %% [markdown]
-# ## The gap, model by model
+# %% [markdown] tags=["fold"]
+# ### The gap of each model, in two parts
 #
-# Lesson 02's ledger (2.7): $\log p - \mathcal L$ is approximation, what no diagonal Gaussian could close, plus amortisation, what
-# the network misses of the best one. **Predict:** whose true posterior is the hardest for a diagonal Gaussian?
+# By (2.7) the gap has two parts. *Approximation* is what no diagonal Gaussian could close. The *amortisation gap* is
+# what the encoder misses of the best one.
 
-# %%
+# %% tags=["fold"]
 books = {}
 print("100 test images, seed 0, nats")
 print("                 gap   approximation    amortisation   recovered, K = 64")
@@ -552,7 +620,7 @@ for name in ROWS:
 # three seeds gave 0.28–0.30, 0.19–0.21, 0.004–0.005
 assert books["VAE"].gap.mean > books["CVAE2"].gap.mean > books["CVAE3"].gap.mean
 
-# %% tags=["hide-input"]
+# %% tags=["fold", "hide-input"]
 with plotting.style():
     fig = Figure(figsize=(12, 4.4), layout="constrained")
     ax = fig.subplots()
@@ -579,21 +647,17 @@ plotting.show(
     "that of CVAE-2 is shorter, and CVAE-3's is nearly nothing.",
 )
 
-# %% [markdown]
-# *Plain: approximation. Hatched: amortisation. Error bar: of the whole gap, over images.*
+# %% [markdown] tags=["fold"]
+# *Plain: approximation. Hatched: amortisation.*
 #
-# **What to see.** The more a model's $z$ has to say, the more its $q$ misses: the VAE's $z$ tells everything, CMMA's the label
-# too; those of CVAE-1 and CVAE-2 less. CVAE-3's gap is nothing, because its $z$ says nothing about a label (lesson 05), and a posterior equal to the prior
-# is easy to hit.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Ask why telling y to the likelihood makes the posterior of z simpler: less for z to say.
+# The gap is largest for the VAE and CMMA, whose $z$ has most to say. CVAE-3's is nearly zero: its $z$ says nothing
+# about the label (lesson 05).
 
 # %% [markdown]
 # ## ELBO surgery: what the divergence pays for
 #
-# Average the bound's divergence over the $N$ examples and cut it once. Let $q(z) = \frac1N \sum_i q(z \mid x_i)$, the aggregate
-# posterior of lesson 06:
+# Average the divergence over $N$ examples and cut it in two, with the **aggregated posterior**
+# $q(z) = \frac1N \sum_i q(z \mid x_i)$ of lesson 06:
 #
 # $$
 # \begin{aligned}
@@ -604,19 +668,21 @@ plotting.show(
 # \tag{2.8}
 # $$
 #
-# $I_q$ is the **information** that $z$ carries about which example it came from: worth paying for. The **marginal KL** is the price of an
-# aggregate that does not fill the prior: decoders are never trained where the prior has mass and $q(z)$ has none.
-
-# %% [markdown]
-# With a conditional prior there is a third part. Put $p(z) = \frac1N \sum_i p(z \mid y_i)$ between:
+# $I_q$ is the **information** that $z$ carries about which example it came from. The second part, the **marginal KL**,
+# is the price of holes. A hole is where the prior has mass and $q(z)$ has none; the decoder was never trained there.
+#
+# A conditional prior brings a third part. Put the average prior $p(z) = \frac1N \sum_i p(z \mid y_i)$ in between:
 #
 # $$ \log \frac{q(z \mid x_i, y_i)}{p(z \mid y_i)} = \log \frac{q(z \mid x_i, y_i)}{q(z)} + \log \frac{q(z)}{p(z)}
 #  - \log \frac{p(z \mid y_i)}{p(z)} . $$
 #
-# What the label has already told about $z$ need not be paid. With ten equally frequent labels $p(z) \ge \tfrac1{10}\, p(z \mid y)$, so
-# this discount is at most $\log 10 = 2.30$ nats. **Predict before you look:** which model takes it in full?
+# The last term is a **discount**: what the label already tells about $z$ is not paid. With ten equally frequent labels
+# $p(z) \ge \tfrac1{10}\, p(z \mid y)$, so the discount is at most $\log 10 = 2.30$ nats. It reaches this limit only if
+# the ten priors do not overlap.
+#
+# **Predict before you look.** Which model's discount comes nearest to the limit?
 
-# %%
+# %% tags=["hide-output"]
 SHOWN, parts = ("VAE", "CVAE1", "CVAE2", "CMMA"), {}
 x_once, y_once = x_train[:1197], y_train[:1197]  # each training image once
 print("1,197 training images, nats, mean of seeds 0 to 2 ± over seeds")
@@ -631,7 +697,7 @@ for name in SHOWN:
 # nine seeds, three by three, gave a discount of 2.1 for CMMA and 0.5–0.6 for CVAE-1
 assert parts["CMMA"].mean(0)[3] > 2 > 1.3 > parts["CVAE1"].mean(0)[3]
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 with plotting.style():
     fig = Figure(figsize=(12, 4.6), layout="constrained")
     ax = fig.subplots()
@@ -662,23 +728,24 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Coloured bar: what $z$ carries, and the hatched price of a prior not filled. Grey: the discount. Black mark: the divergence.*
+# *Coloured: information. Hatched: marginal KL. Grey: discount. Black mark: the divergence that the bound pays.*
 #
-# **What to see.** CMMA's $z$ carries the most, since the label too must go through it, and gets nearly $\log 10$ back: its ten
-# priors hardly overlap. It has moved to the islands that no one asked of it, as its decoder can learn the label from nowhere else. CVAE-1's
-# priors need not part and hardly do (lesson 03). The VAE must carry the digit as well, and gets no discount.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Cut the KL on the board. Ask where the label is, in each of the four models: in z and paid, in z and for nothing, or
-# not in z at all.
-
-# %% [markdown]
-# ## Use of z, use of y
+# <details class="answer"><summary>Answer</summary>
 #
-# Exchange the latents of test images, and see how many nats of reconstruction are lost: use of $z$. (For a conditional model $z$ is moved
-# along the prior, as in (6.3).) Exchange what is given, and see how many nats of the bound are lost: use of $y$; of $x$ in CVAE-3.
+# CMMA's, with 2.14 nats: its ten priors hardly overlap. Nobody asked for islands, but its decoder can learn the label
+# from nowhere else. So its $z$ also carries the most information. CVAE-1's decoder is told the label; its priors need
+# not part, and its discount is 0.60 nats.
+#
+# </details>
 
-# %%
+# %% [markdown] tags=["fold"]
+# ### Use of the latent, use of the label
+#
+# Exchange the latents of test images and count the nats of reconstruction lost: the use of $z$. (Conditional models
+# move $z$ along the prior, as in (6.3).) Exchange what is given and count the nats of the bound lost: the use of $y$,
+# in CVAE-3 of $x$.
+
+# %% tags=["fold"]
 uses = {}
 print("lost when exchanged, nats per test image ± over 300 images, seed 0")
 print("                    z     what is given")
@@ -691,7 +758,7 @@ for name in ROWS:
 assert abs(uses["CVAE3"].z.mean) < 0.1 and uses["CVAE3"].given.mean > 3
 assert min(uses[name].z.mean for name in SHOWN) > 2 and uses["VAE"].given is None
 
-# %% tags=["hide-input"]
+# %% tags=["fold", "hide-input"]
 with plotting.style():
     fig = Figure(figsize=(12, 4.6), layout="constrained")
     ax = fig.subplots()
@@ -710,15 +777,14 @@ plotting.show(
     "loses nothing by z and several nats by x.",
 )
 
-# %% [markdown]
-# *Error bars over images. CVAE-3's nats are nats of a label; do not compare their length with the others'.*
-#
-# **What to see.** Every arrow from what is given is in use. CVAE-3's $z$ is not: for a label it is right to collapse.
+# %% [markdown] tags=["fold"]
+# *CVAE-3's nats are of a label, so do not compare them with the others'.* CVAE-3 does not use its $z$.
 
 # %% [markdown]
-# ## Latent by latent
+# ### Latent by latent
 #
-# The divergence (2.4) is a sum over dimensions. **Predict:** eight latents for each model; how many has each put to work?
+# The divergence (2.4) is a sum over latents. Take the mean of a latent's $q$, and its variance over the images in units
+# of the prior's variance. Where this exceeds 0.05, the latent counts as **active**.
 
 # %%
 profile, at_work = {}, {}
@@ -746,24 +812,35 @@ plotting.show(
 )
 
 # %% [markdown]
-# *(A latent is counted as active here when the mean of its $q$ varies over the images by more than 0.05 squared prior standard deviations.)*
+# **What to see.** In each of three runs CMMA has eight active latents, and CVAE-2 two to four. A latent whose $q$
+# equals the prior says nothing about the image: this is **posterior collapse**. It is the likely reason why CVAE-2
+# falls short of CVAE-1.
 #
-# **What to see.** CMMA uses nearly all, having most to say. CVAE-2 has let several die: where it falls short of its equal, CVAE-1,
-# this is where. Nothing in (4.2) asks for that: at the beginning of training, $z$ is mere noise to the decoder, and the cheapest way to lower
-# the KL is to switch it off. Which is what penalties are about.
+# The bound (4.2) does not ask for collapse. Early in training the decoder cannot use $z$ yet. Switching a latent off is
+# then the cheapest way to lower the divergence.
+#
+# **Check yourself.** Can a model pay less divergence than another although its $z$ carries more information?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# Yes. CMMA pays $3.58 + 0.17 - 2.14 = 1.61$ nats; the VAE, without a discount, 2.58.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask for the two ways in which a latent can die: because it has nothing to say, or because it was silenced before it had
-# learned to speak. Which would you like to cure?
+# **Speaker, 7 min.** Cut the KL on the board (exercise 7.3 does the same cut by sums). Ask where the label is, in each
+# of the four models: in z and paid, in z and for nothing, or not in z at all. Then ask for the two ways in which a
+# latent can die: because it has nothing to say, or because it was silenced before it had learned to speak. Which would
+# you like to cure?
 
 # %% [markdown]
 # ## Penalties
 #
-# Write $R$ for the reconstruction, so that $\mathcal L = R - \mathrm{KL}$. The literature weighs and mends these two terms. Each of the four
-# in a line:
+# Each of these methods changes a term of $\mathcal L = R - \mathrm{KL}$ or adds one.
 #
-# **β.** Raise $R$ while the KL stays below a budget $c$: the Lagrangian is $R - \beta\,(\mathrm{KL} - c)$, and $\beta c$ is a constant.
-# **Warm-up** lets $\beta$ rise from near 0 to 1 in the first epochs, and ends with the bound.
+# **β.** You want a large $R$ while the divergence stays below a budget $\kappa$. The Lagrangian is
+# $R - \beta\,(\mathrm{KL} - \kappa)$, and you may drop the constant $\beta \kappa$. **Warm-up** lets $\beta$ rise from
+# near 0 to 1 in the first epochs, so it ends with the ELBO.
 #
 # $$
 # R - \beta \cdot \mathrm{KL}
@@ -771,7 +848,8 @@ plotting.show(
 # $$
 
 # %% [markdown]
-# **Free bits.** A latent that is below $\lambda$ nats, on average over the minibatch, pays $\lambda$ all the same: nothing is saved by switching it off.
+# **Free bits.** A latent pays at least $\lambda$ nats, even if its divergence $\overline{\mathrm{KL}_j}$, averaged over
+# the minibatch, is smaller. Switching it off then saves nothing.
 #
 # $$
 # R - \sum_j \max\big(\lambda,\; \overline{\mathrm{KL}_j}\,\big)
@@ -779,28 +857,47 @@ plotting.show(
 # $$
 
 # %% [markdown]
-# **MMD.** Of the two parts of (2.8) only the marginal KL does harm, so punish that alone, by a distance that draws suffice for. Take a
-# kernel $k$ and compare the mean similarity within two sets of draws and between them:
-# $\mathrm{MMD}^2 = \mathbb E\,k(z, z_\ast) + \mathbb E\,k(\zeta, \zeta_\ast) - 2\,\mathbb E\,k(z, \zeta)$, $z, z_\ast$ from $q(z)$ and $\zeta,
-# \zeta_\ast$ from $p(z)$, the **maximum mean discrepancy**. The library's kernel is $k(a, b) = C / (C + \|a - b\|^2)$, $C = 2d$.
+# **MMD.** Of the two parts of (2.8), penalise only the marginal KL, with a distance that can be estimated from samples:
+# the **maximum mean discrepancy**.
 #
 # $$
 # \mathcal L - \lambda \cdot \mathrm{MMD}^2\big(q(z),\, p(z)\big)
 # \tag{7.5}
 # $$
 #
-# **Which of them are still bounds?** $\beta > 1$, the floor of (7.4) and $\lambda\,\mathrm{MMD}^2 \ge 0$ only take off: the value stays below
-# $\mathcal L$, a bound and a looser one. But $\beta < 1$ *adds* $(1 - \beta)\, \mathrm{KL}$. Where $q$ is the posterior, $\mathcal L = \log p$, and the objective lies
-# above $\log p$. So the plain bound is always logged beside the loss, and evaluation never sees a penalty.
+# <details class="answer"><summary>What this distance is</summary>
+#
+# A kernel $k$ says how similar two draws are. Compare the mean similarity within two sets of draws with that between
+# them: $\mathrm{MMD}^2 = \mathbb E\,k(z, z_\ast) + \mathbb E\,k(\zeta, \zeta_\ast) - 2\,\mathbb E\,k(z, \zeta)$, with
+# $z, z_\ast$ from $q(z)$ and $\zeta, \zeta_\ast$ from $p(z)$. The library's kernel is
+# $k(a, b) = C / (C + \|a - b\|^2)$, where $C = 2d$ for $d$ latents.
+#
+# </details>
 
 # %% [markdown]
-# ### By hand
+# **Which are still bounds?** With $\beta > 1$, with the floor of (7.4), and with $\mathrm{MMD}^2 \ge 0$, the objective
+# lies at or below $\mathcal L$: a bound, but a looser one. With $\beta < 1$ it is $\mathcal L$ plus
+# $(1 - \beta)\, \mathrm{KL}$. If $q$ is the true posterior, $\mathcal L = \log p$, and this objective lies above
+# $\log p$. So log the ELBO beside the loss, and evaluate without penalties.
 #
-# The linear CVAE-1 again. $R$ and each $\mathrm{KL}_j$ have formulas; every objective is a sum of terms. Leave a term out, and it is another
-# number: by how much, at least?
+# **Check yourself.** Every latent's divergence is above $\lambda$. What does (7.4) change?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# Nothing: the maximum is then the divergence itself.
+#
+# </details>
 
+# %% [markdown] tags=["notes"]
+# **Speaker, 3 min.** For each of the four ask first: which part of the surgery does it mean to change? And is it still
+# a bound?
 
-# %%
+# %% [markdown] tags=["fold"]
+# ### The penalties by hand
+#
+# Here each objective of the linear CVAE-1 is a sum of terms in NumPy.
+
+# %% tags=["fold"]
 def kernel(a, b):
     return 8 / (8 + ((a[:, None] - b[None]) ** 2).sum(-1))  # C = 2d = 8
 
@@ -820,7 +917,7 @@ def terms_by_hand(which, q, prior, R, epsilon):
             "−2λk(z,ζ)": -40 * other}  # (7.5)  # fmt: skip
 
 
-# %%
+# %% tags=["fold"]
 plain, truth = linear(CVAE1)
 data, _ = draw(CVAE1, truth)
 q = plain.factors(*map(plain.tensor, data))[0]
@@ -830,7 +927,7 @@ floor = float(np.median(diagnostics.kl_per_dimension(plain, *data)))  # two of f
 points = np.broadcast_to(noise.cubature(4), (8, 200, 4))
 own_draws = np.random.default_rng(4).standard_normal((2, 200, 4))  # MMD's
 
-# %%
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 penalties = {"β = ¼": Beta(0.25), "free bits": FreeBits(floor), "MMD": MMD(20.0)}
 elbo = plain.bound(*data, noise=points).elbo
@@ -845,7 +942,7 @@ for which, penalty in penalties.items():
     print(f"{which:11}{same!s:20}{plain_logged!s:21}{changes}")
     assert same and plain_logged and min(map(abs, terms.values())) > 0.5
 
-# %%
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 rising, betas = WarmUp(4), []
 rising.set_model(linear(CVAE1, penalty=Beta(0.0))[0])
@@ -855,14 +952,13 @@ for epoch in range(6):
 print("β in epochs 1 to 6, warm-up of four:", *betas)
 assert betas == [0.25, 0.5, 0.75, 1, 1, 1]
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** For each of the four ask first: which part of the surgery does it mean to change? And is it still a bound?
-
 # %% [markdown]
-# ### In training
+# ## Penalties in training
 #
-# The VAE again, which left latents unused: each penalty with two sets of initial weights, everything else as before. **Predict before you look**,
-# for each: $R$, KL, number of active latents, and $\log p(x)$: up or down?
+# Now train the VAE with each penalty, for two seeds.
+#
+# **Predict before you look.** How many of the eight latents stay active at $\beta = 4$? At $\beta = 0.25$, does the
+# objective exceed $\log p(x)$?
 
 # %%
 models["VAE"].set_weights(kept["VAE", 0])
@@ -882,7 +978,7 @@ for name, penalty in (("free bits", FreeBits(0.25)), ("MMD", MMD(30.0))):
         fit(models[name], seed)
         measure(name, models[name], seed)
 
-# %%
+# %% tags=["hide-input", "hide-output"]
 PENALISED, rows = ("VAE", "β = 4", "β = 0.25", "warm-up", "free bits", "MMD"), {}
 print("300 test images, mean of seeds 0 and 1, nats (marginal KL: training images)")
 print("                  R       KL        L    log p   active   marginal KL   R − β KL > log p")
@@ -902,7 +998,17 @@ for name in PENALISED:
     label = "plain, β = 1" if name == "VAE" else name
     print(f"{label:12}{numbers}   {active!s:9}{marginal:8.2f}         {above}")
 
-# %%
+# %% [markdown]
+# <details class="answer"><summary>Answer</summary>
+#
+# No latent does. A latent stays only if it saves more than four nats of $R$ for each nat of divergence. At
+# $\beta = 0.25$ all eight are active, and the objective lies above $\log p(x)$.
+#
+# </details>
+#
+# The differences from training on the plain ELBO:
+
+# %% tags=["hide-input"]
 print("against the plain bound, paired by image:")
 gains = {}
 for name in PENALISED[1:]:
@@ -964,32 +1070,42 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Each mark a trained VAE. Along a grey line the plain bound $R - \mathrm{KL}$ is the same; higher lines are better.*
+# *Each mark is one trained VAE. On a grey line the ELBO is constant; higher lines are better.*
 #
-# **What to see.** $\beta$ moves the model along the trade of $R$ against KL. At $\beta = 4$ no latent saves four nats of $R$ for each nat that it costs,
-# and all die: the VAE is one mean image. At $\beta = \tfrac14$ all are busy, $R$ is fine, the plain bound is worse, and the loss claims more than $\log
-# p(x)$. Warm-up and free bits wake the sleepers at a small price in KL, and $\log p(x)$ rises. Against the warmed-up VAE a third or less is left of the conditional models' lead as models of unlabelled
-# digits. Most of it was the VAE's dead latents, and not the labels.
+# $\beta$ trades $R$ against $\mathrm{KL}$, and both values lower the ELBO, though $\beta = 0.25$ raises $\log p(x)$ by
+# 0.24. Warm-up and free bits bring latents into use: $\log p(x)$ rises by 0.89 and 0.78 nats.
 #
-# MMD had little to punish: for these two seeds the marginal KL stays where it was (for four further ones it fell by 0.03 to 0.11 nats). And the easiest way to
-# bring $q(z)$ to $p(z)$ is to say less with $z$: the KL falls, and $\log p(x)$ with it. Its authors use it with the KL weighed down; with the full bound, as in (7.5), and at this $\lambda$, these numbers show no gain. And what warm-up and free bits win costs
-# them a marginal KL that is larger than the plain model's.
+# Against the warmed-up VAE, the conditional models keep a third or less of their lead as models of $x$. Most of that
+# lead came from the VAE's collapsed latents. (The conditional models were not warmed up.)
+#
+# MMD shows no gain at this $\lambda$: $\log p(x)$ fell by 0.27 ± 0.17 nats. The authors of this penalty also lower the
+# weight on the divergence.
+#
+# **Check yourself.** What happens to the marginal KL under warm-up and free bits?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# It rises from 0.13 to 0.31 and 0.43 nats.
+#
+# </details>
+#
+# Now do [exercises 7](exercises/07_one_family/07_one_family.ipynb).
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Cover the marks and let the class place the six names in the plane. Then: which of these runs would you report, and which
-# number of it? Never the loss.
+# **Speaker, 5 min.** Cover the marks and let the class place the six names in the plane. Then: which of these runs
+# would you report, and which number of it? Never the loss.
 
-# %% [markdown]
-# ## A mixture for a prior
+# %% [markdown] tags=["fold"]
+# ### A mixture for a prior
 #
-# CMMA without its label is a VAE with another prior. Do not know $y$, draw it: $z \sim p(z) = \sum_y \tfrac1{10}\, p(z \mid y)$, a **mixture** of ten
-# Gaussians, then $x \sim p(x \mid z)$. To bound $\log p(x)$ you need $\mathrm{KL}(q \,\|\, \sum_k \pi_k p_k)$, for which no closed form is known. Draws from $q$
-# estimate it without bias. Or bound it: for any weights $r_k \ge 0$ with sum 1, Jensen's inequality gives
+# A CMMA without its label is a VAE with another prior: draw $y$, then $z \sim p(z \mid y)$. This prior is a **mixture**
+# of ten Gaussians, $\sum_k \pi_k p_k$. No closed form is known for its divergence. Draws from $q$ estimate it. Jensen's
+# inequality bounds it, for any weights $r_k \ge 0$ of sum 1:
 #
 # $$ \log \sum_k \pi_k p_k(z) = \log \sum_k r_k \frac{\pi_k p_k(z)}{r_k} \ge \sum_k r_k \log \frac{\pi_k p_k(z)}{r_k}
-# \;\Rightarrow\; \mathrm{KL}\Big(q \,\Big\|\, \sum_k \pi_k p_k\Big) \le \sum_k r_k \Big[\mathrm{KL}(q \,\|\, p_k) + \log \frac{r_k}{\pi_k}\Big] , $$
+# \;\Rightarrow\; \mathrm{KL}\Big(q \,\Big\|\, \sum_k \pi_k p_k\Big) \le \sum_k r_k \Big[\mathrm{KL}(q \,\|\, p_k) + \log \frac{r_k}{\pi_k}\Big] . $$
 #
-# least for $r_k \propto \pi_k\, e^{-\mathrm{KL}(q \| p_k)}$, where it is
+# The best weights, $r_k \propto \pi_k\, e^{-\mathrm{KL}(q \| p_k)}$, give
 #
 # $$
 # \mathrm{KL}\Big(q \,\Big\|\, \sum_k \pi_k\, p_k\Big)
@@ -997,12 +1113,10 @@ plotting.show(
 # \tag{10.1}
 # $$
 #
-# An *upper* bound of what is subtracted: $R$ minus it is still a lower bound of $\log p(x)$, and looser.
+# $R$ minus this is still a lower bound on $\log p(x)$, a looser one. First $q = \mathcal N(0, 1)$ and two components
+# $\mathcal N(\pm t, 1)$, where a grid knows the truth:
 
-# %% [markdown]
-# First where a grid knows the truth: $q = \mathcal N(0, 1)$, two components $\mathcal N(\pm t, 1)$. **Predict:** for which $t$ is (10.1) exact?
-
-# %%
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 z, dz = np.linspace(-12, 12, 24_001, retstep=True)
 q = norm.pdf(z)
@@ -1018,11 +1132,11 @@ for name, values in (("KL", exact), ("(10.1)", upper), ("excess", upper - exact)
     print(f"{name:8}" + "".join(f"{abs(v):8.3f}" for v in values))
 assert (upper - exact > -1e-9).all()
 
-# %% [markdown]
-# Exact where the two are one, and looser the further $q$ sits *between* components. Now CMMA and CVAE-1, on real images and their ten priors:
+# %% [markdown] tags=["fold"]
+# The bound is exact at $t = 0$, and looser the further $q$ lies between the components. Now the ten priors of CMMA and
+# CVAE-1:
 
-
-# %%
+# %% tags=["fold"]
 def divergences(name):
     """KL(q ‖ mixture of the ten priors) of 300 test images: by 500 draws, its error, (10.1)."""
     model = restored(name)
@@ -1044,7 +1158,7 @@ def divergences(name):
     return by_draws.mean(0), by_draws.std(0) / 500**0.5, by_hand
 
 
-# %%
+# %% tags=["fold"]
 excess = {}
 print("300 test images, seed 0, nats")
 print("       KL, 500 draws         (10.1)    (10.1) − KL   its least, in errors of the draws")
@@ -1063,23 +1177,21 @@ print(f"                                         − the VAE, warmed up:   {pm(L
 # three seeds gave 0.14–0.17 and 0.25–0.35
 assert excess["CVAE1"].mean() > excess["CMMA"].mean() > -0.01
 
-# %% [markdown]
-# The sign is as (10.1) says, up to the noise of the draws. On CMMA's islands a $q$ lies in one component, mostly, and the bound costs little; CVAE-1's
-# ten priors overlap, $q$ lies between them, and it costs twice as much. The last two lines compare bounds on the *same* $\log p(x)$. The lead over the plain VAE is about what warm-up alone
-# gives the VAE, so it is no merit of the mixture. Here $q$ was told the label that the
-# mixture does not know, which is allowed (any $q$ is) but could not be done for an image without one.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Two mistakes to provoke: "an upper bound, so the ELBO is no longer a lower bound", and "so a mixture prior is useless". Ask for t
-# from the audience.
+# %% [markdown] tags=["fold"]
+# The bound costs CMMA 0.143 nats and CVAE-1, whose priors overlap more, 0.348. The last two lines compare bounds on one
+# $\log p(x)$: warm-up alone gives the VAE as much as the mixture gives CMMA. Here $q$ was told the label, which is
+# impossible for an unlabelled image.
 
 # %% [markdown]
 # ## Where this breaks: information has a ceiling
 #
-# (2.8) is exact for the $N$ examples that define $q(z)$. But $z$ cannot tell more than which of $N$ examples it came from: $I_q \le \log N$, whatever the
-# KL is. **Predict before you look:** measure one and the same VAE with 10, 40, 150, 600 and 1,197 images. What happens to its marginal KL?
+# The cut (2.8) is exact for the $N$ examples that define $q(z)$. But $z$ can only tell which of $N$ examples it came
+# from, so $I_q \le \log N$.
+#
+# **Predict before you look.** Measure the same VAE with 10, 40, 150, 600 and 1,197 images. What happens to its marginal
+# KL?
 
-# %%
+# %% tags=["hide-output"]
 counts = (10, 40, 150, 600, 1197)
 measured = {}
 for name in ("VAE", "β = 0.25"):
@@ -1096,7 +1208,7 @@ for name, cuts in measured.items():
 falls = measured["VAE"][0].marginal_kl - measured["VAE"][-1].marginal_kl
 assert falls > 0.5 and measured["β = 0.25"][-1].information > np.log(1197) - 0.3
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 fig = plotting.line_chart(
     counts, {name.replace("VAE", "plain VAE"): [cut.marginal_kl for cut in cuts] for name, cuts in measured.items()}, xscale="log",
     xlabel="images that make up $q(z)$ (log scale)", ylabel="marginal KL (nats)", title="one model each, measured with more images",
@@ -1108,39 +1220,53 @@ plotting.show(
 )
 
 # %% [markdown]
-# *The same models, the same $q$; only the number of images in the average differs.*
+# <details class="answer"><summary>Answer</summary>
 #
-# **What to see.** With few images, $z$ tells them all apart, $I_q$ sticks at $\log N$, and the rest of the KL is booked as "marginal": a hole in the prior that is
-# none. For the plain VAE 1,197 images are enough, as $I_q$ stays well below $\log N$. For $\beta = \tfrac14$ they are not: its marginal KL in the table above is mostly an
-# artefact of $N$. Before you believe a surgery, compare $I_q$ with $\log N$.
+# It falls from 0.98 to 0.13 nats. With few images $I_q$ comes near its ceiling. The rest of the divergence is counted
+# as a hole in the prior, although with more images the prior is covered.
+#
+# </details>
+#
+# With 1,197 images the plain VAE's $I_q$ stays well below $\log N$. For $\beta = 0.25$ it is 6.91 of at most 7.09 nats,
+# so its marginal KL is too high. Before you believe a surgery, compare $I_q$ with $\log N$.
+#
+# **Check yourself.** How many images would a divergence of 10.44 nats need?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# About $e^{10.44}$, tens of thousands: $\log N$ is then as large as the divergence.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Ask how many images you would need for β = ¼: about e to the KL, tens of thousands, in an N² computation.
+# **Speaker, 3 min.** The computation needs N² numbers, so tens of thousands of images are out of reach. Ask what to
+# report instead.
 
 # %% [markdown]
 # ## What you saw
 #
-# - One derivation, three open bars. The table was read off the signatures, and one closed form, (7.1) and (7.2), gave $\log p = \mathcal L + \mathrm{KL}$ to
-#   $10^{-9}$ nats for all five rows.
-# - VAE ⊂ CMMA ⊂ CVAE-1 = CVAE-2, by zeros and by a change of variables. With bending decoders and room in $z$ the missing arrow cost fractions of a nat.
-# - Numbers may be subtracted within $\log p(x \mid y)$, within $\log p(x)$, within $\log p(y \mid x)$, and not across.
-# - The surgery showed where the label is: in CMMA's $z$ and nearly free of charge, as its priors are islands; in CVAE-1 and CVAE-2 the likelihood is told.
-# - CVAE-2 and the VAE let latents die; warm-up and free bits kept them alive and raised $\log p(x)$ of the VAE. $\beta = 4$ killed all of them, $\beta = \tfrac14$ was no bound, and
-#   MMD gained nothing.
-# - A mixture prior has an upper bound (10.1) for its KL; it is tight where $q$ sits in one component.
-# - The information in a surgery ends at $\log N$; what lies above is booked on the wrong line.
+# - One derivation and one table give all five models, and the linear closed form confirmed all five bounds.
+# - A missing arrow cost fractions of a nat here. CMMA keeps the label in $z$ and gets most of its price back as a
+#   discount.
+# - Warm-up and free bits raised the VAE's $\log p(x)$. $\beta = 4$ silenced all latents, $\beta = 0.25$ was no bound,
+#   and MMD gained nothing.
 #
-# Still open: what if most labels are missing? Lesson 08 makes $y$ a latent variable that is sometimes seen.
+# What if most labels are missing? Lesson 08 makes $y$ a latent variable that is sometimes seen.
 
 # %% [markdown]
 # ## References
 #
-# - K. Sohn, H. Lee and X. Yan (2015); G. Pandey and A. Dukkipati (2016); D. P. Kingma and M. Welling (2013): the rows of the table (lessons 01 to 06).
+# - K. Sohn, H. Lee and X. Yan (2015); G. Pandey and A. Dukkipati (2016); D. P. Kingma and M. Welling (2013): the rows
+#   of the table (lessons 01 to 06).
 # - M. D. Hoffman and M. J. Johnson (2016), *ELBO surgery*: (2.8).
-# - C. Cremer, X. Li and D. Duvenaud (2018), *Inference suboptimality in variational autoencoders*: the ledger (2.7).
-# - I. Higgins et al. (2017), *β-VAE*; S. R. Bowman et al. (2016), *Generating sentences from a continuous space*: (7.3) and warm-up.
+# - C. Cremer, X. Li and D. Duvenaud (2018), *Inference suboptimality in variational autoencoders*: the two parts of the
+#   gap (2.7).
+# - I. Higgins et al. (2017), *β-VAE*; S. R. Bowman et al. (2016), *Generating sentences from a continuous space*: (7.3)
+#   and warm-up.
 # - D. P. Kingma et al. (2016), *Improving variational inference with inverse autoregressive flow*: free bits (7.4).
 # - A. Gretton et al. (2012), *A kernel two-sample test*; S. Zhao, J. Song and S. Ermon (2019), *InfoVAE*: (7.5).
-# - J. R. Hershey and P. A. Olsen (2007), *Approximating the Kullback Leibler divergence between Gaussian mixture models*: (10.1).
-# - Y. Burda, R. Grosse and R. Salakhutdinov (2015), *Importance weighted autoencoders*: the estimate of $\log p$, active units.
+# - J. R. Hershey and P. A. Olsen (2007), *Approximating the Kullback Leibler divergence between Gaussian mixture
+#   models*: the bound on a mixture's divergence.
+# - Y. Burda, R. Grosse and R. Salakhutdinov (2015), *Importance weighted autoencoders*: the estimate of $\log p$,
+#   active units.
 # - E. Alpaydin and C. Kaynak (1998), *Optical recognition of handwritten digits* (UCI): the images.
