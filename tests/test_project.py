@@ -279,7 +279,7 @@ def test_lesson_is_a_lecture(path):
 
 
 FIRST_EDITION = [  # lessons that have not been shortened yet
-    "01_the_bound", "04_cvae_2",
+    "04_cvae_2",
     "09_uncertain_futures", "10_full_size",
 ]  # fmt: skip
 
