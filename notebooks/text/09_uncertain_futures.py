@@ -9,20 +9,29 @@
 # %% [markdown]
 # # 9 · Uncertain futures
 #
-# A ball lies where two or three tracks meet. The picture tells where it *can* roll, and not where it *will*. What should a
-# network predict, and why is the mean of two futures no future?
+# A ball lies where two or three tracks meet. The picture tells where it *can* roll, but not where it *will* roll. What
+# should a network predict, and why is the mean of two possible futures not a possible future?
 
 # %% [markdown]
 # **After this lesson you can**
 #
-# - say what least squares predicts where several futures are possible, and what that costs in pixels and in nats;
-# - write a motion as a few cosine coefficients, and read distances between them;
-# - get the bound for a continuous target from CVAE-3's, and check each of its terms;
-# - state the best that *any* regressor can do, before you train one;
-# - judge a model of futures by likelihood, by its nearest draw and by its shares, and say what each of the three misses.
+# - say what least squares predicts where several futures are possible, and what that costs;
+# - write a motion as cosine coefficients, and read distances in pixels;
+# - derive the bound for a continuous target from CVAE-3's;
+# - state the best that a Gaussian regressor can do, before you train it;
+# - judge a model of futures by likelihood, nearest draw and shares.
 #
-# **You need** lesson 05 (CVAE-3 (5.2), the deterministic network, (5.8)), and from before it the closed forms (7.1) and
-# (7.2) and the cubature points (1.5).
+# **Time** 40 min to teach, plus [exercises 9](exercises/09_uncertain_futures/09_uncertain_futures.ipynb).
+# **You need** lesson 05: CVAE-3 (5.2), the deterministic network, importance sampling (5.8).
+#
+# | symbol | meaning |
+# |---|---|
+# | $x$, $y$ | the still picture; the motion, as ten numbers |
+# | $m_w(x)$, $\pi_w$ | a *way*: the motion along arm $w$, without noise; its probability |
+# | $\bar y(x)$ | the conditional mean $\mathbb E[y \mid x]$ |
+# | $z$ | the latent variable, here one number |
+# | $q(z \mid x, y)$ | the encoder |
+# | $f(x, z)$, $\sigma$ | the decoder's mean of $y$; its standard deviation |
 
 # %%
 import inspect
@@ -46,13 +55,12 @@ pink, grey, green, ink = plotting.colour("CVAE3"), plotting.colour("baseline"), 
 SHADES = {"FutureCVAE": pink, "regressor, one σ": grey, "regressor, σ(x)": green, "truth": ink}
 
 # %% [markdown]
-# ## The stills
+# ## A still, and what happens next
 #
-# $x$ is a picture of 16 × 16 pixels: a junction of two or three arms, at least a right angle apart, and a ball at rest.
-# Then the ball speeds up along one of the arms and is at its end after 30 frames. Each arm is equally likely. $y$ is
-# what it did.
+# $x$ is a picture of 16 × 16 pixels. It shows a ball at rest where two or three arms meet, at least a right angle
+# apart. The ball speeds up along one arm, and reaches its end in 30 frames. Each arm is equally likely.
 #
-# The scenes are made by a program, so the true $p(y \mid x)$ is known. No model sees it; you will use it to judge them.
+# A program draws the scenes, so the true $p(y \mid x)$ is known. You will use it to judge the models. No model sees it.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -83,24 +91,25 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Four stills, and what happened next: the ball every fourth frame. It wobbles: there is noise on $y$.*
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Show a still without its path and let the class bet. Then ask what a network trained on squared
-# error would say; leave the answers standing.
-
-# %% [markdown]
-# ## What y is: a motion in ten numbers
+# *The ball at every fourth frame. The paths wobble because $y$ contains noise.*
 #
-# A path is 30 positions, 60 numbers, and most of them say the same: motion is smooth. So keep its slow waves only. With
-# $d_t$ the displacement from the start in frame $t$, to the right or down, and $T = 30$, the **discrete cosine transform** is
+# ### The motion in ten numbers
 #
-# $$ c_k = \frac{a_k}{T} \sum_{t=0}^{T-1} d_t \cos \frac{\pi k (t + \frac12)}{T}, \qquad
-# d_t = \sum_{k=0}^{T-1} a_k\, c_k \cos \frac{\pi k (t + \frac12)}{T}, \qquad a_0 = 1,\; a_{k>0} = \sqrt 2 . $$
+# A path has 30 positions, so 60 numbers. Motion is smooth, so a few slow waves describe it. With $d_t$ the displacement
+# right or down in frame $t$, and $T = 30$, the **discrete cosine transform** is
 #
-# $y$ is the first five $c_k$ of each axis. How much of the path do they keep?
+# $$ d_t = \sum_{k=0}^{T-1} a_k\, c_k \cos \frac{\pi k (t + \frac12)}{T}, \qquad
+# c_k = \frac{a_k}{T} \sum_{t=0}^{T-1} d_t \cos \frac{\pi k (t + \frac12)}{T}, \qquad a_0 = 1,\; a_{k>0} = \sqrt 2 . $$
+#
+# $y$ holds the first five $c_k$ of each axis
+# ([exercise 9.1](exercises/09_uncertain_futures/09_uncertain_futures.ipynb)).
 
-# %%
+# %% [markdown] tags=["fold"]
+# ### How much of a path do five coefficients keep?
+#
+# Rebuild a path along a diagonal arm from its first $K$ coefficients on each axis.
+
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 t, k = np.arange(30), np.arange(5)[:, None]
 waves = np.where(k == 0, 1, np.sqrt(2)) * np.cos(np.pi * k * (t + 0.5) / 30)  # [5, T]
@@ -116,7 +125,7 @@ for K, d in rebuilt.items():
     print(f"{K:4}{np.sqrt((off**2).mean()):18.3f}{off[-1]:22.3f}")
 print("five, the library's:", np.allclose(tasks.trajectories(c.T.ravel()), rebuilt[5]))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "fold"]
 with plotting.style():
     fig = Figure(figsize=(9.5, 4.6), layout="constrained")
     ax = fig.subplots()
@@ -136,11 +145,14 @@ plotting.show(
     "three nearly the curve, five the curve but for its very end.",
 )
 
+# %% [markdown] tags=["fold"]
+# *One axis of the path.* With five coefficients, the root-mean-square error is 0.096 px.
+
 # %% [markdown]
-# *One axis of the path, from its first $K$ coefficients.* Five keep it to a tenth of a pixel, and ten numbers do for sixty.
+# ### Distances in pixels
 #
-# With these $a_k$ the transform keeps lengths: **a distance between two $y$ is a root-mean-square distance between two
-# paths**, in pixels, over the 30 frames. The whole truth is then a mixture of narrow Gaussians round the possible ways $m_w$:
+# With these $a_k$ the transform keeps lengths. **The distance between two $y$ is the root-mean-square distance between
+# their paths**, in pixels, over the 30 frames. The true density is a mixture of narrow Gaussians, one round each way:
 #
 # $$ p(y \mid x) = \sum_w \pi_w\, \mathcal N\big(y;\, m_w(x),\, 0.2^2 I\big), \qquad \pi_w = \tfrac12 \text{ or } \tfrac13 . $$
 
@@ -153,28 +165,38 @@ print(f"between two ways: {np.linalg.norm(one - other):.3f} px by y, {by_paths:.
 radius = 0.2 * np.sqrt(chi2.ppf(0.999, df=10))
 print(f"99.9 % of what really happens lies within {radius:.2f} px of its way")
 
+# %% [markdown]
+# **Off every way** means, from here on, farther than this radius of 1.09 px from each way of the still.
+#
+# **Check yourself.** What can no model predict from $x$?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# Which arm the ball takes, and the noise.
+#
+# </details>
+
 # %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask why not predict 60 numbers: it can be done, and every model would first have to learn that a ball
-# does not jump. Keep the radius in mind; "off every way" will mean farther than that.
+# **Speaker, 5 min.** Show a still without its path and let the class bet; leave the answers standing. Then ask why not
+# predict 60 numbers: it can be done, but every model would first have to learn that a ball does not jump.
 
 # %% [markdown]
 # ## The mean of two futures
 #
-# Train any network $g$ by least squares. For each $x$, with $\bar y = \mathbb E[y \mid x]$,
+# Least squares predicts the mean of the possible futures. To see why, train any network $g$ by least squares. With
+# $\bar y = \mathbb E[y \mid x]$, for each $x$
 #
 # $$ \mathbb E\,\|y - g(x)\|^2 = \mathbb E\,\|y - \bar y\|^2 + \|g(x) - \bar y\|^2 , $$
 #
-# since the cross term is $2\,(\bar y - g)^\top \mathbb E[y - \bar y] = 0$. The first part does not depend on $g$, so the best
-# $g(x)$ is the **conditional mean**, however large the network and however many the data.
-
-# %% [markdown]
-# Now a ball with one arm to the left and one to the right. Along the line through both, $y$ is one number,
+# because the cross term is $2\,(\bar y - g)^\top \mathbb E[y - \bar y] = 0$. The first term does not depend on $g$. So
+# the best $g(x)$ is the **conditional mean** $\bar y$, however large the network and however many the data.
+#
+# Now let one arm lead left and one right. Along this line $y$ is one number, with
 # $p(y) = \frac12 \mathcal N(-a, s^2) + \frac12 \mathcal N(a, s^2)$.
 #
-# **Predict before you look.** Which guess has the least squared error? How often is it within half a pixel of what
-# happens?
+# **Predict before you look.** Which guess has the least squared error? How often is it within half a pixel of what happens?
 
-# %%
+# %% tags=["hide-output"]
 # NBVAL_CHECK_OUTPUT
 a, s = np.linalg.norm(test.modes[0, 0]), 0.2  # pixels: from no motion at all to a way
 y, dy = np.linspace(-6, 6, 120_001, retstep=True)
@@ -192,7 +214,7 @@ print(f"happens within 0.5 px of the guess: {near[best]:.1%} there, {near[at_way
 drop = np.log(p[60_000]) - np.log(p.max())
 print(f"log p at the mean − log p at a way: {drop:.1f} nats")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 with plotting.style():
     fig = Figure(figsize=(14, 4.4), layout="constrained")
     left, right = fig.subplots(1, 2)
@@ -219,10 +241,21 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Left: what happens, and the Gaussian that fits it best. Right: the guess that least squares likes best never happens.*
+# <details class="answer"><summary>Answer</summary>
 #
-# And in nats? Three ways to state the future: a Gaussian (mean 0, variance $a^2 + s^2$, the likeliest there is), the truth, and
-# a hidden coin $z$ that knows the side. If $q(z \mid y)$ names the right side, its KL to a fair coin is $\log 2$.
+# The guess 0, midway between the ways, has the least squared error. It is within half a pixel of what happens in 0.0 %
+# of the cases, and a way is in 49.4 %. At the mean, $\log p$ is 78.7 nats lower than at a way.
+#
+# *Left: the density, and the Gaussian that fits it best. Right: squared error, and the probability
+# to be near what happens.*
+#
+# </details>
+#
+# ### What the mean costs in nats
+#
+# Describe this future by three models: the best single Gaussian, with variance $a^2 + s^2$; the truth; and a latent
+# variable $z$, a fair coin that says left or right. If $q(z \mid y)$ names the side that $y$ is on, its KL divergence
+# to the coin is $\log 2$.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -235,11 +268,10 @@ print(f"minus the bound with a coin:           {coin:.3f}, the truth: {abs(coin 
 assert abs(coin - truth) < 1e-6
 
 # %% [markdown]
-# A latent variable with two values closes the whole gap. The coin costs $\log 2$ and saves what the single
-# Gaussian pays for being more than twelve times as wide as a way.
+# The bound with the coin equals the truth. So a latent variable with two values closes the whole gap. It costs
+# $\log 2$ nats, and saves what the single Gaussian pays for being wide.
 #
-# On the stills, too, you can compute the best regressor instead of training one. How far is $\bar y(x) = \sum_w \pi_w m_w$ from
-# the nearest path the ball could take?
+# On the stills, the best regressor $\bar y(x) = \sum_w \pi_w m_w$ needs no training. How far is it from the nearest way?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -251,19 +283,36 @@ for n in (2, 3):
     )
 print(f"what happened is {test.distance(test.y).mean():.2f} px from it")
 
+# %% [markdown]
+# It is about two pixels away on average, while what happened is 0.63 px from a way.
+#
+# **Check yourself.** Would a larger network bring a regressor nearer to a way?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# No. The best $g$ is $\bar y$ itself, which lies off every way. Go on with
+# [exercise 9.2](exercises/09_uncertain_futures/09_uncertain_futures.ipynb).
+#
+# </details>
+
 # %% [markdown] tags=["notes"]
 # **Speaker, 5 min.** The vote: zero has the least error and never happens. Squared error asks for the centre of mass, and
 # a doughnut's is in the hole. A larger network will not help; say why (the first term has no g in it).
 
 # %% [markdown]
-# ## The derivation
+# ## The bound
 #
-# Lesson 05 has done the work. For every $q$, $\log p(y \mid x)$ is at least (5.2),
+# The CVAE has a latent variable $z$ for the choice of the way. By lesson 05, for every $q$ the log evidence
+# $\log p(y \mid x)$ is at least the evidence lower bound (ELBO) (5.2),
 #
 # $$ -\,\mathrm{KL}\big(q(z \mid x, y) \,\|\, p(z \mid x)\big) + \mathbb E_{q(z \mid x, y)}\big[\log p(y \mid x, z)\big] . $$
 #
-# Two choices. *One:* $z$ is drawn before anybody looks at the picture, $p(z \mid x) = p(z) = \mathcal N(0, I)$. *Two:* $y$ is ten real
-# numbers, so the likelihood is a Gaussian round a network's output, $p(y \mid x, z) = \mathcal N(y; f(x, z), \sigma^2 I)$. Put both in:
+# Make two choices.
+#
+# 1. The prior does not see the picture: $p(z \mid x) = p(z) = \mathcal N(0, I)$. This loses nothing, as a fold below shows.
+# 2. $y$ is ten numbers, so the likelihood is a Gaussian round the decoder's output $f(x, z)$.
+#
+# Together:
 #
 # $$
 # \log p(y \mid x) \ge -\,\mathrm{KL}\big(q(z \mid x, y) \,\|\, p(z)\big)
@@ -271,24 +320,14 @@ print(f"what happened is {test.distance(test.y).mean():.2f} px from it")
 # \qquad p(z) = \mathcal N(0, I)
 # \tag{9.1}
 # $$
-
-# %% [markdown]
-# The first choice loses nothing. It is (4.1) with $x$ and $y$ swapped, and lesson 04's change of variables serves again: a
-# prior $\mathcal N(m(x), s(x)^2)$ is a $z = m(x) + s(x) \odot u$ with $u \sim \mathcal N(0, I)$, which the decoder can do by itself.
 #
-# The second, written out for the $D = 10$ numbers of $y$:
+# The Gaussian brings back the squared error, with $D = 10$:
 #
 # $$ \mathbb E_q\big[\log \mathcal N(y; f(x, z), \sigma^2 I)\big]
 #  = -\frac{1}{2 \sigma^2}\, \mathbb E_q\,\|y - f(x, z)\|^2 - \frac D2 \log 2 \pi \sigma^2 . $$
 #
-# Squared error again! The difference is who answers for it. A regressor has one $g(x)$ for all futures. Here $q$
-# has seen the future and picks a $z$ for it. $1 / 2\sigma^2$ is the price of a square pixel in nats; the KL is that of the hint.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask where the averaging went: f(x, z) is still a mean, but over those futures only that share a z.
-
-# %% [markdown]
-# ## The graph and its four lines
+# But a regressor has one $g(x)$ for all futures, while in training $q$ has seen the future and picks a $z$ for it. A
+# squared pixel of error costs $1 / 2\sigma^2$ nats. The KL is the price of the hint that $z$ gives.
 
 # %% tags=["hide-input"]
 plotting.show(
@@ -298,8 +337,8 @@ plotting.show(
 )
 
 # %% [markdown]
-# *CVAE-3 without the arrow from $x$ to $z$.* Once $y$ is seen, $x$ and $z$ explain it together (explaining away, lesson 04), so $q$
-# needs both: the same path is another choice at another junction. The factors, in the order of (9.1):
+# *The graph is CVAE-3's without the arrow from $x$ to $z$.* The encoder needs $x$ and $y$: at another junction, the
+# same path is another choice. The library has one method for each factor of (9.1):
 
 # %%
 for factor in (FutureCVAE.posterior, FutureCVAE.prior, FutureCVAE.likelihood, FutureCVAE.factors):
@@ -307,26 +346,36 @@ for factor in (FutureCVAE.posterior, FutureCVAE.prior, FutureCVAE.likelihood, Fu
     print("\n".join(line for line in source if '"""' not in line))
 
 # %% [markdown]
-# | in (9.1) | in the code |
-# |---|---|
-# | $q(z \mid x, y)$ | `self.posterior(x, y)` |
-# | $p(z) = \mathcal N(0, I)$ | `self.prior()` |
-# | $\log \mathcal N(y;\, f(x, z),\, \sigma^2 I)$ | `lambda z: self.likelihood(x, z).log_prob(y)`, `family=Gaussian("shared")`: one learned $\sigma$ |
+# **Check yourself.** How does this model differ from CVAE-3, and from CVAE-2?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# CVAE-3's prior sees $x$. CVAE-2 explains $x$ given $y$: the same graph with $x$ and $y$ swapped. Now do
+# [exercise 9.3](exercises/09_uncertain_futures/09_uncertain_futures.ipynb).
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 1 min.** Lay the four lines beside those of CVAE-3 and CVAE-2; let the class find the one difference to each.
+# **Speaker, 5 min.** Ask where the averaging went: f(x, z) is still a mean, but only over the futures that share a z.
+# Lay the four methods beside those of CVAE-3 and CVAE-2; let the class find the one difference to each.
 
-# %% [markdown]
-# ## Does the library compute (9.1)?
+# %% [markdown] tags=["fold"]
+# ### Why the prior need not see the picture
 #
-# With affine networks, $y \mid x, z \sim \mathcal N(Wz + Vx + b, \sigma^2 I)$, which is CVAE-2's row of the closed form (7.1),
-# (7.2) with $x$ and $y$ swapped. Double precision, the points of (1.5), and a random $q$ with mean $[x, y] B + c$. On the
-# right-hand side, each term by hand: with $\mu, \tau$ the mean and scale of $q$ and $r = y - W\mu - Vx - b$,
+# (9.1) is (4.1) with $x$ and $y$ swapped. As in lesson 04, a $z$ from $\mathcal N(m(x), s(x)^2)$ is
+# $m(x) + s(x) \odot u$ with $u \sim \mathcal N(0, I)$. The decoder sees $x$, so it can compute this $z$ from $u$.
+
+# %% [markdown] tags=["fold"]
+# ### Does the library compute this bound?
+#
+# With affine networks, $y \mid x, z \sim \mathcal N(Wz + Vx + b, \sigma^2 I)$: CVAE-2's row of (7.1), (7.2) with $x$
+# and $y$ swapped. The noise is the points of (1.5), and $q$ is random, with mean $\mu = [x, y] B + c$ and scale $\tau$.
+# With $r = y - W\mu - Vx - b$, the terms are
 #
 # $$ R = -\frac{1}{2\sigma^2}\Big(\|r\|^2 + \sum_j \tau_j^2 \|W_j\|^2\Big) - \frac D2 \log 2\pi\sigma^2, \qquad
 # \mathrm{KL} = \frac12 \sum_j \big(\tau_j^2 + \mu_j^2 - 1 - \log \tau_j^2\big) . $$
 
-# %%
+# %% tags=["fold"]
 exact = oracle.LinearGaussian.random(10, 2, 6, model="CVAE2", seed=0)  # explains y: 10, from x: 6
 rng = np.random.default_rng(1)
 x_small = rng.standard_normal((200, 6))
@@ -343,7 +392,7 @@ nets["posterior_net"].set_weights(
     [np.hstack([B, 0 * B]), np.hstack([c, raw])]
 )  # [x, y] → (μ, raw τ)
 
-# %%
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 bound = linear.bound(x_small, y_small, noise=noise.cubature(2))
 mu = np.hstack([x_small, y_small]) @ B + c
@@ -364,22 +413,18 @@ for claim, (ours, by_hand) in checks.items():
     np.testing.assert_allclose(ours, by_hand, rtol=1e-12, atol=1e-9)
 print(f"the gap is not nothing: {rest.min() > 0.1}")
 
-# %% [markdown]
-# For all 200 pairs. Leave out the KL, let the decoder or $q$ forget $x$, forget the $\log 2\pi\sigma^2$: each breaks one of
-# the four rows.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Name a mistake and ask for the row that finds it.
+# %% [markdown] tags=["fold"]
+# All rows agree. Leave out the KL, the $\log 2\pi\sigma^2$, or $x$ in the decoder or in $q$, and one fails.
 
 # %% [markdown]
-# ## The best that any regressor can do
+# ## A limit, then the training
 #
-# Two regressors stand beside the CVAE: the same network without a $z$, under a Gaussian with one learned $\sigma$, or with
-# $\sigma(x)$, a scale for each still and each number, which can at least *say* that it does not know.
+# Two regressors compete with the CVAE. Both are lesson 05's deterministic network, under a Gaussian. One learns a
+# single $\sigma$, the other $\sigma(x)$, a scale for each still and each number.
 #
-# You know $p(y \mid x)$, so you know where they must end. The best Gaussian has the mean $\bar y(x)$ and the variance of
-# $y$ given $x$: averaged over all stills and numbers for one $\sigma$, each its own for $\sigma(x)$. And if a Gaussian had a whole
-# covariance matrix for every still?
+# You can compute their limits, as $-\mathbb E \log p(y \mid x)$, before you train them. The best Gaussian has the mean
+# $\bar y(x)$ and the variance of $y$ given $x$. A single $\sigma$ averages that variance over all stills and numbers. A
+# third Gaussian has a whole covariance matrix for every still.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -397,24 +442,15 @@ limits = {  # −E log p(y|x), nats
 for name, nats in limits.items():
     print(f"{name:16}{nats:7.2f} nats per still")
 
-# %% [markdown]
-# (The truth's is the entropy of the choice plus that of one Gaussian: the ways do not overlap. As in lesson 01, nats of a
-# density can be negative.) These are means over all that may happen. On data that it has not learned by heart, no regressor
-# gets below its number, however trained, and the first three are far from the last.
-#
-# **Predict before you look.** How near to the truth will the CVAE come? And what will its KL be: a still with two ways
-# needs a hint of $\log 2 = 0.69$ nats, one with three $\log 3 = 1.10$.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** A limit before the training, as PCA was in lesson 01. Ask what the full covariance still cannot say
-# (that the middle is empty).
 
 # %% [markdown]
-# ## Training
+# Lower is better. On new data, no regressor gets below its number on average, however trained.
 #
-# One latent dimension: to name one of a few ways, a number is enough, and you can look at all of it. All networks have
-# two hidden layers of 128 units.
-
+# ### Training
+#
+# One latent dimension can name a few ways, and you can plot all of it.
+#
+# **Predict before you look.** How near to the truth will the CVAE come?
 
 # %%
 def make(kind, scale, seed=0):
@@ -441,7 +477,7 @@ models = {
 histories = {k: fit(m, epochs=30 if k == "FutureCVAE" else 10) for k, m in models.items()}
 cvae = models["FutureCVAE"]
 
-# %%
+# %% tags=["hide-input", "hide-output"]
 for name, history in histories.items():
     rise = history["elbo"][-1] - history["elbo"][-4]
     print(
@@ -453,7 +489,7 @@ sigma = cvae.likelihood(test.x[:1], np.zeros((1, 1), "float32")).stddev().numpy(
 print(f"the CVAE's σ: {sigma:.3f} px (the truth's: 0.2)")
 assert abs(sigma - 0.2) < 0.03  # five seeds: 0.200–0.201
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 with plotting.style():
     fig = Figure(figsize=(10.5, 5.2), layout="constrained")
     ax = fig.subplots()
@@ -481,20 +517,31 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Training solid, validation dashed; for the regressors the bound is $\log p(y \mid x)$. Dotted: the closed forms of above.* The
-# regressors reach what they can reach (in training a trace more: there they have begun to learn the noise by heart). The CVAE
-# passes all three Gaussian limits.
+# <details class="answer"><summary>Answer</summary>
+#
+# *Training solid, validation dashed. Dotted: the limits, with their sign changed.* The CVAE's bound ends at 0.25 nats
+# on the validation stills, above the highest Gaussian limit, −1.39, and below the truth's 1.01. The regressors end
+# within 0.1 nats of their limits. (Densities can exceed 1, so the truth's log can be positive.)
+#
+# </details>
+#
+# **Check yourself.** Why does even the whole covariance matrix miss the truth?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# One Gaussian has one hill, with its top at $\bar y$, where nothing happens.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** The regressors are not badly trained; they are at the ceiling. What separates the curves is the family.
+# **Speaker, 4 min.** A limit before the training, as PCA was in lesson 01. Ask what the full covariance still cannot say
+# (that the middle is empty). The regressors are not badly trained; what separates the curves is the family.
 
 # %% [markdown]
 # ## One still, several futures
 #
-# To predict, draw $z \sim \mathcal N(0, I)$, several times, and decode each with the *same* $x$. Following Walker et al., the
-# draws of each still are gathered by k-means into ten paths; a line's width is its share of the draws.
-#
-# **Predict before you look.** Where does the regressor's path end?
+# To predict, draw $z \sim \mathcal N(0, I)$ several times, and decode each $z$ with the *same* $x$. As in Walker
+# et al. (2016), k-means gathers the draws into ten paths, drawn as wide as their shares.
 
 # %%
 shown = [*np.flatnonzero(num_ways == 2)[:4], *np.flatnonzero(num_ways == 3)[:4]]
@@ -518,12 +565,14 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Pink: FutureCVAE's draws. Dashed: what happened, noise and all. Grey with a cross: the regressor's path, short and between the
-# arms.* Most draws run along the arms, and every arm has some. Thin lines lead where no arm is; you will meet them again.
+# *Pink: draws of the CVAE. Dashed: what happened. Grey with a cross: the regressor's path.*
 #
-# Count it on all test stills: the distance from a prediction to the nearest path that is possible.
+# Most draws run along the arms, and every arm has some. The regressor's path ends between the arms, or part of the way
+# along one. Some thin lines lead where there is no arm; "Where this breaks" explains them.
+#
+# How far is a prediction from the nearest way, on all test stills?
 
-# %%
+# %% tags=["hide-input"]
 means = draws(cvae, test.x, 200, sample=False)  # [200, 500, 10]
 to_way = {
     "regressor, one σ": test.distance(models["regressor, one σ"].predictive(test.x)),
@@ -543,9 +592,16 @@ print(
 assert to_way["regressor, one σ"].mean() > 1.8 > 0.9 > to_way["FutureCVAE, f(x, z)"].mean()
 
 # %% [markdown]
-# The regressors end where the closed form said, two pixels from anything that can happen; $\sigma(x)$ changes what they say
-# about their doubt, not what they predict. Of the CVAE's draws half are within a fraction of a pixel of a possible path, and a
-# part of them off every way: farther than the 1.09 px within which lies nearly all that really happens.
+# The regressors end 1.97 px from the nearest way. Of the CVAE's $f(x, z)$, half lie within 0.15 px of a way, and 13 %
+# are off every way.
+#
+# **Check yourself.** Why draw $z$ from the prior, and not from $q$?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# $q$ needs $y$, which has not happened yet. See [exercise 9.5](exercises/09_uncertain_futures/09_uncertain_futures.ipynb).
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
 # **Speaker, 3 min.** Cover the grey crosses first. Then: which of these pictures would you rather have as a pedestrian?
@@ -553,8 +609,8 @@ assert to_way["regressor, one σ"].mean() > 1.8 > 0.9 > to_way["FutureCVAE, f(x,
 # %% [markdown]
 # ## How likely was what happened?
 #
-# $-\log p(y \mid x)$ of the test motions: for the CVAE by importance sampling, (5.8) with $p(z)$ for the prior; for the
-# regressors, the closed forms and the truth exactly. Differences are paired, still by still.
+# For the CVAE, $-\log p(y \mid x)$ of the test motions is estimated by importance sampling, (5.8) with $p(z)$ as the
+# prior. For the others it is exact.
 
 # %%
 full = np.linalg.solve(covariance, (test.y - y_bar)[..., None])[..., 0]
@@ -580,7 +636,7 @@ for name, log_p in log_ps.items():
 assert gains["truth"].mean < 0 < 1 < gains["best Gaussian"].mean
 assert gains["regressor, one σ"].mean > 10 and gains["regressor, σ(x)"].mean > 5
 
-# %%
+# %% tags=["hide-input"]
 for kind in ("one σ", "σ(x)"):
     short = estimate(log_ps[f"best {kind}"] - log_ps[f"regressor, {kind}"])
     print(
@@ -589,10 +645,16 @@ for kind in ("one σ", "σ(x)"):
     assert -0.1 < short.mean < 0.4
 
 # %% [markdown]
-# (5.8) is a lower bound in expectation; is $S = 300$ enough? With one latent dimension you can integrate
-# $p(y \mid x) = \int p(z)\, p(y \mid x, z)\, \mathrm dz$ on a grid instead, as in lesson 02.
+# Each regressor is within 0.1 nats of its limit. The CVAE is 1.99 ± 0.05 nats ahead of the best possible single
+# Gaussian, and 0.36 ± 0.02 nats behind the truth. Part of this loss is probability spent off every way.
 
-# %%
+# %% [markdown] tags=["fold"]
+# ### Are 300 draws enough?
+#
+# The estimate (5.8) is too low on average. With one latent dimension, a grid over $z$ replaces it, as in lesson 02. On
+# average they agree within 0.1 nats.
+
+# %% tags=["fold"]
 grid = np.linspace(-5, 5, 2001, dtype="float32")[:, None, None]  # z, [2001, 1, 1]
 by_grid = []
 for i in range(100):
@@ -603,23 +665,19 @@ print(f"(5.8) minus the grid, 100 stills: {off.mean:+.3f} ± {off.standard_error
 assert -0.15 < off.mean < 0.05  # five seeds gave −0.04…0.00
 
 # %% [markdown]
-# Each regressor is within a small part of a nat of its own limit. The CVAE is nats ahead of every limit there is
-# for a single Gaussian, and a fraction of a nat behind the truth. Part of that is what strays: probability spent where
-# nothing happens.
+# ### A fair rival
 #
-# ### The rival that no closed form rules out
-#
-# A single Gaussian had lost before it was trained. A **mixture density network** has not. It is a regressor whose outputs
-# are the weights, means and scales of $K$ Gaussians, and its likelihood is exact:
+# A **mixture density network** is a regressor that outputs the weights, means and scales of $K$ Gaussians. No closed form
+# rules it out, and its likelihood is exact:
 #
 # $$
 # p(y \mid x) = \sum_{k=1}^{K} \pi_k(x)\, \mathcal N\big(y;\, \mu_k(x),\, \mathrm{diag}\, \sigma_k^2(x)\big)
 # \tag{9.2}
 # $$
 #
-# **Predict before you look.** There are at most three ways. Will $K = 3$ do? Will it beat the CVAE?
+# **Predict before you look.** There are at most three ways. Is $K = 3$ enough? Does it beat the CVAE?
 
-# %%
+# %% tags=["hide-output"]
 print("500 test stills          −log p(y|x), nats   short of the truth   CVAE's gain")
 for K, seed in ((3, 0), (3, 1), (6, 0), (6, 1)):
     keras.utils.set_random_seed(seed)
@@ -633,22 +691,33 @@ for K, seed in ((3, 0), (3, 1), (6, 0), (6, 1)):
     assert (K == 6) == (short.mean < 0.5) and short.mean > 0
 
 # %% [markdown]
-# With as many Gaussians as there are ways, training sticks a nat or more short of the truth, from either start. With twice
-# as many it comes nearer to the truth than the CVAE. So where the answers are a short list, take a
-# mixture. It is quick, its likelihood is exact, and it has no $q$ that could be wrong. A latent variable pays where the
-# answers cannot be listed, as in the completions of lesson 05: there $K$ would have to count whole pictures.
+# <details class="answer"><summary>Answer</summary>
+#
+# $K = 3$ is not enough: training sticks more than a nat short of the truth, and is 0.85 and 0.76 nats behind the CVAE.
+# $K = 6$ comes nearer to the truth than the CVAE, by 0.17 ± 0.03 and 0.18 ± 0.03 nats.
+#
+# </details>
+#
+# **Check yourself.** Where would you take the mixture, and where the CVAE?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# The mixture where the answers are a short list, as here: it is quick, exact, and has no $q$ that could be wrong. A
+# latent variable should pay where the answers cannot be listed, as in the completions of lesson 05: there $K$ would
+# have to count whole pictures. This lesson does not test that.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Read the table from below: training against limit, limit against CVAE, CVAE against truth. Three
-# different gaps with three different causes.
+# **Speaker, 4 min.** Read the first table from below: training against limit, limit against CVAE, CVAE against truth. Three
+# different gaps with three different causes. Then vote on the mixture.
 
 # %% [markdown]
-# ## The best of S guesses
+# ## Two more measures
 #
-# Where nobody knows the density of what happens, people draw $S$ futures and ask how near the nearest one comes (Walker et al.
-# go up to 800). You know it, so the truth can play too: its own draws $y' \sim p(y \mid x)$.
+# Where the true density is unknown, people draw $S$ futures and measure how near the nearest one comes. Here the truth can take part.
 #
-# **Predict before you look.** With *one* guess each, $S = 1$, who is nearest to what happened: the regressor's mean, a draw of
+# **Predict before you look.** With *one* guess, $S = 1$, what is nearest to what happened: the regressor's mean, a draw of
 # the CVAE, or a draw of the truth itself?
 
 # %%
@@ -660,7 +729,7 @@ samples = {"truth": own, **{k: draws(m, some.x, 800) for k, m in models.items()}
 nearest = {k: least_distance(v, some.y, sizes) for k, v in samples.items()}
 mean_guess = least_distance(models["regressor, one σ"].predictive(some.x)[None], some.y, [1])[1]
 
-# %%
+# %% tags=["hide-input", "hide-output"]
 print("px from what happened to the nearest of S draws, 200 test stills, ± over stills")
 print("S                  " + "".join(f"{S:>15}" for S in (1, 2, 5, 20, 800)))
 for name, by_size in nearest.items():
@@ -674,7 +743,7 @@ for S in (1, 2, 5):
     assert d.mean * (S - 1.5) > 0.05  # five seeds: −0.7…−0.3 at S = 1, 1.2–1.3 at S = 5
 assert nearest["FutureCVAE"][20].mean() < 0.6 * nearest["regressor, one σ"][20].mean()
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 with plotting.style():
     fig = Figure(figsize=(10.5, 5.4), layout="constrained")
     ax = fig.subplots()
@@ -707,24 +776,23 @@ plotting.show(
     "slowly and stay far above.",
 )
 
-# %% [markdown]
-# *Distance from what happened to the nearest of $S$ draws; bars: standard errors over stills.*
-#
-# With one guess the mean wins, and it beats *the truth*: two independent draws are apart by $\mathbb E \|y - y'\|^2 = 2\, \mathbb E\|y - \bar y\|^2$,
-# a draw and the mean by half of that. A score on one guess rewards hedging. From two draws on it turns. A way of
-# probability $\pi$ is missed by all of $S$ draws with probability $(1 - \pi)^S$: for a third, 13 % at $S = 5$ and
-# 0.03 % at $S = 20$. That is the steep part; what follows is only the noise of 0.2 px, hit ever more exactly.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** The vote on S = 1 is the point of the section: a metric under which the truth loses.
 
 # %% [markdown]
-# ## How often each way?
+# <details class="answer"><summary>Answer</summary>
 #
-# A likelihood can be good on average with wrong shares, and a nearest draw does not ask for shares at all. So count. Each draw
-# goes to its nearest way; beside it, the share of draws that are off every way. The truth's own 800 draws
-# show what chance alone does.
-
+# *Distance from what happened to the nearest of $S$ draws; bars: standard errors.*
+#
+# The mean: 2.34 px, against 2.87 px for the CVAE and 2.92 px for the truth. A draw $y'$ of the truth has
+# $\mathbb E \|y - y'\|^2 = 2\, \mathbb E\|y - \bar y\|^2$, twice the mean's. So a score on one guess rewards hedging.
+# From two draws on the CVAE is ahead of the mean.
+# Try [exercises 9.4 and 9.6](exercises/09_uncertain_futures/09_uncertain_futures.ipynb).
+#
+# </details>
+#
+# ### How often each way?
+#
+# The nearest draw says nothing of shares. So assign each draw to its nearest way, and count. The
+# truth's own draws show what chance alone does.
 
 # %%
 def shares_of(samples):
@@ -776,22 +844,30 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Dashed: the true ½ and ⅓.* The CVAE's shares are within a few hundredths, not as close as chance would allow, and it gives each
-# arm its part without being told how many there are. By its share alone the regressor with $\sigma(x)$ would not look so bad: its cloud is round the
-# ball, and a part of it is nearest to each arm. The second column says what such a cloud is worth.
+# *Dashed: the true shares ½ and ⅓.* The CVAE's shares are off by 0.047 on average, the truth's by 0.012.
+# The regressor with $\sigma(x)$ is nearly as good, because its draws surround the ball. But 97 % of
+# them are off every way.
+#
+# **Check yourself.** What do likelihood, nearest draw and shares each miss?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# Nats do not show where probability is wasted. The nearest draw ignores shares. Shares ignore distance.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Three measures, three blind spots: nats do not show where, distance does not see shares, shares do
-# not see distance.
+# **Speaker, 5 min.** The vote on S = 1 is the point of the first half: a metric under which the truth loses. Then
+# collect what each of the three measures cannot see, before you open the answer.
 
 # %% [markdown]
 # ## What z has come to mean
 #
-# $z$ is one number, and its prior is one hill. Walk along it with a still held fixed, and note which way $f(x, z)$ goes.
+# The prior density of $z$ is one hill. Hold a still fixed, move $z$ along the hill, and note which way $f(x, z)$ takes.
 #
-# **Predict before you look.** How do two ways fit on one hill, and how do three? And how much of the hill belongs to none?
+# **Predict before you look.** How do two ways share one hill, and how do three?
 
-# %%
+# %% tags=["hide-output"]
 walk = np.linspace(-3.5, 3.5, 1401, dtype="float32")[:, None, None]  # z, [1401, 1, 1]
 mass = norm.pdf(walk[:, 0, 0]) * 0.005  # of the prior, in each step
 goes = {}
@@ -806,7 +882,7 @@ for i in rows[:3]:
         f"of p(z), none has {1 - sum(parts):.2f}",
     )
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 trio, z = ["#0072B2", "#E69F00", "#009E73"], walk[:, 0, 0]
 with plotting.style():
     fig = Figure(figsize=(14, 7.2), layout="constrained")
@@ -835,10 +911,20 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Above: the ways. Below: the prior $p(z)$, coloured by where its $z$ lead (grey: off every way); dashed, $q(z \mid x, y)$ for a $y$ on each way,
-# times $\pi_w$.* The hill is cut into slices of about the same mass. A choice among two or three needs no more.
+# <details class="answer"><summary>Answer</summary>
 #
-# How many nats does the hint cost?
+# *Above: the ways. Below: the prior $p(z)$, coloured by the way that each $z$ leads to (grey: off every way). Dashed:
+# $q(z \mid x, y)$ for a $y$ on each way, times $\pi_w$.*
+#
+# The slices of a still have roughly equal mass. The grey mass, 0.05 to 0.10, lies in seams between slices, and
+# in two stills also in a tail.
+#
+# </details>
+#
+# ### What the hint costs
+#
+# Each way has a **slice** of the hill; between slices lie **seams**, off every way. If the true posterior is a slice
+# with ½ or ⅓ of the mass, its KL to the prior is $\log 2$ or $\log 3$. What does $q$ pay?
 
 # %%
 terms = cvae.bound(test.x, test.y)
@@ -850,19 +936,30 @@ short = estimate(log_ps["FutureCVAE"] - terms.value.numpy())
 print(f"log p(y|x) − bound: {short.mean:.2f} ± {short.standard_error:.2f} nats")
 
 # %% [markdown]
-# More than the choice. The true posterior is a slice of the hill, and a slice costs $\log 2$ or $\log 3$. But $q$ is a
-# Gaussian: it cannot end at a seam, so it keeps its distance, and a narrower hint is a dearer one. That is the
-# approximation part of lesson 02's gap (2.7). And what $q$ avoids in training, nobody has taught to $f$.
+# $q$ pays more. A Gaussian cannot end at a seam. So $q$ stays narrower than the slice, which
+# costs nats.
+#
+# **Check yourself.** Average the *true* posterior over all futures $y$ of one still. What is it?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# The prior, the whole hill: $\int p(z \mid x, y)\, p(y \mid x)\, \mathrm dy = p(z)$. The dashed $q$ do not fill it. The
+# bound is 0.46 ± 0.08 nats below $\log p(y \mid x)$. By (2.7) that is an approximation gap, as $q$ is a Gaussian, and
+# an amortisation gap, as one encoder serves all pairs.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask what the dashed peaks would add up to if q were the true posterior: the hill itself.
+# **Speaker, 4 min.** Ask what the dashed peaks would add up to if q were the true posterior: the hill itself.
 
 # %% [markdown]
-# ## Where this breaks: a line without a cut
+# ## Where this breaks
 #
-# The futures of a still are separate; the prior's line is not, and $f(x, \cdot)$ is continuous. Move $z$ from one slice to
-# the next. Somewhere the nearest way changes, and there $f$ is *equally far* from two ways: at least half their distance, 1.78 px
-# for a right angle. The mean of two futures is back, on the seams, and at prediction $z$ comes from seams as well.
+# ### A line without a cut
+#
+# The futures of a still are separate, but $f(x, z)$ is continuous in $z$. Move $z$ from one slice to the next.
+# Somewhere the nearest way changes, and there $f$ is *equally far* from two ways: at least half their distance, 1.78 px
+# for a right angle. The mean of two futures is back.
 
 # %%
 steps = np.linspace(0, 1, 501)[:, None, None]
@@ -878,24 +975,18 @@ print(f"{e.mean:.2f} ± {e.standard_error:.2f} px on average, at least {min(fart
 print(f"f(x, z), z ~ p(z), off every way: {off.mean:.1%} ± {off.standard_error:.1%} of the draws")
 assert min(farthest) > 1.5 and 0.05 < off.mean < 0.4  # five seeds gave 1.77, 0.13–0.14
 
-# %% [markdown]
-# Not one still is spared (the walk has finite steps). The seams get narrower as $f$ gets steeper, and never vanish; and a Gaussian $q$, which
-# keeps away from them, gives them little reason to. What would help: a $z$ with a discrete part, which M2's label (lesson 08) shows, or a
-# prior with more than one hill.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Let them find the argument: a continuous map of a connected set is connected, and the set of futures
-# is not.
 
 # %% [markdown]
-# ## Where this breaks: junctions unlike those of the training
+# All 50 stills have such a seam. (The finite steps miss its middle: 1.77 px.) At prediction, $z$ comes from seams too.
+# A steeper $f$ narrows them, but never to nothing. A $z$ with a discrete part (lesson 08) or a prior with several hills
+# might help; neither is tried here.
 #
-# Every training still had two or three arms. **Predict before you look.** What does the CVAE draw at a crossroads of four arms, and
-# at a dead end, where there is only one way to go?
+# ### Unusual junctions
 #
-# To see what is luck, train the same CVAE once more, from other initial weights and with other noise. (Of ten seeds
-# tried, this second one is the worst at four arms.)
-
+# Every training still had two or three arms. A second CVAE shows what depends on the seed. Its
+# seed is not typical: of ten tried, it is the worst at four arms.
+#
+# **Predict before you look.** What does the CVAE draw at a crossroads of four arms, and at a dead end with one?
 
 # %%
 def at_junctions(model, arms):
@@ -912,7 +1003,7 @@ def at_junctions(model, arms):
 second = make(FutureCVAE, "shared", seed=5)
 _ = fit(second, epochs=30)
 
-# %%
+# %% tags=["hide-input", "hide-output"]
 odd = {}
 print("arms      CVAE   arms with ≥ 5 %     off every way     log p(y|x) − the truth's")
 for arms in (3, 4, 1):
@@ -925,7 +1016,7 @@ for name in ("first", "second"):
     assert odd[1, name][1].mean > odd[3, name][1].mean + 0.1
     assert odd[4, name][2].mean < 0 and odd[3, name][2].mean > -1
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
 four, dead = (
     tasks.futures(4, seed=4, ways=(4,)),
     tasks.futures(4, seed=4, ways=(1,)),
@@ -942,24 +1033,25 @@ plotting.show(
 )
 
 # %% [markdown]
-# *The first CVAE: above four arms, below one.* Look at the fans of thin lines: as $z$ grows the path turns round the ball and dwells
-# on the arms that it meets. At the dead end it meets one, and a large part of the draws turns on into blank paper, where
-# training always had another arm. In nats the error looks small: to waste half of the probability costs $\log 2$, no more.
+# <details class="answer"><summary>Answer</summary>
 #
-# At the crossroads it is a matter of luck. On three arms the two trainings are as good as each other, and nothing there tells
-# you what they will do with four. Of ten seeds tried, eight found all four arms on every still, with a sixth to a quarter of the draws off every
-# way; two, one of them the second CVAE here, missed an arm on some stills and drew a third of all paths where no arm is. The ten lay half a nat to
-# three and a half nats below the truth. And no number that the model gives with its draws says that the still is a strange one.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Take the vote before: nearly all fear for the crossroads and not for the dead end. Ask which of the three measures would have
-# found the dead end first: the draws off every way.
-
-# %% [markdown]
-# ## Where this breaks: σ decides what counts as another future
+# *The first CVAE: above four arms, below one.*
 #
-# $1/2\sigma^2$ is the price of a square pixel. What if you fix $\sigma$ by hand, as many programs do that minimise "squared error + KL"? At
-# $\sigma = 3$ px, naming the way saves about $\|m_w - \bar y\|^2 / 2\sigma^2$.
+# At the dead end the two CVAEs draw 44 % and 43 % off the only way. In the figure such draws lead away from the arm, into blank
+# paper. In nats the error looks small, as wasting half costs only $\log 2$.
+#
+# At the crossroads the seed matters. On three arms the two are equally good. On four, the first draws 18 % off every
+# way and is 0.63 nats short of the truth. The second misses an arm on some stills, draws 36 % off every way, and is
+# 3.49 ± 0.51 nats short.
+#
+# </details>
+#
+# Nothing that the CVAE outputs says that a still is unusual.
+#
+# ### A fixed σ decides what counts as another future
+#
+# Many programs minimise "squared error + KL", which fixes $\sigma$ by hand. Naming the way saves about
+# $\|m_w - \bar y\|^2 / 2\sigma^2$ nats, and costs at least $\log 2$ or $\log 3$.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -981,26 +1073,30 @@ print(f"minus the regressor's mean {d.mean:+.3f} ± {d.standard_error:.3f}")
 assert history["kl"][-1] < 0.05 and off.mean() > 1.8
 
 # %% [markdown]
-# The hint costs more than it saves, so $q$ stops giving it, $z$ collapses, and the CVAE *is* the regressor. The bound is right: under
-# $\sigma = 3$ px two ways that are five pixels apart hardly differ. Learn $\sigma$, as above, or you decide beforehand how many futures there are.
+# At $\sigma = 3$ px the hint costs more than it saves, so $q$ stops giving it. The KL falls to 0.000 (posterior collapse: $z$ says nothing), and the CVAE predicts what the regressor does. So learn $\sigma$.
+#
+# **Check yourself.** A program minimises $\|y - f\|^2 + \mathrm{KL}$. Which $\sigma$ has it fixed?
+#
+# <details class="answer"><summary>Answer</summary>
+#
+# $1 / 2\sigma^2 = 1$, so $\sigma = \sqrt{1/2}$. With the *mean* over the ten numbers instead of their sum,
+# $\sigma = \sqrt 5$.
+#
+# </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Ask who has seen a loss "MSE + β·KL". With D = 10 and σ = 1 implied, whose decision was that?
+# **Speaker, 5 min.** Let them find the argument: a continuous map of a connected set is connected, and the set of
+# futures is not. Take the vote on crossroads and dead end before the table. Ask who has seen a loss "MSE + β·KL", and
+# whose decision σ was there.
 
 # %% [markdown]
 # ## What you saw
 #
-# - Least squares predicts the conditional mean, for every network; between two ways it lies two pixels from anything that can
-#   happen, and under the truth it is some seventy nats less likely than a way.
-# - (9.1) is (5.2) with a prior that does not see $x$ and a Gaussian likelihood. Each of its terms agreed with a formula.
-# - The best that a Gaussian regressor can do has a closed form: the regressors reached theirs, and the CVAE passed them.
-# - A mixture density network, the rival with an exact likelihood, was stuck with three Gaussians and ahead of the CVAE
-#   with six. The CVAE is for answers that are no short list.
-# - Likelihood, nearest of $S$ draws and shares say different things; with one guess the mean beats even the truth's own draws.
-# - $z$ is the choice: the prior's hill is cut into a slice for each way, and a Gaussian $q$ pays more than $\log 2$ or $\log 3$ to
-#   name one.
-# - What remains wrong: draws from the seams lead nowhere, as no continuous $f$ can jump; a dead end gets futures that it has
-#   not; what happens at a crossroads is luck; and with $\sigma$ fixed too large the CVAE is the regressor.
+# - Least squares predicts the conditional mean, here about two pixels from the nearest way. The CVAE passed the limits
+#   of all single Gaussians.
+# - A mixture density network stuck with three Gaussians, but with six it came nearer to the truth than the CVAE.
+# - $z$ became the choice of the way. Draws from the seams are off every way, and dead ends got futures that they do not
+#   have.
 
 # %% [markdown]
 # ## References
