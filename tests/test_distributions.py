@@ -1,5 +1,6 @@
 """Families against SciPy, and draws as functions of noise."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,8 +8,17 @@ import tensorflow_probability as tfp
 from scipy import special, stats
 from scipy.special import logsumexp
 
-from cvae_tf import VAE, distributions, networks
-from cvae_tf.distributions import Categorical, Gaussian, MixtureOfGaussians, draw, tfd
+from cvae_tf import VAE, distributions, networks, noise
+from cvae_tf.distributions import (
+    Categorical,
+    Gaussian,
+    MixtureOfGaussians,
+    ObservedOnly,
+    draw,
+    from_noise,
+    observe,
+    tfd,
+)
 
 
 def random_mixture(seed, num_components=3, dim=1):
@@ -216,3 +226,37 @@ def test_the_sum_of_bits_has_the_gradients_of_its_formula():
     both = zip(first[0] + second[0], first[1] + second[1], strict=True)
     for one, other in both:
         np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+def test_an_observed_only_family_is_made_again_from_its_config():
+    family = ObservedOnly(Gaussian("per_dimension", min_scale=0.25))
+    config = keras.saving.serialize_keras_object(family)
+    again = keras.saving.deserialize_keras_object(config)
+    assert type(again) is ObservedOnly and again.family.min_scale == 0.25
+
+
+def test_the_noise_of_a_quantile_stays_inside_its_range():
+    """At ε = ±9 float32's distribution function is 0 or 1, where a quantile is infinite."""
+    ends = tf.constant([[[-9.0]], [[9.0]]])
+    gumbel = tfd.Gumbel(tf.zeros([1, 1]), 1.0)
+    drawn = from_noise(tfd.Independent(gumbel, 1), ends).numpy()
+    assert np.isfinite(drawn).all() and drawn[0] < -2.5 < 9 < drawn[1]
+
+
+def test_rows_that_tfp_draws_are_the_same_wherever_a_call_begins():
+    """No rule draws a Dirichlet: each row has a seed of its own, of its number."""
+    rates = np.random.default_rng(0).uniform(1, 3, (5, 3)).astype("float32")
+    make = lambda rows: tfd.Dirichlet(rates[rows])  # noqa: E731
+    whole = observe(make(slice(None)), (2, 5), (3,), True, seed=4)
+    part = observe(make(slice(2, None)), (2, 3), (3,), True, seed=4, first_row=2)
+    np.testing.assert_array_equal(part, whole[:, 2:])
+    assert len(np.unique(whole.numpy().round(5), axis=1)[0]) == 5
+
+
+def test_the_draws_of_a_mixture_are_pinned():
+    """Which component a row draws comes from a stream of its own, key + 1."""
+    mixture = MixtureOfGaussians(2)(tf.constant([[0.0, 0.0, -9.0, 9.0, -9.0, -9.0]]))
+    drawn = draw(mixture, 8, 1, 1, key=3).numpy().ravel()
+    u = noise.uniform(1, 8, key=4).numpy().ravel()
+    np.testing.assert_array_equal(drawn > 0, u > 0.5)
+    assert 0 < (drawn > 0).sum() < 8

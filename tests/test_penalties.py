@@ -67,6 +67,12 @@ def test_mmd_is_the_double_sum_and_sees_a_difference():
     assert by_hand > 10 * np.std(same)
 
 
+@pytest.mark.parametrize("shapes", [((4,), (4,)), ((4, 2), (4, 3)), ((2, 4, 1), (2, 4, 1))])
+def test_mmd_refuses_draws_that_are_no_rows_of_one_size(shapes):
+    with pytest.raises(ValueError, match="[Ee]xpected"):
+        penalties.mmd(*map(np.zeros, shapes))
+
+
 def test_mmd_weights_act_with_noise_of_their_own():
     _, _, plain = _loss_and_logs(penalties.MMD(0.0))
     model, data, logs = _loss_and_logs(penalties.MMD(10.0))

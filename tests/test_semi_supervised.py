@@ -519,3 +519,16 @@ def test_labels_beyond_32_bits_do_not_wrap():
     labels = np.array([0, 1, 2**32, 2**32 + 1])
     with pytest.raises(ValueError, match="[Ee]xpected"):
         datasets.labelled_subset(labels, per_class=1)
+
+
+def test_a_data_set_without_labels_is_as_large_as_was_said():
+    """N counts in the weight of log p(w) where N_l is 0 too."""
+    x, _ = data(12)
+    losses = []
+    for n in (100, 1000):
+        model = small_model(M2, weight_prior=True, num_examples=n, num_labelled=0)
+        epsilon = model.evaluation_noise(12)
+        losses.append(model.objective(x, np.full(12, -1), noise=epsilon)[0].numpy())
+    plain = small_model(M2, num_examples=100, num_labelled=0)
+    bound = plain.objective(x, np.full(12, -1), noise=epsilon)[0].numpy()
+    np.testing.assert_allclose(losses[0] - bound, 10 * (losses[1] - bound), rtol=1e-3)

@@ -345,3 +345,45 @@ def test_how_many_steps_run_does_not_depend_on_what_ran_before(before):
     model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
     history = model.fit(X, Y, **options).history
     np.testing.assert_allclose(history["val_loss"], first_three, rtol=1e-4)
+
+
+@BOTH
+def test_defaults_of_a_call_are_those_of_keras(kind, capsys):
+    """Batches of 32; validation data before a part of x; nothing shown unless asked for."""
+    model = made(kind)
+    options = {"epochs": 1, "shuffle": False, "verbose": 0}
+    model.fit(np.resize(X, (65, *X.shape[1:])), np.resize(Y, (65, *Y.shape[1:])), **options)
+    assert int(model.optimizer.iterations) == 3
+    other = X[:4], Y[:4]
+    history = model.fit(X, Y, validation_data=other, validation_split=0.5, **options).history
+    expected = model.evaluate(*other, verbose=0)
+    np.testing.assert_allclose(history["val_loss"][-1], expected, rtol=1e-5)
+    capsys.readouterr()
+    model.predict(X, verbose=0)
+    model.predict(dataset().map(lambda x, y: x), verbose=0)
+    model.evaluate(X, Y, verbose=0)
+    model.fit(X, Y, validation_data=other, **options)
+    assert capsys.readouterr().out == ""
+
+
+class Noted(keras.callbacks.Callback):
+    """What evaluate and predict tell a callback."""
+
+    def __init__(self):
+        super().__init__()
+        self.epochs, self.outputs = [], []
+
+    def on_test_begin(self, logs=None):
+        self.epochs.append(self.params.get("epochs"))
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self.outputs.append(np.array(logs["outputs"]))
+
+
+@BOTH
+def test_callbacks_of_evaluate_and_predict_are_told_what_keras_tells(kind):
+    model, noted = made(kind), Noted()
+    model.evaluate(X, Y, batch_size=SIZE, callbacks=[noted], verbose=0)
+    y = model.predict(X, batch_size=SIZE, callbacks=[noted], verbose=0)
+    assert noted.epochs == [1] and len(noted.outputs) == BATCHES
+    np.testing.assert_allclose(np.concatenate(noted.outputs), y, rtol=1e-6)
