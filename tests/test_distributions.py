@@ -260,3 +260,11 @@ def test_the_draws_of_a_mixture_are_pinned():
     u = noise.uniform(1, 8, key=4).numpy().ravel()
     np.testing.assert_array_equal(drawn > 0, u > 0.5)
     assert 0 < (drawn > 0).sum() < 8
+
+
+def test_an_event_has_one_dimension_at_least():
+    """A mixture of three takes 3 · (1 + 2d) raw numbers: three would be of d = 0."""
+    family = MixtureOfGaussians(3)
+    assert family.event_size(9) == 1
+    with pytest.raises(ValueError, match="takes 9, 15"):
+        family.event_size(3)
