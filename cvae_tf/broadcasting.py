@@ -12,6 +12,7 @@ import functools
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from cvae_tf import checks
@@ -31,7 +32,8 @@ def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
         Tensor [..., B, *net.output_shape[1:]].
 
     Raises:
-        ValueError: if the number of inputs is not the network's, or their rows do not go together.
+        ValueError: if the number of inputs is not the network's, their rows do not go together, or
+            a NaN among them comes out again.
 
     Example:
         >>> net = mlp([3, 2], (8,), 4)
@@ -50,17 +52,33 @@ def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
     shapes = [t.shape[: len(t.shape) - g.event_rank] for t, g in zip(tensors, given, strict=True)]
     whole = _together(net, shapes, tensors)
     if len(whole) == 1:
-        return net(tensors if len(tensors) > 1 else tensors[0])
+        return _as_good(net(tensors if len(tensors) > 1 else tensors[0]), inputs, net)
     repeats = any([1] * (len(whole) - len(s)) + s.as_list() != whole for s in shapes)
     if repeats and has_graph(net):
         output = through_graph(net, given, _on_own_rows)
     else:
         output = _on_own_rows(lambda *t: net(t if len(t) > 1 else t[0]), *given)
-    return output.broadcast(_batch(given))
+    return _as_good(output.broadcast(_batch(given)), inputs, net)
+
+
+def _as_good(output: tf.Tensor, inputs: Any, net: keras.Model) -> tf.Tensor:
+    """The output. Raises: ValueError: if arrays (not tensors) with NaN made one of it."""
+    arrays = [np.asarray(v) for v in inputs if not tf.is_tensor(v) and not _is_variable(v)]
+    bad = [a for a in arrays if a.dtype.kind == "f" and not np.isfinite(a).all()]
+    if bad and tf.executing_eagerly() and not np.isfinite(output).all():
+        raise ValueError(
+            f"The network {net.name!r} made NaN or infinities of inputs that hold some. Expected "
+            "finite numbers, or a network that begins with networks.Filled."
+        )
+    return output
+
+
+def _is_variable(value: Any) -> bool:
+    return isinstance(value, (tf.Variable, keras.Variable))
 
 
 def _numbers(value: Any, net: keras.Model) -> Any:
-    is_tensor = isinstance(value, (tf.Tensor, tf.Variable, keras.Variable))
+    is_tensor = tf.is_tensor(value) or _is_variable(value)
     return value if is_tensor else checks.dense(value, f"an input of the network {net.name!r}")
 
 

@@ -252,3 +252,14 @@ def test_what_does_not_go_together_is_refused():
         networks.apply(net, np.zeros((6, 3)))
     with pytest.raises(ValueError, match=r"\(6, 3\), \(7, 5, 2\).*one number of rows"):
         networks.apply(net, np.zeros((6, 3)), np.zeros((7, 5, 2)))
+
+
+@pytest.mark.parametrize("axes", AXES[:2])
+def test_nan_that_comes_out_again_is_refused_and_what_is_filled_is_not(axes):
+    net = networks.mlp([3, 2], (8,), 4)
+    x, z = _inputs([3, 2], axes)
+    x[..., 0] = np.nan
+    with pytest.raises(ValueError, match="made NaN.*Filled"):
+        networks.apply(net, x, z)
+    filled = _functional(lambda x, z: net([L.Dense(3)(networks.Filled()(x)), z]), 3, 2)
+    assert np.isfinite(networks.apply(filled, x, z)).all()
