@@ -178,6 +178,8 @@ class FreeBits(Penalty):
 
 def _sample(values: Any) -> tf.Tensor:
     if isinstance(values, tf.Tensor):
+        if hasattr(values, "numpy"):  # not while a function is traced
+            checks.check_finite(values.numpy(), "a sample")
         return values
     array = checks.array(values, "a sample", dtype=None)
     return tf.constant(array if array.dtype.kind == "f" else array.astype("float32"))
@@ -195,7 +197,7 @@ def mmd(z: Any, z_prior: Any) -> tf.Tensor:
         Scalar; near zero, and possibly negative, where the distributions agree.
 
     Raises:
-        ValueError: for other shapes.
+        ValueError: for other shapes, or for NaN.
 
     Source: Gretton et al. (2012), lemma 6; kernel: Tolstikhin et al. (2018), section 4.
     """

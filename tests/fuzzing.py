@@ -1195,7 +1195,7 @@ def _length(call):
 
 
 def _status_stream(call, status):
-    is_bad = "spoil=" in call.code or ", [], " in call.code
+    is_bad = "spoil=" in call.code or ", []" in call.code
     if status == INVALID and is_bad and ", epochs=0" in call.code:
         return OPEN  # the bad batch is not met
     if status != VALID:

@@ -73,6 +73,13 @@ def test_mmd_refuses_draws_that_are_no_rows_of_one_size(shapes):
         penalties.mmd(*map(np.zeros, shapes))
 
 
+@pytest.mark.parametrize("kind", [np.array, tf.constant])
+def test_mmd_refuses_nan(kind):
+    z = np.zeros((4, 2), "float32")
+    with pytest.raises(ValueError, match="a sample has NaN"):
+        penalties.mmd(kind(z + [0, np.nan]), z)
+
+
 def test_mmd_weights_act_with_noise_of_their_own():
     _, _, plain = _loss_and_logs(penalties.MMD(0.0))
     model, data, logs = _loss_and_logs(penalties.MMD(10.0))
