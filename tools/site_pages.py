@@ -169,10 +169,11 @@ def index(runs: list[Run], summary: str, source: Path, recipes: list[Run]) -> st
 
 def length(run: Run) -> str:
     """How long a lesson is: to read, and to run."""
+    aside = {"notes", "hide-input", "fold"}  # what the page folds away, or has not at all
     words = sum(
         len(c.source.split())
         for c in run.notebook.cells
-        if "notes" not in c.metadata.get("tags", [])
+        if not aside & set(c.metadata.get("tags", []))
     )
     reading = max(5, 5 * round(words / 90 / 5))  # mathematics and code read slowly
     ran = f", ran in {run.seconds:.0f} s" if run.seconds else ""

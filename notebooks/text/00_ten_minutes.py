@@ -48,6 +48,14 @@ def big(size, images, **options):
     return plotting.image_grid(images, image_shape=(28, 28), ax=ax, **options)
 
 
+def slant(images):
+    """How far the ink of images [..., 784] moves to the right per row upwards."""
+    down, right = np.mgrid[:28, :28].reshape(2, 784)
+    ink = images / images.sum(-1, keepdims=True)
+    u, r = (ink @ down)[..., None] - down, right - (ink @ right)[..., None]
+    return (ink * u * r).sum(-1) / (ink * u**2).sum(-1)
+
+
 # %% [markdown]
 # ## Ten lines
 #
@@ -57,8 +65,9 @@ def big(size, images, **options):
 # %%
 # NBVAL_CHECK_OUTPUT
 data = datasets.mnist_10k(binarise="fixed")
-print("training images", data.train.x.shape, " labels", data.train.y.shape, " test images", data.test.x.shape)
-print(f"label of the first training image: {data.train.labels[0]}, y =", data.train.y[0].astype(int))
+print("training images", data.train.x.shape, " labels", data.train.y.shape)
+print("test images", data.test.x.shape)
+print("first label:", data.train.labels[0], " as y:", data.train.y[0].astype(int))
 
 # %% [markdown]
 # The label leaves slant, width and weight of the stroke open. The model keeps them in a **latent variable** $z$, here four
@@ -67,11 +76,13 @@ print(f"label of the first training image: {data.train.labels[0]}, y =", data.tr
 # %%
 family = distributions.Bernoulli()  # a pixel is black or white
 keras.utils.set_random_seed(0)
-nets = networks.mlps(CVAE2, x=784, y=10, z=4, hidden=(256, 256), family=family)
+sizes = {"x": 784, "y": 10, "z": 4}
+nets = networks.mlps(CVAE2, **sizes, hidden=(256, 256), family=family)
 model = CVAE2(**nets, family=family, seed=0)
 model.compile(optimizer=keras.optimizers.Adam(1e-3))
-elbo = model.fit(data.train.x, data.train.y, epochs=20, verbose=0).history["elbo"]
-print(f"bound per training image: {elbo[0]:.1f} nats in epoch 1, {elbo[-1]:.1f} in epoch {len(elbo)}")
+run = model.fit(data.train.x, data.train.y, epochs=20, verbose=0)
+elbo = run.history["elbo"]
+print(f"bound, nats per image: {elbo[0]:.1f} in epoch 1, {elbo[-1]:.1f} in epoch 20")
 assert elbo[-1] > elbo[0] + 50
 
 # %% [markdown]
@@ -88,11 +99,11 @@ assert elbo[-1] > elbo[0] + 50
 # %% [markdown]
 # ## Digits on demand
 #
-# To draw a digit, choose $y$, draw $z$ from the prior, and decode.
+# To draw a digit, choose $y$, draw $z$ from the prior, and decode. The picture shows each pixel's probability of ink.
 
 # %%
 asked = np.repeat(digits, 12)
-images = model.generate(np.eye(10)[asked])  # z ~ p(z), then the mean of p(x | y, z)
+images = model.generate(np.eye(10)[asked])  # z ~ p(z), then p(x | y, z)
 
 # %% tags=["hide-input"]
 fig = plotting.image_grid(
@@ -125,29 +136,33 @@ plotting.show(
 # images that the CVAE has rebuilt, with the label told?
 
 # %%
-grey, rows = datasets.mnist_10k(), slice(1000)  # the same split, in grey
+grey = datasets.mnist_10k()  # the same split, in grey
 reader = SVC(C=10).fit(grey.train.x, grey.train.labels)
+x, y, labels = data.test.x[:1000], data.test.y[:1000], data.test.labels[:1000]
 asked = np.repeat(digits, 100)
-y, y_test, labels = np.eye(10)[asked], data.test.y[rows], data.test.labels[rows]
+wanted = np.eye(10)[asked]
 sheets = {
-    "real test images": (grey.test.x[rows], labels),
-    "real, black and white": (data.test.x[rows], labels),
-    "generated, the mean": (model.generate(y, seed=1), asked),
-    "generated, pixels drawn": (model.generate(y, seed=1, sample=True), asked),
-    "rebuilt, label told": (model.reconstruct(data.test.x[rows], y_test), labels),
+    "real test images": (grey.test.x[:1000], labels),
+    "real, black and white": (x, labels),
+    "generated, the mean": (model.generate(wanted, seed=1), asked),
+    "generated, pixels drawn": (model.generate(wanted, seed=1, sample=True), asked),
+    "rebuilt, label told": (model.reconstruct(x, y), labels),
 }
 
 # %% tags=["hide-output"]
-reads = {name: estimate((reader.predict(x) == label) * 1.0) for name, (x, label) in sheets.items()}
-for name, e in reads.items():
+read = {}
+for name, (pictures, label) in sheets.items():
+    e = estimate((reader.predict(pictures) == label) * 1.0)
+    read[name] = e.mean
     print(f"{name:24} read as the label: {e.mean:6.1%} ± {e.standard_error:.1%}")
-assert reads["real test images"].mean > 0.94 and reads["rebuilt, label told"].mean > 0.98
-assert 0.85 < reads["generated, the mean"].mean < 0.98  # four seeds gave 0.89 to 0.94
+assert read["real test images"] > 0.94 and read["rebuilt, label told"] > 0.98
+assert 0.85 < read["generated, the mean"] < 0.98  # four seeds: 0.89 to 0.94
 
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# Worse, if $z$ is drawn. Better, if the image is rebuilt.
+# Worse, if $z$ is drawn: 93.0% of the means are read as their label, and 96.1% of the real images. Better, if the image
+# is rebuilt: 100%.
 #
 # </details>
 #
@@ -169,11 +184,12 @@ assert 0.85 < reads["generated, the mean"].mean < 0.98  # four seeds gave 0.89 t
 
 # %%
 z = model.encode(data.test.x[:200], data.test.y[:200])  # the hand
-written = model.decode(np.repeat(z[:, None], 10, axis=1), np.eye(10))  # [200, 10, 784]
+hands = np.repeat(z[:, None], 10, axis=1)
+written = model.decode(hands, np.eye(10))  # every label: [200, 10, 784]
 
 # %% tags=["hide-input"]
 sheet = np.concatenate([grey.test.x[:6, None], written[:6]], axis=1)
-fig = big((14, 7.9), sheet, column_labels=["image", *digits], title="a test image, and its $z$ with each label")
+fig = big((12, 6.9), sheet, column_labels=["image", *digits], title="a test image, and its $z$ with each label")
 plotting.show(
     fig,
     "Six rows. First the image of a test digit, then the digits 0 to 9 written with its z. Within a row, slant, width and "
@@ -181,25 +197,16 @@ plotting.show(
 )
 
 # %% [markdown]
-# *The first six test images, not chosen. Each row has one $z$.*
+# *The first six test images. Each row has one $z$.*
 #
-# Measure the slant, and compare each image with the nine digits that it did not show:
+# Compare an image's slant with that of its nine other digits:
 
 # %%
-up, right = 13.5 - np.mgrid[:28, :28][0].ravel(), np.mgrid[:28, :28][1].ravel() - 13.5
-
-
-def slant(images):  # how far the ink moves to the right per row upwards
-    ink = images / images.sum(-1, keepdims=True)
-    u, r = up - (ink @ up)[..., None], right - (ink @ right)[..., None]
-    return (ink * u * r).sum(-1) / (ink * u**2).sum(-1)
-
-
 other = data.test.labels[:200, None] != digits
 others = (slant(written) * other).sum(1) / 9
 carried = np.corrcoef(slant(grey.test.x[:200]), others)[0, 1]
-print(f"slant of the image, and of its nine other digits: correlation {carried:.2f}")
-assert carried > 0.4
+print(f"slant of image and of its other digits: correlation {carried:.2f}")
+assert carried > 0.5
 
 # %% [markdown]
 # **Check yourself.** Does the model know how this writer writes a 4?
@@ -217,19 +224,21 @@ assert carried > 0.4
 # Hold the label, and change one number of $z$: the one that changes the slant most. The others stay 0.
 
 # %%
-ends = [model.decode(np.repeat(side * np.eye(4)[:, None], 10, axis=1), np.eye(10)) for side in (-2, 2)]
-turn = (slant(ends[1]) - slant(ends[0])).mean(1)  # [4], mean over the labels
+end = np.repeat(2 * np.eye(4)[:, None], 10, axis=1)  # one z_j is 2, all labels
+turn = slant(model.decode(end, np.eye(10))) - slant(model.decode(-end, np.eye(10)))
+turn = turn.mean(1)  # over the labels
 j = np.abs(turn).argmax()
-print("change of slant along z_1 … z_4:", np.round(turn, 2), f" the walk takes z_{j + 1}")
+print("change of slant along z_1 … z_4:", np.round(turn, 2), f"take z_{j + 1}")
 walk = np.zeros((9, 4))
 walk[:, j] = np.linspace(-2, 2, 9)
-walks = np.stack([model.decode(walk, np.tile(np.eye(10)[k], (9, 1))) for k in (4, 7, 9)])
+told = np.repeat(np.eye(10)[[4, 7, 9], None], 9, axis=1)
+walks = np.stack([model.decode(walk, label) for label in told])
 assert abs(turn[j]) > 0.3
 
 # %% tags=["hide-input"]
 steps = [f"{step:.1f}".replace("-", "−") for step in walk[:, j]]
 fig = big(
-    (14, 5.6), walks, row_labels=[4, 7, 9], column_labels=steps, ylabel="label $y$",
+    (12, 4.9), walks, row_labels=[4, 7, 9], column_labels=steps, ylabel="label $y$",
     title=f"$z_{j + 1}$ (prior standard deviations)",
 )  # fmt: skip
 plotting.show(
@@ -248,7 +257,7 @@ plotting.show(
 # %% [markdown]
 # ## Where this breaks
 
-# %%
+# %% tags=["hide-input"]
 times = {f"{t} × z": t * np.random.default_rng(0).standard_normal((500, 4)) for t in (1, 2, 3)}
 half = np.repeat(digits, 50)
 far = {name: (reader.predict(model.decode(v, np.eye(10)[half])) == half).mean() for name, v in times.items()}
@@ -269,7 +278,7 @@ sheet = {
     "3 × z": model.decode(times["3 × z"][::50], np.eye(10)), "½ 3, ½ 8": model.generate(both, seed=1),
     "no label": model.generate(np.zeros((10, 10)), seed=1),
 }  # fmt: skip
-fig = big((14, 8.8), np.stack(list(sheet.values())), row_labels=list(sheet), column_labels=digits)
+fig = big((12, 7.5), np.stack(list(sheet.values())), row_labels=list(sheet), column_labels=digits)
 plotting.show(
     fig,
     "Six rows of ten images. Real digits are sharp; generated ones are blurred. With an unsuitable hand several digits "
@@ -308,7 +317,7 @@ plotting.show(
 # %% tags=["hide-input"]
 family_of = {"VAE": VAE, "CVAE-1": CVAE1, "CVAE-2": CVAE2, "CVAE-3": CVAE3, "CVAE-4 (CMMA)": CMMA}
 with plotting.style():
-    fig = Figure(figsize=(13, 10.4), layout="constrained")
+    fig = Figure(figsize=(11.5, 9.6), layout="constrained")
     fig.get_layout_engine().set(w_pad=0.15, h_pad=0.15)
     axes = fig.subplots(2, 3).ravel()
 for ax, (name, kind) in zip(axes, family_of.items(), strict=False):
@@ -327,11 +336,13 @@ plotting.show(
 # *Shaded: observed in training. Solid arrows say how the data come about, dashed ones what $q$ reads.*
 
 # %% [markdown]
-# - **VAE:** what do images look like, when nothing is given? Lesson 01 derives its bound, lesson 02 trains it.
-# - **CVAE-1:** what does a 7 look like, when each label has its own prior? Lesson 03.
+# - **VAE:** what do images look like, when nothing is given? [Lesson 01](01_the_bound.ipynb) derives its bound,
+#   [lesson 02](02_estimators_and_algorithm.ipynb) trains it.
+# - **CVAE-1:** what does a 7 look like, when each label has its own prior? [Lesson 03](03_cvae_1.ipynb).
 # - **CVAE-2:** what does a 7 look like in a hand drawn without regard to the label? Lesson 04.
-# - **CVAE-3:** what may $y$ be for this $x$, when several answers are right? Lesson 05.
-# - **CVAE-4 (CMMA):** what does an image with these attributes look like, when $y$ acts through $z$ alone? Lesson 06.
+# - **CVAE-3:** what may $y$ be for this $x$, when several answers are right? [Lesson 05](05_cvae_3.ipynb).
+# - **CVAE-4 (CMMA):** what does an image with these attributes look like, when $y$ acts through $z$ alone?
+#   [Lesson 06](06_cmma.ipynb).
 #
 # **Check yourself.** Which arrow does CVAE-2 lack that CVAE-1 has?
 #
