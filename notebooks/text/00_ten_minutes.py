@@ -67,7 +67,8 @@ def slant(images):
 data = datasets.mnist_10k(binarise="fixed")
 print("training images", data.train.x.shape, " labels", data.train.y.shape)
 print("test images", data.test.x.shape)
-print("first label:", data.train.labels[0], " as y:", data.train.y[0].astype(int))
+first = data.train.y[0].astype(int)
+print("first label:", data.train.labels[0], " as y:", first)
 
 # %% [markdown]
 # The label leaves slant, width and weight of the stroke open. The model keeps them in a **latent variable** $z$, here four
@@ -82,7 +83,7 @@ model = CVAE2(**nets, family=family, seed=0)
 model.compile(optimizer=keras.optimizers.Adam(1e-3))
 run = model.fit(data.train.x, data.train.y, epochs=20, verbose=0)
 elbo = run.history["elbo"]
-print(f"bound, nats per image: {elbo[0]:.1f} in epoch 1, {elbo[-1]:.1f} in epoch 20")
+print(f"bound, nats per image, by epoch: {elbo[0]:.1f} … {elbo[-1]:.1f}")
 assert elbo[-1] > elbo[0] + 50
 
 # %% [markdown]
@@ -138,14 +139,15 @@ plotting.show(
 # %%
 grey = datasets.mnist_10k()  # the same split, in grey
 reader = SVC(C=10).fit(grey.train.x, grey.train.labels)
-x, y, labels = data.test.x[:1000], data.test.y[:1000], data.test.labels[:1000]
+x, y, labels = (part[:1000] for part in data.test)
 asked = np.repeat(digits, 100)
 wanted = np.eye(10)[asked]
+drawn = model.generate(wanted, seed=1, sample=True)
 sheets = {
     "real test images": (grey.test.x[:1000], labels),
     "real, black and white": (x, labels),
     "generated, the mean": (model.generate(wanted, seed=1), asked),
-    "generated, pixels drawn": (model.generate(wanted, seed=1, sample=True), asked),
+    "generated, pixels drawn": (drawn, asked),
     "rebuilt, label told": (model.reconstruct(x, y), labels),
 }
 
@@ -154,7 +156,7 @@ read = {}
 for name, (pictures, label) in sheets.items():
     e = estimate((reader.predict(pictures) == label) * 1.0)
     read[name] = e.mean
-    print(f"{name:24} read as the label: {e.mean:6.1%} ± {e.standard_error:.1%}")
+    print(f"{name:24} read right: {e.mean:6.1%} ± {e.standard_error:.1%}")
 assert read["real test images"] > 0.94 and read["rebuilt, label told"] > 0.98
 assert 0.85 < read["generated, the mean"] < 0.98  # four seeds: 0.89 to 0.94
 
@@ -224,11 +226,11 @@ assert carried > 0.5
 # Hold the label, and change one number of $z$: the one that changes the slant most. The others stay 0.
 
 # %%
-end = np.repeat(2 * np.eye(4)[:, None], 10, axis=1)  # one z_j is 2, all labels
-turn = slant(model.decode(end, np.eye(10))) - slant(model.decode(-end, np.eye(10)))
-turn = turn.mean(1)  # over the labels
+end = np.repeat(2 * np.eye(4)[:, None], 10, axis=1)  # one z_j is 2
+both = [model.decode(z, np.eye(10)) for z in (-end, end)]
+turn = (slant(both[1]) - slant(both[0])).mean(1)  # over the labels
 j = np.abs(turn).argmax()
-print("change of slant along z_1 … z_4:", np.round(turn, 2), f"take z_{j + 1}")
+print("slant changes by", np.round(turn, 2), f"largest: z_{j + 1}")
 walk = np.zeros((9, 4))
 walk[:, j] = np.linspace(-2, 2, 9)
 told = np.repeat(np.eye(10)[[4, 7, 9], None], 9, axis=1)
@@ -238,7 +240,7 @@ assert abs(turn[j]) > 0.3
 # %% tags=["hide-input"]
 steps = [f"{step:.1f}".replace("-", "−") for step in walk[:, j]]
 fig = big(
-    (12, 4.9), walks, row_labels=[4, 7, 9], column_labels=steps, ylabel="label $y$",
+    (12, 4.75), walks, row_labels=[4, 7, 9], column_labels=steps, ylabel="label $y$",
     title=f"$z_{j + 1}$ (prior standard deviations)",
 )  # fmt: skip
 plotting.show(
@@ -278,7 +280,7 @@ sheet = {
     "3 × z": model.decode(times["3 × z"][::50], np.eye(10)), "½ 3, ½ 8": model.generate(both, seed=1),
     "no label": model.generate(np.zeros((10, 10)), seed=1),
 }  # fmt: skip
-fig = big((12, 7.5), np.stack(list(sheet.values())), row_labels=list(sheet), column_labels=digits)
+fig = big((12, 7.2), np.stack(list(sheet.values())), row_labels=list(sheet), column_labels=digits)
 plotting.show(
     fig,
     "Six rows of ten images. Real digits are sharp; generated ones are blurred. With an unsuitable hand several digits "
