@@ -279,7 +279,6 @@ def test_lesson_is_a_lecture(path):
 
 
 FIRST_EDITION = [  # lessons that have not been shortened yet
-    "04_cvae_2",
     "10_full_size",
 ]  # fmt: skip
 
