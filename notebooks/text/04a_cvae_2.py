@@ -24,8 +24,8 @@
 # **You need** lesson 03 (the bound (3.2), its code, the closed forms (7.1) and (7.2)), and from lesson 02 the KL
 # divergence (2.4) and the training step (2.5). **Time:** 37 min in class.
 #
-# **The name.** CVAE-2 is what most code calls “CVAE”. The numbers 1 to 4 are those of the Chinese article that the course
-# follows ([references](../docs/references.md)).
+# **The name.** CVAE-2 is what most code calls “CVAE”. The numbers 1 to 4 are those of the Chinese article that the
+# course follows ([references](../docs/references.md)).
 
 # %% [markdown]
 # | notation | what it is | in code |
@@ -57,8 +57,8 @@ green, ink = plotting.colour("CVAE2"), plotting.colour("baseline")
 # %% [markdown]
 # ## One assumption
 #
-# A person's handwriting has a style: slanted or upright, broad or narrow. Then somebody says which digit to write. Assume
-# that the style does not depend on the digit:
+# A person's handwriting has a style: slanted or upright, broad or narrow. Then somebody says which digit to write.
+# Assume that the style does not depend on the digit:
 #
 # $$ p(z \mid y) = p(z) \tag{4.1} $$
 #
@@ -78,8 +78,8 @@ green, ink = plotting.colour("CVAE2"), plotting.colour("baseline")
 
 # %% [markdown]
 # The prior is $p(z) = \mathcal N(0, I)$ for every label, and it has nothing to learn. The gap is still that of (3.1),
-# $\log p(x \mid y) - \mathcal L = \mathrm{KL}\big(q(z \mid x, y) \,\|\, p(z \mid x, y)\big)$, because (3.1) holds for any
-# prior.
+# $\log p(x \mid y) - \mathcal L = \mathrm{KL}\big(q(z \mid x, y) \,\|\, p(z \mid x, y)\big)$, because (3.1) holds for
+# any prior.
 #
 # The label has left the prior. It stays in the likelihood, because the image depends on it. It also stays in $q$. Below
 # you see why.
@@ -105,14 +105,15 @@ plotting.show(
 )
 
 # %% [markdown]
-# *CVAE-2 has one solid arrow fewer, the one from $y$ to $z$. The dashed arrow from $y$ to $z$ belongs to $q$, and it stays.*
+# *CVAE-2 has one solid arrow fewer, the one from $y$ to $z$. The dashed arrow from $y$ to $z$ belongs to $q$, and it
+# stays.*
 #
 # **Check yourself.** How do you draw ten different digits in one style?
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# Draw one $z$ from $p(z)$, and decode it with each of the ten labels. No label needs a $z$ of its own, because the prior
-# is the same for all.
+# Draw one $z$ from $p(z)$, and decode it with each of the ten labels. No label needs a $z$ of its own, because the
+# prior is the same for all.
 #
 # </details>
 
@@ -123,16 +124,16 @@ plotting.show(
 # %% [markdown]
 # ## Does the model lose anything?
 #
-# CVAE-1 has a prior that learns, and CVAE-2 has none. **Predict before you look:** are there distributions
-# $p(x \mid y)$ that CVAE-1 can express and CVAE-2 cannot?
+# CVAE-1 has a prior that learns, and CVAE-2 has none. It looks as if CVAE-1 could express more distributions
+# $p(x \mid y)$. It cannot, if the decoder may be any function.
 #
-# Take any CVAE-1, with prior $\mathcal N\big(m(y), s(y)^2\big)$ and $q = \mathcal N(\mu, \sigma^2)$. Measure $z$ from the
-# prior of its label, in units of that prior:
+# Take any CVAE-1, with prior $\mathcal N\big(m(y), s(y)^2\big)$ and $q = \mathcal N(\mu, \sigma^2)$. Measure $z$ from
+# the prior of its label, in units of that prior:
 #
 # $$ z = m(y) + s(y) \odot u . $$
 #
-# Then $u \sim \mathcal N(0, I)$ for every $y$, so (4.1) holds for $u$. This change of variables gives a new decoder and a
-# new encoder:
+# Then $u \sim \mathcal N(0, I)$ for every $y$, so (4.1) holds for $u$. This change of variables gives a new decoder and
+# a new encoder:
 #
 # - The decoder computes $z$ first: $p'(x \mid y, u) = p\big(x \mid y,\, m(y) + s(y) \odot u\big)$. It can, because it
 #   sees $y$.
@@ -182,7 +183,7 @@ given.prior_net.set_weights([np.random.default_rng(0).normal(size=shape) for sha
 same = absorb(given)
 keras.config.set_dtype_policy("float32")
 
-# %% tags=["hide-output"]
+# %%
 # NBVAL_CHECK_OUTPUT
 exact_noise = noise.normal(8, 300, 8, key=1, dtype="float64")
 as_1, as_2 = (m.bound(test.x, test.y, noise=exact_noise) for m in (given, same))
@@ -195,13 +196,6 @@ images = [m.generate(np.eye(10, dtype="float32"), seed=0) for m in (given, same)
 print("generated images the same, to 1e-9:", np.allclose(*images, rtol=0, atol=1e-9))
 
 # %% [markdown]
-# <details class="answer"><summary>Answer</summary>
-#
-# No. The test shows it for one model, and the algebra for every CVAE-1 with Gaussian prior and $q$, if the decoder may be
-# any function.
-#
-# </details>
-#
 # The other direction is shorter. A CVAE-2 is a CVAE-1 whose prior network gives $m = 0$ and $s = 1$ for every label. So
 # with Gaussian priors **CVAE-1 and CVAE-2 are the same model in principle**. In practice, networks have a size, and
 # training ends somewhere. Lesson 04b measures what that makes of the two.
@@ -210,27 +204,26 @@ print("generated images the same, to 1e-9:", np.allclose(*images, rtol=0, atol=1
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# In $p'(x \mid y, u)$: the decoder must compute $m(y)$ and $s(y)$. A decoder without $y$, as in lesson 06, cannot. A prior
-# that is not of the form $m(y) + s(y) \odot u$ is the subject of
-# [exercise 4.3](exercises/04_cvae_2/04_cvae_2.ipynb).
+# In $p'(x \mid y, u)$: the decoder must compute $m(y)$ and $s(y)$. A decoder without $y$, as in lesson 06, cannot.
+# Priors of another form are the subject of [exercise 4.3](exercises/04_cvae_2/04_cvae_2.ipynb).
 #
 # </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 8 min.** Take the vote: most say that the conditional prior is worth some nats. Do the KL on the board: (2.4)
-# has only ratios. Then ask what a real network could fail to absorb. The last section answers.
+# **Speaker, 8 min.** Take a vote before the algebra: most say that the conditional prior is worth some nats. Do the KL
+# on the board: (2.4) has only ratios. Then ask what a real network could fail to absorb. The last section answers.
 
 # %% [markdown]
 # ## Why q sees y: explaining away
 #
 # In the graph, the arrows from $z$ and from $y$ meet in $x$: $z \to x \leftarrow y$. A node with two incoming arrows is
-# called a **collider**. While $x$ is unseen, the path through the collider is closed, so $y$ tells you nothing about $z$.
-# Once $x$ is seen, the path is open, and $z$ and $y$ depend on each other. Reading independence off a graph in this way is
-# called **d-separation** (Pearl 1988).
+# called a **collider**. While $x$ is unseen, the path through the collider is closed, so $y$ tells you nothing about
+# $z$. Once $x$ is seen, the path is open, and $z$ and $y$ depend on each other. Reading independence off a graph in
+# this way is called **d-separation** (Pearl 1988).
 #
-# Here is an everyday example. The lawn is wet, either from rain or from the sprinkler. The two causes are independent. But
-# if you see the wet lawn and hear that the sprinkler was on, rain becomes less likely. The sprinkler has **explained away**
-# the rain.
+# Here is an everyday example. The lawn is wet, either from rain or from the sprinkler. The two causes are independent.
+# But if you see the wet lawn and hear that the sprinkler was on, rain becomes less likely. The sprinkler has
+# **explained away** the rain.
 
 # %% tags=["hide-input"]
 places, arrows = {"z": (0, 2), "y": (2.4, 2), "x": (1.2, 0)}, [("z", "x"), ("y", "x")]
@@ -280,14 +273,14 @@ for name, C in (("before x is seen", before), ("after x is seen ", after)):
 #
 # </details>
 #
-# Now apply lesson 03's closed form to the linear-Gaussian CVAE-2, where $x \mid y, z \sim \mathcal N(Wz + Vy + b, \sigma^2 I)$.
-# By (4.1) it has $A = 0$, $a = 0$ and $S = I$, and (7.2) becomes
+# Now apply lesson 03's closed form to the linear-Gaussian CVAE-2, where $x \mid y, z \sim \mathcal N(Wz + Vy + b,
+# \sigma^2 I)$. By (4.1) it has $A = 0$, $a = 0$ and $S = I$, and (7.2) becomes
 #
 # $$ p(z \mid x, y) = \mathcal N\big(C\, W^\top (x - Vy - b) / \sigma^2,\; C\big), \qquad
 # C = \big(I + W^\top W / \sigma^2\big)^{-1} . $$
 #
-# In words: subtract $Vy + b$, which the label explains, from the image. The style explains the rest. So the prior does not
-# contain $y$, and the true posterior does.
+# In words: subtract $Vy + b$, which the label explains, from the image. The style explains the rest. So the prior does
+# not contain $y$, and the true posterior does.
 
 # %% tags=["hide-input"]
 # NBVAL_CHECK_OUTPUT
@@ -327,38 +320,39 @@ plotting.show(
 # %% [markdown]
 # *Left: $z$ and $y$ are independent. Right: the same pair, given $x = 1$. The dots are the three means printed above.*
 #
-# A $q$ that does not see $y$ has one Gaussian for the whole right-hand picture. The true posterior has one for each $y$:
-# it is narrower, and its mean follows the line.
+# A $q$ that does not see $y$ has one Gaussian for the whole right-hand picture. The true posterior has one for each
+# $y$: it is narrower, and its mean follows the line.
 #
 # **Check yourself.** For which likelihood would $q$ not need the label?
 #
 # <details class="answer"><summary>Answer</summary>
 #
 # For one in which $z$ and $y$ act on separate parts of the image that do not disturb each other. Then $x$ does not make
-# them dependent. [Exercise 4.1](exercises/04_cvae_2/04_cvae_2.ipynb) asks whether causes always explain each other away.
+# them dependent. [Exercise 4.1](exercises/04_cvae_2/04_cvae_2.ipynb) asks whether causes always explain each other
+# away.
 #
 # </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 7 min.** Lawn, rain and sprinkler first; vote on the sign of the correlation; then the numbers. Now come back
-# to the dashed arrow of the first figure.
+# **Speaker, 7 min.** Lawn, rain and sprinkler first; vote on the sign of the correlation; then the numbers. Now come
+# back to the dashed arrow of the first figure.
 
 # %% [markdown]
 # ## What it costs to hide y from q
 #
-# Let the true posterior have mean $\mu(x, y)$ and covariance $C$. Give $q(z \mid x)$ the same covariance, the best it can
-# have, and a mean $\hat\mu(x)$ that does not use $y$. Between Gaussians of the same covariance, the KL divergence depends
-# only on the means:
+# Let the true posterior have mean $\mu(x, y)$ and covariance $C$. Give $q(z \mid x)$ the same covariance, the best it
+# can have, and a mean $\hat\mu(x)$ that does not use $y$. Between Gaussians of the same covariance, the KL divergence
+# depends only on the means:
 #
 # $$ \mathrm{KL}\big(q(z \mid x) \,\|\, p(z \mid x, y)\big)
 #  = \tfrac12\, \big(\hat \mu(x) - \mu(x, y)\big)^\top C^{-1} \big(\hat \mu(x) - \mu(x, y)\big) $$
 #
-# On average it is least if $\hat\mu(x)$ is the best guess of $\mu(x, y)$ from $x$ alone. In the small model, the average
-# is then $\tfrac12 \operatorname{var}(\mu \mid x) / C$.
+# On average it is least if $\hat\mu(x)$ is the best guess of $\mu(x, y)$ from $x$ alone. In the small model, the
+# average is then $\tfrac12 \operatorname{var}(\mu \mid x) / C$.
 #
 # For the real digits, take the best linear CVAE-2. It has a closed form, which the section on the limit explains. For
-# $\hat\mu$ take the best *linear* guess. **Predict before you look:** does hiding $y$ cost nothing, half a nat, or five nats
-# per image?
+# $\hat\mu$ take the best *linear* guess. **Predict before you look:** does hiding $y$ cost nothing, half a nat, or five
+# nats per image?
 
 # %% tags=["hide-output"]
 # NBVAL_CHECK_OUTPUT
@@ -381,8 +375,8 @@ print("= the formula:", np.allclose(hidden, 0.5 * ((guess - m) ** 2 / scale**2).
 #
 # </details>
 #
-# Only $q$ has changed. The model $p$ and $\log p(x \mid y)$ are the same, so the whole loss is gap. A network with hidden
-# layers may recognise the digit in $x$, and so lose less. Lesson 04b trains one.
+# Only $q$ has changed. The model $p$ and $\log p(x \mid y)$ are the same, so the whole loss is gap. A network with
+# hidden layers may recognise the digit in $x$, and so lose less. Lesson 04b trains one.
 #
 # **Check yourself.** In the linear model, and with an $x$ that does not give the label away, when does hiding $y$ cost
 # nothing?
@@ -437,9 +431,9 @@ for claim, error in checks.items():
 # %% [markdown]
 # ## The training step, by hand
 #
-# The step is lesson 03's without the prior's network. The KL divergence is (2.4) with $m = 0$ and $s = 1$. The images are
-# grey here, as in lesson 01. The likelihood is a Gaussian with one learned $\sigma$ for all pixels, and $\mu_i$ is the
-# decoder's output for pixel $i$:
+# The step is lesson 03's without the prior's network. The KL divergence is (2.4) with $m = 0$ and $s = 1$. The images
+# are grey here, as in lesson 01. The likelihood is a Gaussian with one learned $\sigma$ for all pixels, and $\mu_i$ is
+# the decoder's output for pixel $i$:
 #
 # $$ \log p(x \mid y, z) = \sum_i \big[-\tfrac12 (x_i - \mu_i)^2 / \sigma^2 - \log \sigma - \tfrac12 \log 2\pi\big] $$
 
@@ -463,8 +457,8 @@ class ByHand(CVAE2):
         return {"elbo": -loss}
 
 # %% [markdown]
-# One step of plain gradient descent, and then two more, should move the parameters of the library's model and of yours in
-# the same way.
+# One step of plain gradient descent, and then two more, should move the parameters of the library's model and of yours
+# in the same way.
 
 # %% tags=["hide-input"]
 def make(model_class):
@@ -497,8 +491,8 @@ for steps in (1, 2):
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# The line of the encoder and the line of the decoder. The prior is $\mathcal N(0, I)$ for every label, so the KL divergence
-# needs only $\mu$ and $\sigma$ of $q$.
+# The line of the encoder and the line of the decoder. The prior is $\mathcal N(0, I)$ for every label, so the KL
+# divergence needs only $\mu$ and $\sigma$ of $q$.
 #
 # </details>
 
@@ -509,14 +503,14 @@ for steps in (1, 2):
 # %% [markdown]
 # ## A limit on the real digits
 #
-# In lesson 01, the score of principal component analysis (PCA) was a ceiling for the linear VAE. The linear CVAE-2 has a
-# ceiling too. By (7.1),
+# In lesson 01, the score of principal component analysis (PCA) was a ceiling for the linear VAE. The linear CVAE-2 has
+# a ceiling too. By (7.1),
 #
 # $$ p(x \mid y) = \mathcal N(Vy + b,\; W W^\top + \sigma^2 I) $$
 #
-# This is a regression of $x$ on $y$ whose residuals follow probabilistic PCA (Tipping and Bishop 1999). For one-hot labels,
-# the best $Vy + b$ is the mean image of the label. The **PCA score of the residuals** is then the greatest mean of
-# $\log p(x \mid y)$ for any weights. So no training can bring the bound above it.
+# This is a regression of $x$ on $y$ whose residuals follow probabilistic PCA (Tipping and Bishop 1999). For one-hot
+# labels, the best $Vy + b$ is the mean image of the label. The **PCA score of the residuals** is then the greatest mean
+# of $\log p(x \mid y)$ for any weights. So no training can bring the bound above it.
 #
 # **Predict before you look.** By how many nats does the known label raise the score?
 
@@ -568,14 +562,15 @@ plotting.show(
 # <details class="answer"><summary>Answer</summary>
 #
 # By 8.946 nats. That is more than $\log 10$, the most that the label itself can be worth (lesson 03). So the linear VAE
-# without labels is a poor model of the ten digits, and part of the gain is that its successor fits better.
+# without labels is a poor model of the ten digits, and part of the gain comes from a better fit.
 #
 # </details>
 #
-# Training reaches the ceiling and does not pass it. The patterns move ink sideways and up and down, away from the label's
-# mean image. Each pattern serves all ten labels.
+# Training reaches the ceiling and does not pass it. The patterns move ink sideways and up and down, away from the
+# label's mean image. Each pattern serves all ten labels.
 #
-# **Check yourself.** The same linear decoder gets a prior with a mean $m(y)$ per label, and scale one. Does the ceiling rise?
+# **Check yourself.** The same linear decoder gets a prior with a mean $m(y)$ per label, and scale one. Does the ceiling
+# rise?
 #
 # <details class="answer"><summary>Answer</summary>
 #
@@ -590,15 +585,15 @@ plotting.show(
 # %% [markdown]
 # ## Where this breaks: a decoder that cannot multiply
 #
-# “CVAE-1 and CVAE-2 are the same model” needs a decoder that can compute $m(y) + s(y) \odot u$. A linear decoder can add
-# $m(y)$, but it cannot multiply $u$ by $s(y)$. So give each label its own prior scales in the linear model. Keep $W$, $V$,
-# $b$ and $\sigma$ of the best linear CVAE-2, and set
+# “CVAE-1 and CVAE-2 are the same model” needs a decoder that can compute $m(y) + s(y) \odot u$. A linear decoder can
+# add $m(y)$, but it cannot multiply $u$ by $s(y)$. So give each label its own prior scales in the linear model. Keep
+# $W$, $V$, $b$ and $\sigma$ of the best linear CVAE-2, and set
 #
 # $$ x \mid y \sim \mathcal N\big(Vy + b,\; W \operatorname{diag}(s(y)^2)\, W^\top + \sigma^2 I\big) . $$
 #
-# The columns of $W$ are orthogonal, so the best $s_j(y)^2$ has a closed form. It is the variance of the label's residuals
-# along column $j$, minus $\sigma^2$, over the squared length of the column. **Predict before you look:** does this
-# linear CVAE-1 pass the ceiling of the linear CVAE-2?
+# The columns of $W$ are orthogonal, so the best $s_j(y)^2$ has a closed form. It is the variance of the label's
+# residuals along column $j$, minus $\sigma^2$, over the squared length of the column. **Predict before you look:** does
+# this linear CVAE-1 pass the ceiling of the linear CVAE-2?
 
 # %% tags=["hide-output"]
 # NBVAL_CHECK_OUTPUT
@@ -644,16 +639,15 @@ plotting.show(
 #
 # </details>
 #
-# A label uses some latents more than other labels do. CVAE-1 says so in its prior. CVAE-2 must say so in its decoder, and
-# a linear decoder cannot. The change of variables is not wrong, but the new decoder has to be in the family. Hidden layers
-# can multiply approximately, at the price of units and training.
+# A label uses some latents more than other labels do. CVAE-1 says so in its prior. CVAE-2 must say so in its decoder,
+# and a linear decoder cannot. The change of variables is not wrong, but the new decoder has to be in the family. Hidden
+# layers can multiply approximately, at the price of units and training.
 #
-# **Check yourself.** Which assumption of the last sections is false for the digits: (4.1), or the linear decoder?
+# **Check yourself.** Which assumption of the last sections is costs nats here: (4.1), or the linear decoder?
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# The two can only be judged together. With a linear decoder, one prior for all labels costs nats. With a decoder that can
-# multiply, the same data allow (4.1).
+# Only the two together cost nats. With a decoder that can multiply, (4.1) costs nothing, by the change of variables.
 #
 # </details>
 
@@ -669,8 +663,9 @@ plotting.show(
 # - CVAE-1 and CVAE-2 are the same model if the decoder can absorb $m(y)$ and $s(y)$. A linear decoder cannot absorb
 #   $s(y)$.
 #
-# Do the two still end alike when they are trained, and does $z$ hold style alone? [Lesson 04b](04b_style_and_label.ipynb)
-# measures it. First, try the first three of [exercises 4](exercises/04_cvae_2/04_cvae_2.ipynb).
+# Do the two still end alike when they are trained, and does $z$ hold style alone? [Lesson
+# 04b](04b_style_and_label.ipynb) measures it. First, try the first three of [exercises
+# 4](exercises/04_cvae_2/04_cvae_2.ipynb).
 
 # %% [markdown]
 # ## References

@@ -21,8 +21,8 @@
 # - test whether $z$ is independent of the label;
 # - find the styles in which a model cannot write a digit.
 #
-# **You need** [lesson 04a](04a_cvae_2.ipynb) (the bound (4.2), the change of variables, explaining away), and from lesson
-# 02 the estimate of $\log p$ (2.6). **Time:** 36 min in class.
+# **You need** [lesson 04a](04a_cvae_2.ipynb) (the bound (4.2), the change of variables, explaining away), and from
+# lesson 02 the estimate of $\log p$ (2.6). **Time:** 33 min in class.
 
 # %% [markdown]
 # | notation | what it is | in code |
@@ -59,8 +59,8 @@ everyone = np.eye(10, dtype="float32")  # each label once
 # %% [markdown]
 # ## One style, ten digits
 #
-# First you need images in which a style can be seen. These are MNIST's, with 28 × 28 binary pixels. The model is CVAE-2,
-# with four latents. Its objective is the bound (4.2).
+# First you need images in which a style can be seen. These are MNIST's, with 28 × 28 binary pixels. The model is
+# CVAE-2, with four latents. Its objective is the bound (4.2).
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -87,8 +87,8 @@ for name in ("elbo", "val_elbo"):
     print(f"{name:9}{climb[name][-1]:8.1f} nats per image; in the last epoch {climb[name][-1] - climb[name][-2]:+.2f}")
 
 # %% [markdown]
-# **Predict before you look.** Each row draws one $z \sim p(z)$, and each column has one label. What stays the same along a
-# row?
+# **Predict before you look.** Each row draws one $z \sim p(z)$, and each column has one label. What stays the same
+# along a row?
 
 # %% tags=["hide-input", "thumbnail"]
 plotting.show(
@@ -106,8 +106,8 @@ plotting.show(
 #
 # </details>
 #
-# The label says which digit to write, so $z$ is left with what the label does not say. One decoder and one prior serve all
-# labels. So it can pay to use a latent for the same thing in each digit, but no term of (4.2) enforces this.
+# The label says which digit to write, so $z$ is needed for what the label does not say. One decoder and one prior serve
+# all labels. So it can pay to use a latent for the same thing in each digit, but no term of (4.2) enforces this.
 #
 # Some digits are smeared. The last section looks into such digits.
 
@@ -136,11 +136,12 @@ plotting.explore(
 # %% [markdown]
 # *One latent moves, the others stay at zero. With a live kernel, sliders move the others.*
 #
-# **Check yourself.** Why is each row written in one style, and not each column?
+# **Check yourself.** How would you draw the same sheet from CVAE-1?
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# A row shares $z$, and a column shares $y$. By (4.1), $z$ is drawn without a look at the label.
+# Draw one $u$ per row, and decode $z = m(y) + s(y) \odot u$ in each column. The same $z$ in each column would lie at
+# different places of the ten priors.
 #
 # </details>
 
@@ -151,8 +152,8 @@ plotting.explore(
 # %% [markdown]
 # ## Analogies: this style, another digit
 #
-# Take a real image with its label, and read off its style: $z$ is the mean of $q(z \mid x, y)$. Then decode $z$ with another
-# label. By (4.1), the prior of the style does not depend on the label, so $z$ is not corrected.
+# Take a real image with its label, and read off its style: $z$ is the mean of $q(z \mid x, y)$. Then decode $z$ with
+# another label. By (4.1), the prior of the style does not depend on the label, so $z$ is not corrected.
 
 # %%
 def rewrite(model, x, y, y_new):
@@ -177,9 +178,9 @@ plotting.show(
 # *Left: the first test image of seven labels. Right: its style with all ten labels.*
 #
 # Two measures use 300 test images with each of the nine other labels. First, is it the digit asked for? A classifier
-# answers, a support vector machine that was trained on grey training images. Second, is it the same style? The **slant** is
-# how many pixels the ink moves sideways per pixel of height. The mean slant of each label is subtracted, because a 7 leans
-# anyway.
+# answers, a support vector machine that was trained on grey training images. Second, is it the same style? The
+# **slant** is how many pixels the ink moves sideways per pixel of height. The mean slant of each label is subtracted,
+# because a 7 leans anyway.
 
 # %% tags=["hide-input"]
 judge = SVC().fit(datasets.mnist_10k(seed=0).train.x, large.train.labels)
@@ -222,9 +223,11 @@ print(f"slant, another image's rewritten:         r = {shuffled:.2f}")
 assert hits.mean > 0.85 and r > 0.85 and abs(shuffled) < 0.25  # three seeds: 93 to 95 %, r = 0.94 to 0.95
 
 # %% [markdown]
-# Most rewritten digits are the ones that were asked for, and most of the slant comes along. So $z$ carries style from label
-# to label, to a degree that you can state. The number of latents was chosen for such pictures, as the fold below shows:
-# with eight latents the bound is higher, and fewer rewritten digits are right.
+# Most rewritten digits are the ones that were asked for, and their slant follows that of the original. So $z$ carries
+# style from label to label, to a degree that you can state.
+#
+# The numbers of latents and of epochs were chosen for such pictures. With eight latents the bound is higher, and fewer
+# rewritten digits are the ones that were asked for, as the fold below shows.
 #
 # **Check yourself.** Why is the mean slant of each label subtracted before the correlation?
 #
@@ -253,17 +256,17 @@ for latents, history, share in ((4, climb, right), (8, climb_eight, analogies(ei
 assert climb_eight["val_elbo"][-1] > climb["val_elbo"][-1] + 5 and share.mean < hits.mean - 0.05
 
 # %% [markdown] tags=["fold"]
-# The bound is higher, and more rewritten digits are not the ones that were asked for. With more latents, $z$ can
-# say part of what the label says, and then a new label cannot change it. One seed was run. The section on independence
-# asks the same of the small images.
+# The bound is higher, and more rewritten digits are not the ones that were asked for. A possible reason is that with
+# more latents $z$ says part of what the label says, and then a new label cannot change it. One seed was run. The
+# section on independence asks the same of the small images.
 
 # %% [markdown]
 # ## CVAE-1 against CVAE-2
 #
-# By lesson 04a, CVAE-1 and CVAE-2 are the same model in principle. Are they in training? Many runs are needed, so the images
-# are the small ones of lesson 04a, with 64 grey pixels. Each training image appears twenty times with a little Gaussian
-# noise, so that networks of this size do not learn it by heart. Both models get the same widths, the same data and four
-# seeds. A seed is a set of initial weights.
+# By lesson 04a, CVAE-1 and CVAE-2 are the same model in principle. Are they in training? Many runs are needed, so the
+# images are the small ones of lesson 04a, with 64 grey pixels. Each training image appears twenty times with a little
+# Gaussian noise, so that networks of this size do not learn it by heart. Both models get the same widths, the same data
+# and four seeds. A seed is a set of initial weights.
 
 # %% tags=["hide-input"]
 digits = datasets.digits(seed=0)
@@ -340,8 +343,8 @@ assert ahead.mean > 0.5  # 18 runs, one by one, gave 0.8 to 7.7
 #
 # </details>
 #
-# The lead cannot come from what CVAE-1 can express with a decoder of any size. Either networks of this size are too small to
-# absorb $m(y)$ and $s(y)$, or training ends elsewhere.
+# The lead cannot come from what CVAE-1 can express with a decoder of any size. Either networks of this size are too
+# small to absorb $m(y)$ and $s(y)$, or training ends elsewhere.
 #
 # **Check yourself.** One seed gave almost seven nats. What would a paper with one run per model have claimed?
 #
@@ -352,19 +355,20 @@ assert ahead.mean > 0.5  # 18 runs, one by one, gave 0.8 to 7.7
 # </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Ask what is wrong with papers that compare two models by one training run each. Remind the class of
-# 04a's algebra: so where do the nats come from?
+# **Speaker, 4 min.** Ask what is wrong with papers that compare two models by one training run each. Remind the class
+# of 04a's algebra: so where do the nats come from?
 
 # %% [markdown]
 # ## Where the nats come from
 #
-# A latent is **active** if the mean of its $q$ moves from image to image, in units of its prior. If the mean does not move,
-# the latent says nothing about the image, and its $q$ has fallen onto the prior. This is **posterior collapse**. A collapsed latent
-# costs no KL divergence. Early in training the decoder cannot use the latent yet, so collapse is the cheap choice.
+# A latent is **active** if the mean of its $q$ moves from image to image, in units of its prior. If the mean does not
+# move, the latent says nothing about the image, and its $q$ has fallen onto the prior. This is **posterior collapse**.
+# A collapsed latent costs no KL divergence. Early in training the decoder cannot use the latent yet, so collapse is the
+# cheap choice.
 #
-# **Warm-up** lowers the price until then (Bowman et al. 2016). The weight $\beta$ of the KL divergence rises from near 0 to 1 over
-# the first 5 of the 10 epochs, see (7.3) in lesson 07. Afterwards the objective is the bound again. **Predict before you look:** how much of
-# the lead is left with warm-up?
+# **Warm-up** lowers the price until then (Bowman et al. 2016). The weight $\beta$ of the KL divergence rises from near
+# 0 to 1 over the first 5 of the 10 epochs, see (7.3) in lesson 07. Afterwards the objective is the bound again.
+# **Predict before you look:** how much of the lead is left with warm-up?
 
 # %% tags=["hide-output"]
 measure("CVAE-1, warm-up", cvae1, callbacks=[WarmUp(5)])
@@ -420,13 +424,13 @@ plotting.show(
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# Less than a nat is left: +0.88 ± 0.09. Without warm-up, CVAE-2 has only 5 or 6 active latents of 8. With warm-up all latents are active,
-# and CVAE-2 gains +3.80 ± 0.97 nats.
+# Less than a nat is left: +0.88 ± 0.09. Without warm-up, CVAE-2 has only 5 or 6 active latents of 8. With warm-up all
+# latents are active, and CVAE-2 gains +3.80 ± 0.97 nats.
 #
 # </details>
 #
-# So most of the lead came from training, not from the family. The lead that is left must also come from training or from
-# the size of the networks. CVAE-1 seems to be easier to train.
+# So most of the lead came from training, not from the family. The lead that is left must also come from training or
+# from the size of the networks. CVAE-1 seems to be easier to train.
 #
 # **Check yourself.** Which of the rows above is safe to conclude from, with four seeds?
 #
@@ -443,9 +447,9 @@ plotting.show(
 # %% [markdown]
 # ## A q that does not see y
 #
-# In lesson 04a, hiding $y$ from $q$ cost the linear model about five nats. With hidden layers, $q(z \mid x)$ may recognise the
-# digit by itself. The model differs from CVAE-2 in its signature. It trains with warm-up, so that no collapsed latents blur
-# the answer.
+# In lesson 04a, hiding $y$ from $q$ cost the linear model about five nats. With hidden layers, $q(z \mid x)$ may
+# recognise the digit by itself. The model differs from CVAE-2 in its signature. It trains with warm-up, so that no
+# collapsed latents blur the answer.
 
 # %%
 class Blind(CVAE2):
@@ -464,9 +468,10 @@ compare("CVAE-2, warm-up", "blind")
 assert cost.mean > 0.3  # 18 runs, one by one: bound 0.2 to 2.2, log p −0.1 to 2.1
 
 # %% [markdown]
-# Hiding the label costs +1.08 ± 0.32 nats of the bound. This number and the linear one measure different things. There, $p$
-# stayed fixed. Here $p$ was trained with this $q$, and part of the loss is in $\log p$ itself. So the loss is smaller for
-# two possible reasons, and this experiment does not separate them.
+# Hiding the label costs 1.08 ± 0.32 nats of the bound. This number and the linear one measure different things. There,
+# $p$ stayed fixed. Here $p$ was trained with this $q$, and part of the loss is in $\log p$ itself. Two things may make
+# the loss smaller here: this encoder may recognise digits, and its decoder has adapted to it. The experiment does not
+# separate them.
 #
 # **Check yourself.** For which images would the cost be near zero?
 #
@@ -483,13 +488,14 @@ assert cost.mean > 0.3  # 18 runs, one by one: bound 0.2 to 2.2, log p −0.1 to
 # %% [markdown]
 # ## Is z independent of y?
 #
-# The assumption (4.1) speaks of the *prior*. But the $z$ of real images come from $q(z \mid x, y)$. Their average over the
-# images of one label is the aggregated posterior $q(z \mid y)$, which need not be $p(z)$. The bound only pulls it that way
-# (Hoffman and Johnson 2016).
+# The assumption (4.1) speaks of the *prior*. But the $z$ of real images come from $q(z \mid x, y)$. Their average over
+# the images of one label is the aggregated posterior $q(z \mid y)$, which need not be $p(z)$. The bound only pulls it
+# that way (Hoffman and Johnson 2016).
 #
-# So let classifiers guess the label from a *draw* of $z$, on the 600 images that no model was trained on. A random guess is right for
-# one image in ten. Logistic regression sees differences of *place*. A quadratic discriminant fits a Gaussian to each
-# label, so it sees *spread* too. Guesses from the *mean* of $q$ are shown beside the draws, because papers often plot means.
+# So let classifiers guess the label from a *draw* of $z$, on the 600 images that no model was trained on. A random
+# guess is right for one image in ten. Logistic regression sees differences of *place*. A quadratic discriminant fits a
+# Gaussian to each label, so it sees *spread* too. Guesses from the *mean* of $q$ are shown beside the draws, because
+# papers often plot means.
 #
 # **Predict before you look:** CVAE-2's $z$, CVAE-1's $z$, and CVAE-1's $u$: which of them gives the label away?
 
@@ -564,22 +570,23 @@ plotting.show(
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# Look at the draws, on the right. CVAE-1's $z$ gives the label away, because here its priors ended in ten places. Its $u$
-# gives away far less. CVAE-2's $z$ with warm-up, the model with the better $\log p$, is **not** independent of $y$: the
-# quadratic discriminant is right for 44.2 % of the images.
+# Look at the draws, on the right. CVAE-1's $z$ gives the label away, because here its priors ended in ten places. Its
+# $u$ gives away far less. CVAE-2's $z$ with warm-up, the model with the better $\log p$, is **not** independent of $y$:
+# the quadratic discriminant is right for 44.2 % of the images.
 #
 # </details>
 #
 # With warm-up, CVAE-2's $z$ tells little by its place and more by its spread. The $z$ of the blind $q$ gives the label
-# away about as much as CVAE-1's $z$. This $q$ could not subtract what the label explains. In lesson 03, CVAE-1's priors lay on top of each other. That
-# model had two latents and binary pixels, and no term of the bound decides where the priors lie.
+# away about as much as CVAE-1's $z$. This $q$ could not subtract what the label explains. In lesson 03, CVAE-1's priors
+# lay on top of each other. That model had two latents and binary pixels, and no term of the bound decides where the
+# priors lie.
 #
 # **Check yourself.** Why are the draws the test, and not the means?
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# If $q(z \mid y) = p(z)$ for each label, no classifier can tell the label from a draw. It might from a mean, because the widths of $q$
-# may differ between labels. [Exercise 4.5](exercises/04_cvae_2/04_cvae_2.ipynb) has an example.
+# If $q(z \mid y) = p(z)$ for each label, no classifier can tell the label from a draw. It might from a mean, because
+# the widths of $q$ may differ between labels. [Exercise 4.5](exercises/04_cvae_2/04_cvae_2.ipynb) has an example.
 #
 # </details>
 
@@ -588,11 +595,11 @@ plotting.show(
 # for a label whose styles differ less than others'.
 
 # %% [markdown]
-# ## Where this breaks: styles that a label never had
+# ## Where this breaks: styles that a label hardly had
 #
-# By (4.1) every label has every style, and `generate` draws the style from $p(z)$. But each label was trained only on its own
-# styles. For each label, fit a Gaussian to the styles of its training images. Then draw 500 styles from the prior and sort them by this
-# Gaussian. Compare the likeliest fifth with the least likely fifth.
+# By (4.1) every label has every style, and `generate` draws the style from $p(z)$. But each label was trained only on
+# its own styles. For each label, fit a Gaussian to the styles of its training images. Then draw 500 styles from the
+# prior and sort them by this Gaussian. Compare the likeliest fifth with the least likely fifth.
 #
 # Count also how many of the 500 lie outside the region with 99 % of the label's own styles. If both agreed, it would be
 # 1 %. For CVAE-1 the style is $u$, so the prior is the same.
@@ -674,19 +681,21 @@ plotting.show(
 #
 # </details>
 #
-# The styles were drawn from the prior, but no image of this label had such a $z$. There the decoder was never trained, so it extrapolates.
-# Such a region is a **hole**: it has prior mass, but no images. The $\log p(x \mid y)$ of real images hardly notices holes,
-# because real images do not lie there. Of the two CVAE-2s, the one with the better $\log p$ has the larger holes.
+# The styles were drawn from the prior, but few images of this label, if any, had such a $z$. There the decoder was
+# hardly trained, so it extrapolates. Such a region is a **hole**: it has prior mass, but hardly any images. The $\log
+# p(x \mid y)$ of real images hardly notices holes, because real images do not lie there. Of the two CVAE-2s, the one
+# with the better $\log p$ has the larger holes.
 #
-# CVAE-1 has the same prior of $u$ and smaller holes. By lesson 04a's change of variables, some CVAE-2 with a
-# large enough decoder equals it, but training did not end there. A possible
-# reason is that $m(y)$ and $s(y)$ can move the styles of a label onto the prior by themselves.
+# CVAE-1 with warm-up has the same prior of $u$ and smaller holes. By lesson 04a's change of variables, some CVAE-2 with
+# a large enough decoder equals it, but training did not end there. A possible reason is that $m(y)$ and $s(y)$ can move
+# the styles of a label onto the prior by themselves.
 #
 # **Check yourself.** Which number of this lesson warns you of the holes before you look at images?
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# The classifiers' guesses in the section before. If $q(z \mid y)$ differs between labels, it cannot equal $p(z)$ for all of them.
+# The classifiers' guesses in the section before. If $q(z \mid y)$ differs between labels, it cannot equal $p(z)$ for
+# all of them.
 #
 # </details>
 
@@ -697,9 +706,10 @@ plotting.show(
 # %% [markdown]
 # ## What you saw
 #
-# - With one prior for all labels, one style was written in ten digits, and most of the slant came along.
-# - CVAE-2 was behind CVAE-1 because latents had collapsed. With warm-up most of the lead was gone.
-# - After warm-up $z$ was not independent of $y$, and the styles that a label never had gave images that more often were not that label's.
+# - One $z$ gave ten digits in a like style, and the slant of a real digit came along into other digits.
+# - CVAE-2 was behind CVAE-1, and had more collapsed latents. With warm-up most of the lead was gone.
+# - After warm-up $z$ was not independent of $y$. In styles that a label hardly had, the classifier less often recognised
+#   the label.
 #
 # Here $y$ is given and $x$ is explained. [Lesson 05](05_cvae_3.ipynb) predicts $y$ from $x$. First, try
 # [exercises 4](exercises/04_cvae_2/04_cvae_2.ipynb).
