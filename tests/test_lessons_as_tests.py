@@ -62,7 +62,7 @@ TERMS = {
         "conditional.py",
         "self.posterior(x, y), self.prior(), lambda z: self.likelihood(y, z).log_prob(x)",
         "self.posterior(x, y), self.prior(), lambda z: self.likelihood(0 * y, z).log_prob(x)",
-        "04",
+        "04a",
     ),
     "the recognition network of CVAE-3": (
         "conditional.py",

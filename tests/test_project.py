@@ -279,17 +279,9 @@ def test_lesson_is_a_lecture(path):
     assert least <= sum(minutes(notebook)) <= most
 
 
-FIRST_EDITION = [  # lessons that have not been shortened yet
-    "04_cvae_2",
-]  # fmt: skip
-
-
 @pytest.mark.parametrize("path", **named(LESSONS))
 def test_lesson_is_short_and_each_of_its_numbers_is_computed(path):
-    found = reading.read(nbformat.read(path, as_version=4))
-    if path.stem in FIRST_EDITION:
-        pytest.skip("first edition")
-    assert found.faults() == []
+    assert reading.read(nbformat.read(path, as_version=4)).faults() == []
 
 
 def lesson(*cells):

@@ -215,7 +215,7 @@ assert carried > 0.5
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# No. The data do not say who wrote what. The model draws a 4 of similar slant and weight. Lesson 04 asks when $z$ means
+# No. The data do not say who wrote what. The model draws a 4 of similar slant and weight. Lesson 04b asks when $z$ means
 # the same for two labels.
 #
 # </details>
@@ -341,7 +341,7 @@ plotting.show(
 # - **VAE:** what do images look like, when nothing is given? [Lesson 01](01_the_bound.ipynb) derives its bound,
 #   [lesson 02](02_estimators_and_algorithm.ipynb) trains it.
 # - **CVAE-1:** what does a 7 look like, when each label has its own prior? [Lesson 03](03_cvae_1.ipynb).
-# - **CVAE-2:** what does a 7 look like in a hand drawn without regard to the label? Lesson 04.
+# - **CVAE-2:** what does a 7 look like in a hand drawn without regard to the label? Lessons [04a](04a_cvae_2.ipynb) and [04b](04b_style_and_label.ipynb).
 # - **CVAE-3:** what may $y$ be for this $x$, when several answers are right? [Lesson 05](05_cvae_3.ipynb).
 # - **CVAE-4 (CMMA):** what does an image with these attributes look like, when $y$ acts through $z$ alone?
 #   [Lesson 06](06_cmma.ipynb).

@@ -521,7 +521,7 @@ plotting.show(
 #
 # The priors lie on top of each other. The decoder is told the label, so $z$ need not repeat it, and no term of (3.2)
 # asks the priors to part. What is left for $z$ is what the label does not say: how *this* 7 is written. (Nothing keeps
-# the priors together either. In lesson 04, with eight latents and grey pixels, they end in ten places.)
+# the priors together either. In lesson 04b, with eight latents and grey pixels, they end in ten places.)
 #
 # </details>
 

@@ -327,7 +327,7 @@ for steps in (1, 9):
 #
 # - $p(x)$ alone: $A = 0$ and $V = 0$. Its optimum is PCA's score.
 # - CMMA: $V = 0$. Expectation maximisation (Dempster et al. 1977) fits it by (7.2) and two regressions in turn.
-# - CVAE-1: nothing is zero. Its optimum is CVAE-2's (lesson 04), PCA on what regression on $y$ leaves over.
+# - CVAE-1: nothing is zero. Its optimum is CVAE-2's (lesson 04a), PCA on what regression on $y$ leaves over.
 # - The slip: $y$ *determines* $z = Ay + a$. Only class means and pixel noise are left.
 #
 # **Predict before you look.** Order the four. Is CMMA with two latents near PCA or near CVAE-1? And with 16?
@@ -454,7 +454,7 @@ for first, other in (("CMMA", "CVAE1"), ("CMMA", "CVAE2"), ("CVAE2", "CVAE1")):
 # <details class="answer"><summary>Answer</summary>
 #
 # CVAE-1, CVAE-2, CMMA. At equal latents CMMA is 78.6 ± 2.1 nats behind CVAE-1, as the inclusion allows. CVAE-2 could
-# equal CVAE-1 (lesson 04), but in this budget it stays below. (Densities above one give positive nats.)
+# equal CVAE-1 (lesson 04a), but in this budget it stays below. (Densities above one give positive nats.)
 #
 # </details>
 #

@@ -131,7 +131,7 @@ plotting.show(
 #
 # - **VAE ⊂ CVAE-2**, and **CMMA ⊂ CVAE-1**: let the bigger model's likelihood ignore $y$.
 # - **VAE ⊂ CMMA**, and **CVAE-2 ⊂ CVAE-1**: let the bigger model's prior ignore $y$.
-# - **CVAE-1 = CVAE-2**, as sets of distributions. Lesson 04 changed variables by $z = m(y) + s(y) \odot u$, with
+# - **CVAE-1 = CVAE-2**, as sets of distributions. Lesson 04a changed variables by $z = m(y) + s(y) \odot u$, with
 #   standard normal $u$. Call $u$ the latent, and a CVAE-1 becomes a CVAE-2 with the same bound.
 
 # %% tags=["hide-input"]
@@ -589,7 +589,7 @@ for other in ("CVAE2", "CMMA"):
 #
 # With few latents the linear CMMA of lesson 06 was many nats short. Two things differ here: the decoders are not
 # linear, and $z$ has room. This experiment does not separate them. As CVAE-2 is CVAE-1's equal, its training is the
-# suspect, as in lesson 04.
+# suspect, as in lesson 04b.
 #
 # **Check yourself.** Each ± of one seed is over images. Why is it so small?
 #

@@ -21,7 +21,7 @@
 # - say, with numbers and errors, what M2 loses without each of its ingredients;
 # - say when none of these methods is worth its trouble.
 #
-# **You need** lessons 01 and 02 (the bound, its gap, the score function, estimator B (2.3)) and lesson 04 (CVAE-2, (4.2)).
+# **You need** lessons 01 and 02 (the bound, its gap, the score function, estimator B (2.3)) and lesson 04a (CVAE-2, (4.2)).
 #
 # **Time.** A lecture takes 41 minutes.
 

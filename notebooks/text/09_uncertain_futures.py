@@ -362,7 +362,7 @@ for factor in (FutureCVAE.posterior, FutureCVAE.prior, FutureCVAE.likelihood, Fu
 # %% [markdown] tags=["fold"]
 # ### Why the prior need not see the picture
 #
-# (9.1) is (4.1) with $x$ and $y$ swapped. As in lesson 04, a $z$ from $\mathcal N(m(x), s(x)^2)$ is
+# (9.1) is (4.1) with $x$ and $y$ swapped. As in lesson 04a, a $z$ from $\mathcal N(m(x), s(x)^2)$ is
 # $m(x) + s(x) \odot u$ with $u \sim \mathcal N(0, I)$. The decoder sees $x$, so it can compute this $z$ from $u$.
 
 # %% [markdown] tags=["fold"]

@@ -21,7 +21,7 @@
 # - train on several devices, and check that the result is that of one;
 # - estimate how many hours a run will take.
 #
-# **You need** CVAE-2 (lesson 04), binary pixels, the training step (2.5) and (2.6) (lesson 02), and the weight $\beta$ of
+# **You need** CVAE-2 (lesson 04a), binary pixels, the training step (2.5) and (2.6) (lesson 02), and the weight $\beta$ of
 # (7.3) (lesson 07). **Time:** 43 min in class.
 
 # %% [markdown]
@@ -69,7 +69,7 @@ from cvae_tf.evaluation import estimate
 # %% [markdown]
 # ## What does not change
 #
-# The model is CVAE-2. Its ELBO is that of lesson 04 for images of every size:
+# The model is CVAE-2. Its ELBO is that of lesson 04a for images of every size:
 #
 # $$
 # \mathcal L(\theta, \phi; x, y) = -\,\mathrm{KL}\big(q(z \mid x, y) \,\|\, p(z)\big)
