@@ -136,7 +136,8 @@ def _unfolded(tensor: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
 def _on_own_rows(layer: Any, *args: Any, **kwargs: Any) -> Any:
     """A layer on the rows of what it is given, and no more."""
     given = [each for each in tf.nest.flatten((args, kwargs)) if isinstance(each, _Spread)]
-    masked = kwargs.get("mask") is not None  # a network would not hand it on to its first layers
+    masks = tf.nest.flatten(kwargs.get("mask"))  # a network would not hand them on to its layers
+    masked = any(mask is not None for mask in masks)
     if isinstance(layer, keras.Model) and has_graph(layer) and not masked:
         return through_graph(layer, given, _on_own_rows)
     if isinstance(layer, keras.layers.Concatenate) and all(g.event_rank == 1 for g in given):
