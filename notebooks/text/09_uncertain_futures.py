@@ -306,7 +306,8 @@ print(f"what happened is {test.distance(test.y).mean():.2f} px from it")
 # $\log p(y \mid x)$ is at least the evidence lower bound (ELBO) (5.2),
 #
 # $$ -\,\mathrm{KL}\big(q(z \mid x, y) \,\|\, p(z \mid x)\big) + \mathbb E_{q(z \mid x, y)}\big[\log p(y \mid x, z)\big] . $$
-#
+
+# %% [markdown]
 # Make two choices.
 #
 # 1. The prior does not see the picture: $p(z \mid x) = p(z) = \mathcal N(0, I)$. This loses nothing, as a fold below shows.
@@ -320,7 +321,8 @@ print(f"what happened is {test.distance(test.y).mean():.2f} px from it")
 # \qquad p(z) = \mathcal N(0, I)
 # \tag{9.1}
 # $$
-#
+
+# %% [markdown]
 # The Gaussian brings back the squared error, with $D = 10$:
 #
 # $$ \mathbb E_q\big[\log \mathcal N(y; f(x, z), \sigma^2 I)\big]
