@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cvae_tf import checks
-from cvae_tf.look import DASHED, INK, colour, figure, legible, new_figure, style
+from cvae_tf.look import DASHED, INK, colour, figure, legible, new_figure, style, written
 from cvae_tf.signatures import factor, parents
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def graphical_model(
         fig, axes = figure(ax, (0, 0))[0], [ax]
     for one, axis in zip(models, axes, strict=True):
         name = one.__name__ if inspect.isclass(one) else type(one).__name__
-        _draw_graph(axis, one, title if title and len(models) == 1 else name, colour(name))
+        heading = title if title and len(models) == 1 else written(name)
+        _draw_graph(axis, one, heading, colour(name))
     if title and len(models) > 1:
         fig.suptitle(title)
     return fig

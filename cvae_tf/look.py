@@ -5,6 +5,7 @@ Matplotlib is imported where it is used.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,11 @@ def colour(name: str) -> str:
 def known(name: str) -> str | None:
     """The colour that only this name has, if it has one."""
     return COLOURS.get(name) or PARTS.get(name)
+
+
+def written(text: str) -> str:
+    """A text with the models' names as prose has them: "CVAE1" is CVAE-1."""
+    return re.sub(r"\bCVAE(?=\d)", "CVAE-", text)
 
 
 def legible(shade: str) -> tuple[float, float, float]:

@@ -22,7 +22,18 @@ import numpy.typing as npt
 
 from cvae_tf import checks, look
 from cvae_tf.graphs import GraphEdges, directed_graph, graph_edges, graphical_model
-from cvae_tf.look import COLOURS, DASHED, DOTTED, INK, colour, label, legible, new_figure, style
+from cvae_tf.look import (
+    COLOURS,
+    DASHED,
+    DOTTED,
+    INK,
+    colour,
+    label,
+    legible,
+    new_figure,
+    style,
+    written,
+)
 from cvae_tf.signatures import evaluate, parents
 
 if TYPE_CHECKING:
@@ -33,6 +44,7 @@ __all__ = [
     "COLOURS", "GraphEdges", "bound_curves", "colour", "density_with_gaussians", "directed_graph",
     "explore", "graph_edges", "graphical_model", "image_grid", "label_style_sweep",
     "latent_manifold", "latent_scatter", "line_chart", "sampled_futures", "show", "style",
+    "written",
 ]
 
 Gaussian = tuple[npt.ArrayLike, npt.ArrayLike]  # mean [2], standard deviation [2]
@@ -383,7 +395,7 @@ def bound_curves(
     for name, (training, held_out) in curves.items():
         shade, epochs = colour(name), np.arange(1, len(training) + 1)
         ax.plot(epochs, training, color=shade, marker=look.MARKERS.get(name, "o"), markevery=[-1])
-        ends.append((training[np.isfinite(training)][-1], name, shade))
+        ends.append((training[np.isfinite(training)][-1], written(name), shade))
         if held_out is not None:
             ax.plot(epochs, held_out, color=shade, ls=DASHED, lw=2)
     shown = [c for pair in curves.values() for c in pair if c is not None]
@@ -440,7 +452,7 @@ def line_chart(
     ax.grid(axis="y")
     for number, (name, values) in enumerate(series.items()):
         ax.errorbar(
-            x, values, yerr=errors.get(name), capsize=4, label=name,
+            x, values, yerr=errors.get(name), capsize=4, label=written(name),
             color=look.known(name) or look.SPARE[number % 4], ls=dashes[(number + number // 4) % 4],
             marker="os^DvP*X"[number % 8], markevery=max(1, len(x) // 12),
         )
@@ -635,7 +647,7 @@ def _texts(values: Any, name: str, num: int) -> Any:  # a list of so many, or No
     values = list(values) if np.iterable(values) else [values]
     if len(values) != num:
         raise ValueError(f"Received {len(values)} {name}: {values}. Expected {num}, one for each.")
-    return values
+    return [written(value) if isinstance(value, str) else value for value in values]
 
 
 def _several(values: Any, name: str, num: int) -> Any:  # a few numbers, as they are

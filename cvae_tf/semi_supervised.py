@@ -122,6 +122,12 @@ class M2(LatentVariableModel):
         self.weight_prior = checks.flag(weight_prior, "weight_prior")
         self.sum_over_classes = checks.flag(sum_over_classes, "sum_over_classes")
         self.label_draws = checks.count(label_draws, "label_draws")
+        if self.sum_over_classes and self.label_draws > 1:
+            raise ValueError(
+                f"Received label_draws={label_draws} beside sum_over_classes=True, which draws no "
+                "label. Expected one of the two: leave label_draws out, or set "
+                "sum_over_classes=False."
+            )
         self._counts = tf.Variable([0.0, 0.0], trainable=False, dtype=tf.float64)  # N_l, N
         self.set_counts(num_labelled, num_examples)
 

@@ -44,6 +44,8 @@ def lines_of(stem):
         saved_as = keras.saving.get_registered_name(thing)
         if ">" in saved_as:
             yield f"{stem}.{name} is saved as {saved_as}"
+        if fields := getattr(thing, "_field_defaults", None):
+            yield f"{stem}.{name}: " + ", ".join(f"{k}={v!r}" for k, v in fields.items())
         for method, function in sorted(vars(thing).items()):
             if inspect.isfunction(function) and (method == "__init__" or method[0] != "_"):
                 yield line(f"{stem}.{name}.{method}", function)

@@ -40,6 +40,11 @@ def test_every_model_has_a_colour_and_a_marker_of_its_own():
         look.colour(3)
 
 
+def test_names_are_written_as_prose_has_them():
+    assert look.written("CVAE1, warm-up") == "CVAE-1, warm-up"
+    assert look.written("FutureCVAE and CMMA") == "FutureCVAE and CMMA"
+
+
 def test_ten_classes_have_ten_colours():
     assert len(look.CLASSES) == len(set(look.CLASSES)) == 10
 

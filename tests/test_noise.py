@@ -133,3 +133,7 @@ def test_a_dtype_is_known_by_all_its_names(dtype):
     assert noise.uniform(2, 2, key=1, dtype=dtype).dtype == tf.float32
     with pytest.raises(ValueError, match="dtype='float31'. Expected"):
         noise.cubature(2, "float31")
+
+
+def test_no_columns_are_an_empty_table():
+    assert noise.uniform(3, 0, key=1).shape == (3, 0)

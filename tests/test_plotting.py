@@ -128,7 +128,7 @@ def test_bound_curves_are_dashed_for_validation_and_keep_each_models_colour():
     ]
     assert [line.get_linestyle() for line in lines] == ["-", "--", "-"]
     np.testing.assert_array_equal(lines[1].get_ydata(), [0.5, 1.5, 2.5])
-    assert {"CVAE1", "CMMA", "PCA"} <= {text.get_text() for text in ax.texts}
+    assert {"CVAE-1", "CMMA", "PCA"} <= {text.get_text() for text in ax.texts}
     with pytest.raises(ValueError, match="'elbo'"):
         plotting.bound_curves({"VAE": {"loss": [1.0]}})
 

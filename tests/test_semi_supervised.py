@@ -364,6 +364,7 @@ def test_other_bad_input_is_refused():
         "alpha": ({"alpha": -1}, "≥ 0"),
         "counts": ({"num_examples": 5, "num_labelled": 6}, "num_labelled=6.*num_labelled ≤"),
         "half": ({"num_examples": 5}, "both or neither"),
+        "draws": ({"label_draws": 2}, "label_draws=2 beside sum_over_classes"),
         "classifier": (
             {"classifier_net": networks.mlp([6], (), 3)},
             r"disagree about y.*classifier_net",

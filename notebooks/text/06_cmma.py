@@ -556,7 +556,7 @@ with plotting.style():
         error = 2 * values.std(0, ddof=1) / np.sqrt(len(values))
         shade = plotting.colour("baseline" if name == "real faces" else name)
         ax.errorbar(np.arange(10) + offset, values.mean(0), yerr=error, fmt="os^D"[round(offset * 6.25 + 1.5)],
-                    color=shade, capsize=4, label=name)  # fmt: skip
+                    color=shade, capsize=4, label=plotting.written(name))  # fmt: skip
     ax.axvline(4.5, color="#888888", lw=1)
     ax.set(ylabel="accuracy (left), $R^2$ (right)", ylim=(-0.05, 1.05))
     ax.set_xticks(range(10), data.attribute_names, rotation=25)

@@ -636,7 +636,7 @@ with plotting.style():
     ax.barh(0, 0, color=ink, hatch="///", edgecolor="white", label="amortisation")
     ax.set(
         yticks=range(5),
-        yticklabels=list(books),
+        yticklabels=[*map(plotting.written, books)],
         ylim=(4.6, -0.6),
         xlabel="log p − bound (nats per image, 100 test images)",
     )
@@ -715,7 +715,7 @@ with plotting.style():
     ax.plot([], [], color="#222222", lw=3, label="KL: what the bound pays")
     ax.set(
         yticks=range(4),
-        yticklabels=SHOWN,
+        yticklabels=[*map(plotting.written, SHOWN)],
         ylim=(3.8, -0.6),
         xlabel="nats per image",
         xlim=(0, None),
@@ -769,7 +769,7 @@ with plotting.style():
                         edgecolor="white", capsize=4)  # fmt: skip
     ax.barh(0, 0, color=ink, label="$z$ exchanged: reconstruction lost")
     ax.barh(0, 0, color=ink, hatch="..", edgecolor="white", label="the given exchanged: bound lost")
-    ax.set(yticks=range(5), yticklabels=list(uses), ylim=(4.6, -0.6), xlabel="nats per image")
+    ax.set(yticks=range(5), yticklabels=[*map(plotting.written, uses)], ylim=(4.6, -0.6), xlabel="nats per image")
     ax.legend(loc="lower right")
 plotting.show(
     fig,
