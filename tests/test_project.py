@@ -313,6 +313,8 @@ def test_a_reading_counts_words_lines_and_folds():
         ("It is 31.26 nats short.", []),
         ("It is 31.3 nats short, and 83.7 % are inside.", []),
         ("It is 31.27 nats short.", ["31.27"]),
+        ("It is 8000.00 nats short.", ["8000.00"]),
+        ("It is 0.3 nats short, in 2 of 3 runs.", ["0.3"]),
         ("A share of 84.7 % is inside.", ["84.7"]),
         ("Of 8,000 images 1,200 remain.", ["1200"]),
         ("By (2.3) and lesson 04, exercise 4.12, CVAE-1 has 2 layers.", []),

@@ -69,33 +69,38 @@ def sentences_of(text: str) -> list[str]:
     return [s for block in blocks for s in re.split(r"(?<=[.:;?!])[\s*]+", " ".join(block.split()))]
 
 
-def shown_by(cell) -> set[Decimal]:
+def shown_by(cell) -> set[str]:
     """The numbers in a code cell, its comments apart, and in all that it prints."""
     parts = [re.sub(r"#.*", "", cell.source)]
     for output in cell.outputs:
         parts += [output.get("text", ""), str(output.get("data", {}).get("text/plain", ""))]
     text = re.sub(r"(?<=\d)[,_](?=\d{3})", "", "\n".join(parts))
-    return {Decimal(number) for number in re.findall(r"\d+(?:\.\d+)?(?:e-?\d+)?", text)}
+    return set(re.findall(r"\d+(?:\.\d+)?(?:e-?\d+)?", text))
 
 
 def numbers_in(text: str) -> list[str]:
-    """The quantities that a text states in digits with two figures or more."""
+    """The quantities that a text states in digits: of two figures or more, or with a decimal."""
     plain = NAMED.sub(" ", LINK.sub("]", CODE.sub(" ", DISPLAY.sub(" ", text))))
     plain = plain.replace("{,}", ",").replace("−", "-")
     found = [whole.replace(",", "") + (part or "") for whole, part in NUMBER.findall(plain)]
-    return [n for n in found if len(n.replace(".", "").lstrip("0")) >= 2]
+    return [n for n in found if "." in n or len(n) > 1]
 
 
-def is_shown(number: str, shown: set[Decimal]) -> bool:
-    """Whether a number, or its hundredth where it is a share in per cent, rounds from one shown."""
+def is_shown(number: str, shown: set[str]) -> bool:
+    """Whether a number, or its hundredth where it is a share in per cent, rounds from one shown.
+
+    One that is shown with fewer digits says nothing: an integer 2 is no 2.00.
+    """
     stated = Decimal(number)
     step = Decimal(1).scaleb(stated.as_tuple().exponent)
-    return any(abs(n - stated) * 2 <= step or abs(100 * n - stated) * 2 <= step for n in shown)
+    all_of = [m for n in map(Decimal, shown) for m in (n, n.scaleb(2))]  # and in per cent
+    fine = [m for m in all_of if m.as_tuple().exponent <= step.adjusted()]
+    return any(abs(n - stated) * 2 <= step for n in fine)
 
 
 def read(notebook) -> Reading:
     """Counts a lesson, and looks for each number of its prose in its code and its outputs."""
-    reading, texts, shown = Reading(), [], {Decimal(100)}  # per cent
+    reading, texts, shown = Reading(), [], {"100"}  # per cent
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         if "notes" in tags:

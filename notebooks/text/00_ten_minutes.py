@@ -59,7 +59,7 @@ def slant(images):
 # %% [markdown]
 # ## Ten lines
 #
-# The images $x$ are 10,000 of MNIST's, of 28 × 28 pixels. Each pixel was drawn once as black or white, with its grey
+# The images $x$ are a part of MNIST: 7,000 for training and 2,000 for tests, of 28 × 28 pixels. Each pixel was drawn once as black or white, with its grey
 # value as the probability of ink. The label $y$ is **one-hot**: a 1 in the digit's place, and 0 elsewhere.
 
 # %%

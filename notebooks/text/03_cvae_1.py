@@ -651,7 +651,7 @@ assert of_draws.mean > 0.84 and of_means.mean > 0.97 and of_vae.mean < 0.15
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# In this run it does. It reads 90.4 % of the binary draws correctly, and 85.8 % of the real images, which are binary
+# In this run it does. It reads 90.3 % of the binary draws correctly, and 85.8 % of the real images, which are binary
 # too. The means have no pixel noise, and it reads 99.8 % of them. A likely reason is that two latents leave out the odd
 # ways of writing. The VAE was not told the label: its draws match about one time in ten.
 #
@@ -722,7 +722,7 @@ off, lost, gain = (e.mean for e in short.values())
 assert abs(off) < 0.02 and -0.1 < lost < 0.5 and gain > 1.5
 
 # %% [markdown]
-# On average, the estimate is 0.002 nats below the grid. CVAE-1 is $1.90 \pm 0.19$ nats ahead of the baseline: the worth
+# On average, the estimate is 0.001 nats below the grid. CVAE-1 is $1.88 \pm 0.19$ nats ahead of the baseline: the worth
 # of two latents.
 #
 # **Check yourself.** The standard error of the grid's row is 0.25 nats, that of “grid − the bound” only 0.074. Why?
@@ -774,12 +774,12 @@ print("never worth more than that, in 300 images:", bool((right - summed <= log_
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# More: $3.06 \pm 0.14$ nats. This does not break the limit, because the VAE's $p(x)$ is not the $p(x)$ of CVAE-1.
+# More: $3.04 \pm 0.14$ nats. This does not break the limit, because the VAE's $p(x)$ is not the $p(x)$ of CVAE-1.
 #
 # </details>
 #
-# The last row is the worth of the label: $2.00 \pm 0.05$ nats, below the limit. The middle row compares two models of
-# *unlabelled* images: the mixture of ten labels is $1.07 \pm 0.12$ nats ahead of the VAE. The first row is their sum,
+# The last row is the worth of the label: $1.99 \pm 0.05$ nats, below the limit. The middle row compares two models of
+# *unlabelled* images: the mixture of ten labels is $1.04 \pm 0.12$ nats ahead of the VAE. The first row is their sum,
 # so it overstates what the label is worth.
 #
 # **Check yourself.** For which image is the label worth exactly $\log 10$?
@@ -839,7 +839,7 @@ plotting.show(
 # *Mean cost of a wrong label, over the test images of each digit.*
 #
 # On average, every wrong label costs nats. Labels whose digits look alike cost least, such as 8 or 9 for a 3. CVAE-1
-# was never trained to tell labels apart, yet here it is $5.7 \pm 1.8$ percentage points ahead of the logistic
+# was never trained to tell labels apart, yet here it is $5.3 \pm 1.8$ percentage points ahead of the logistic
 # regression.
 #
 # **Check yourself.** How must the rule change if some labels are rare?
@@ -910,7 +910,7 @@ plotting.show(
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# No. The mean gap is 0.150 nats for the right label and 1.358 nats for the wrong ones. For the worst pair it is 21.6
+# No. The mean gap is 0.149 nats for the right label and 1.346 nats for the wrong ones. For the worst pair it is 18.6
 # nats.
 #
 # </details>

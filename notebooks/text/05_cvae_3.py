@@ -846,7 +846,7 @@ plotting.show(
 # *Error bars: of the difference to the limit.*
 
 # %% [markdown]
-# Both estimates rise to the same number. In this run one draw from $q$ is worth about 141 from the prior. The encoder
+# Both estimates rise to the same number. In this run one draw from $q$ is worth about 142 from the prior. The encoder
 # has seen the answer and draws $z$ that explain it. Most of the prior's draws explain another answer.
 #
 # **Check yourself.** At $S = 1$, which bounds of this lesson are (5.7) and (5.8) in expectation?
@@ -899,7 +899,7 @@ assert 0.2 < gain["hybrid, α = ½"].mean < gain["CVAE3"].mean
 assert single["CVAE3"].mean < -4 and single["hybrid, α = ½"].mean > -1
 
 # %% [markdown]
-# CVAE-3 gains 1.89 ± 0.15 nats over the deterministic network, the hybrid 0.54 ± 0.06. The GSNN ties with that
+# CVAE-3 gains 1.89 ± 0.15 nats over the deterministic network, the hybrid 0.53 ± 0.06. The GSNN ties with that
 # network: its prior became so narrow that its draws hardly vary (fold *Why does the GSNN tie?*). Scored by one draw,
 # the hybrid is 0.35 nats below the deterministic network, and CVAE-3 7.34. So choose $\alpha$ by what you will do
 # with the model.
@@ -1030,7 +1030,7 @@ plotting.show(
 # *The rounded averages put parts of different digits together. The likeliest sample is often a plain stroke.*
 
 # %% [markdown]
-# A sample has 2.14 ± 0.20 *more* wrong pixels: it commits itself to one answer, which may be wrong. CVAE-3's own
+# A sample has 2.13 ± 0.19 *more* wrong pixels: it commits itself to one answer, which may be wrong. CVAE-3's own
 # average ties with the regressor. So by this measure CVAE-3 has nothing to offer.
 #
 # Rounding the average does not give the answer of (5.6). For 89 % of the images one of twenty samples is more

@@ -95,7 +95,7 @@ plotting.show(
 #
 # ### The motion in ten numbers
 #
-# A path has 30 positions, so 60 numbers. Motion is smooth, so a few slow waves describe it. With $d_t$ the displacement
+# A path has 30 positions, so sixty numbers. Motion is smooth, so a few slow waves describe it. With $d_t$ the displacement
 # right or down in frame $t$, and $T = 30$, the **discrete cosine transform** is
 #
 # $$ d_t = \sum_{k=0}^{T-1} a_k\, c_k \cos \frac{\pi k (t + \frac12)}{T}, \qquad
@@ -178,7 +178,7 @@ print(f"99.9 % of what really happens lies within {radius:.2f} px of its way")
 
 # %% [markdown] tags=["notes"]
 # **Speaker, 5 min.** Show a still without its path and let the class bet; leave the answers standing. Then ask why not
-# predict 60 numbers: it can be done, but every model would first have to learn that a ball does not jump.
+# predict sixty numbers: it can be done, but every model would first have to learn that a ball does not jump.
 
 # %% [markdown]
 # ## The mean of two futures
