@@ -51,7 +51,8 @@ from sklearn.linear_model import LogisticRegression
 from cvae_tf import CVAE1, VAE, datasets, evaluation, networks, noise, oracle, plotting
 from cvae_tf.distributions import Bernoulli, Gaussian, tfd
 
-orange, ink, purple = plotting.colour("CVAE1"), plotting.colour("baseline"), plotting.colour("KL")
+of_prior, of_posterior = plotting.colour("prior"), plotting.colour("true posterior")
+ink = plotting.colour("baseline")
 
 # %% [markdown]
 # ## What is given, and what is explained
@@ -194,10 +195,10 @@ with plotting.style():
     for ax, y in zip(axes, labels, strict=True):
         centre, C = toy.posterior(seen, y[None])
         prior, joint, posterior = densities(y, centre.item(), C.item() ** 0.5)
-        ax.plot(z, prior, color=orange, label=r"prior $p(z \mid y)$")
+        ax.plot(z, prior, color=of_prior, label=r"prior $p(z \mid y)$")
         ax.plot(z, joint, color=ink, lw=1.5)
         ax.fill_between(z, joint, color=ink, alpha=0.25, lw=0, label=r"$p(x{=}0.2,\, z \mid y)$")
-        ax.plot(z, posterior, color=purple, ls=(0, (3, 1.5)), label=r"posterior $p(z \mid x, y)$")
+        ax.plot(z, posterior, color=of_posterior, ls=(0, (3, 1.5)), label=r"posterior $p(z \mid x, y)$")
         ax.set(xlim=(-2.5, 3.5), xlabel="$z$", title=f"$y = ({y[0]:.0f}, {y[1]:.0f})$: "
                f"shaded area {joint.sum() * dz:.3f}")  # fmt: skip
     axes[0].set_ylabel("density")
