@@ -328,6 +328,13 @@ def test_a_stale_number_is_found(text, stale):
     assert reading.read(lesson(text, ("n = 8_000  # 0.25", stream))).unshown == stale
 
 
+def test_a_fold_begins_and_ends_with_a_heading():
+    notebook = lesson("# One", "No heading.", ("check = 1",), "Plain text.", "## Two")
+    for cell in notebook.cells[1:3]:
+        cell.metadata["tags"] = ["fold"]
+    assert reading.read(notebook).open_folds == ["No heading.", "Plain text."]
+
+
 def test_long_sentences_and_lessons_are_faults():
     long = "One word and " * 14 + "an end."
     faults = reading.read(lesson(long, "Short. " * 1800, ("x = 1\n" * 221,))).faults()

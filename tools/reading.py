@@ -43,6 +43,7 @@ class Reading:
     code_lines: int = 0
     long_sentences: list[str] = field(default_factory=list)
     unshown: list[str] = field(default_factory=list)
+    open_folds: list[str] = field(default_factory=list)
 
     def faults(self) -> list[str]:
         """In a sentence each, what is beyond the limits."""
@@ -52,6 +53,7 @@ class Reading:
             (self.code_lines, CODE_LINES, "visible lines of code"),
         )
         faults = [f"{n} {what}, more than {most}" for n, most, what in limits if n > most]
+        faults += [f"a fold that no heading begins, or ends: {f}" for f in self.open_folds]
         faults += [f"a sentence of more than {LONGEST} words: {s}" for s in self.long_sentences]
         return faults + [f"a number that the lesson does not show: {n}" for n in self.unshown]
 
@@ -101,10 +103,15 @@ def is_shown(number: str, shown: set[str]) -> bool:
 def read(notebook) -> Reading:
     """Counts a lesson, and looks for each number of its prose in its code and its outputs."""
     reading, texts, shown = Reading(), [], {"100"}  # per cent
+    inside_fold = False
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         if "notes" in tags:
             continue
+        is_heading = cell.cell_type == "markdown" and cell.source.startswith(("## ", "### "))
+        if is_folded(cell) != inside_fold and not is_heading:  # JupyterLab folds up to a heading
+            reading.open_folds.append(cell.source[:40])
+        inside_fold = is_folded(cell)
         if cell.cell_type == "code":
             if not (is_folded(cell) or "hide-input" in tags):
                 lines = [line for line in cell.source.splitlines() if line.strip()]
