@@ -326,10 +326,11 @@ with plotting.style():
     ax.plot(errors_of_q, of[32][kinds[2]], "^:", color=olive)
     ax.plot(errors_of_q, of[32][kinds[3]], "D-.", color=violet)
     ax.text(0.085, 400, "pathwise, any d", color=violet, va="center")
-    ax.text(0.07, 48, "score function, baseline", color=brown, va="center")
+    ax.text(2.0, 48, "score function, baseline", color=brown, va="center", ha="right")
     ax.set(xscale="log", yscale="log", title="a digit", xlim=(0.055, 3.2), ylim=(0.15, 600))
     ax.set(xlabel="t: error of q's mean, in every dimension (true σ)", ylabel="variance / squared length")
     ax.set_xticks(errors_of_q, ["1/16", "1/8", "1/4", "1/2", "1", "2"])
+    ax.set_yticks([1, 10, 100], ["1", "10", "100"])
     ax.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
     ax.grid(axis="y")
 alt = (
@@ -646,8 +647,8 @@ means = sharp.posterior(mnist.test.x).mean().numpy()
 # %% tags=["hide-input"]
 fig = plotting.latent_scatter(means, mnist.test.labels, prior=True, title="means of q(z|x), 2,000 test images")
 alt = (
-    "A scatter plot of the latent means, coloured by digit: most digits form patches of their own, "
-    "some overlap; most points lie inside the circle that holds 95 percent of the prior."
+    "A scatter plot of the latent means, coloured by digit: 0, 1 and 6 form patches of their own; 3, 5 and 8 overlap, "
+    "and so do 4, 7 and 9. Most points, but not all of the 0 and the 1, lie inside the circle that holds 95 percent of the prior."
 )
 plotting.show(fig, alt)
 
@@ -668,8 +669,8 @@ shown = [*samples, mnist_grey.test.x[rows], mnist.test.x[rows], sharp.reconstruc
 names = ["sample", "sample", "grey", "binary x", "rebuilt"]
 fig = plotting.image_grid(np.stack(shown), image_shape=(28, 28), row_labels=names)
 alt = (
-    "Five rows of ten images: two rows of samples, most of them readable digits; ten test "
-    "images in grey, the same drawn in black and white, and their smoother reconstructions."
+    "Five rows of ten images: two rows of samples, some of them between two digits; ten "
+    "test images in grey, the same drawn in black and white, and their smoother reconstructions, some of another digit."
 )
 plotting.show(fig, alt)
 
