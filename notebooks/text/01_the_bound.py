@@ -309,7 +309,7 @@ with plotting.style():
         ax.fill_between(where, L, log_p, color=purple, alpha=0.2, lw=0)
         ax.set(xlabel=label, ylim=(log_p - 4.7, log_p + 0.6))
         ax.text(where[L.argmax()], log_p - 2.6, r"$\mathcal{L}$, the bound", color=blue, ha="center")
-        ax.text(where[-1], log_p - 0.2, "KL($q$ ‖ true posterior)", color=purple, ha="right", va="top")
+        ax.text(where[-1], log_p - 0.2, "KL($q$ ‖ posterior)", color=purple, ha="right", va="top")
         ax.text(where[0], log_p + 0.15, r"$\log p(x)$: the ceiling", color=ink)
     axes[0].set_ylabel("nats")
 plotting.show(
