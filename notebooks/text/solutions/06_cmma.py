@@ -336,66 +336,85 @@ check_carried(N=2, d=5, seed=1)
 
 
 # %% [markdown]
-# ## 6.4 A perfect q, and still no edit (2 points)
+# ## 6.4 Ask again, and again (2 points)
 #
-# The lesson says of re-encoding (6.4): $q$ gets a pair that it has never seen. Would a perfect $q$ do better? Take the linear
-# CMMA, (7.2) with $V = 0$, and let $q(z \mid x, y)$ *be* the true posterior, for every pair. Change $y$ to $y'$. Transport moves $z$
-# by the whole step $t = A(y' - y)$, as the prior's scales are the same. Re-encoding moves the mean of $q$ by $R\,t$. Find
-# the matrix $R$.
+# By (6.6), re-encoding with the *exact* posterior of a linear CMMA edits only a part of the way, because $z'$ still has to
+# explain the old picture. Somebody repeats it. Take the linear CMMA, (7.2) with $V = 0$ and $b = 0$, and let
+# $q(z \mid x, y)$ *be* the true posterior, for every pair. One round decodes the present $z$ to the mean picture $x = W z$,
+# and re-encodes this picture with $y'$: the new $z$ is the mean of $q(z \mid x, y')$. Where is $z$ after $n$ rounds? Write
+# $m' = A y' + a$ for the mean of the new prior.
 #
-# **Predict, too:** what does $R$ become when the picture shows $z$ sharply ($\sigma$ small), and when it hardly shows it
-# ($W$ small)? The check prints both.
+# **Predict, too:** where does $z$ end after very many rounds? Two faces began with two different $z$. How do they
+# differ in the end? The check prints both.
 
 
-# %% tags=["task:follow"]
-def followed(W, S, sigma):
-    """R: re-encoding moves q's mean by R t where transport moves it by t. [d, d].
+# %% tags=["task:again"]
+def repeated(W, S, sigma, z, m_new, n):
+    """z after n rounds of decoding and re-encoding with y'. [d].
 
-    W: [D, d]; S: [d], the prior's variances; sigma: a number.
+    W: [D, d]; S: [d], the prior's variances; sigma: a number; z: [d], before the first round;
+    m_new: [d], the mean of p(z|y'); n: an integer, 0 or more.
     """
     ### BEGIN SOLUTION
     precision = np.diag(1 / S) + W.T @ W / sigma**2
-    return np.linalg.solve(precision, np.diag(1 / S))
+    held = np.linalg.solve(precision, W.T @ W / sigma**2)  # what the picture holds, I − R
+    return m_new + np.linalg.matrix_power(held, n) @ (z - m_new)
     ### END SOLUTION
 
 
-# %% tags=["check:follow:2"]
-def measured(W, S, sigma, seed=0):
-    """Column j: how far the posterior's mean moves when the prior's mean of z_j moves by one."""
+# %% tags=["check:again:2"]
+def by_rounds(W, S, sigma, z, m_new, n):
+    """The same round by round, each posterior by (7.2)."""
     D, d = W.shape
     model = LinearGaussian(W, np.zeros(D), sigma, A=np.eye(d), a=np.zeros(d), S=S)
-    x = np.random.default_rng(seed).normal(size=(d, D))
-    moved, still = model.posterior(x, np.eye(d))[0], model.posterior(x, np.zeros((d, d)))[0]
-    return (moved - still).T, model.posterior(x, np.eye(d))[1]
+    for _ in range(n):
+        z = model.posterior((W @ z)[None], m_new[None])[0][0]
+    return z
 
 
-def check_followed(name, D, d, seed):
+def check_repeated(D, d, n, seed):
     rng = np.random.default_rng(seed)
-    W, S, sigma = rng.normal(size=(D, d)), rng.uniform(0.3, 3, d), 1.3
-    true, C = measured(W, S, sigma)
+    W, S, sigma = 0.6 * rng.normal(size=(D, d)), rng.uniform(0.3, 3, d), 1.3
+    z, m_new = rng.normal(size=(2, d))
+    given = z, m_new
+    true = by_rounds(W, S, sigma, *given, n)
+    first = by_rounds(W, S, sigma, *given, 1) - z
+    held = np.stack([by_rounds(W, S, sigma, e, np.zeros(d), 1) for e in np.eye(d)], 1)  # I − R
+    moved = np.eye(d) - held
     slips = {
-        "That is what the picture holds back: I − R.": np.eye(d) - true,
-        "Rows and columns are swapped: which of C and S⁻¹ meets the step first?": true.T,
-        "That is C. The step reaches q's mean through the prior's term in (7.2).": C,
-        "S holds variances already: they are not to be squared.": measured(W, S**2, sigma)[0],
-        "The prior's precision is 1 / S. S holds variances.": measured(W, S**0.5, sigma)[0],
-        "(7.2) has σ², not σ.": measured(W, S, np.sqrt(sigma))[0],
-        "Of WᵀW you kept the diagonal. The latents share the picture.": np.diag(
-            1 / (1 + S * np.sum(W**2, 0) / sigma**2)
+        "That is one round. The next one begins with the z that this one found.": z + first,
+        "Each round's step is smaller than the one before: the way left has shrunk.": z + n * first,
+        "That is one round too many.": by_rounds(W, S, sigma, *given, n + 1),
+        "R is the part that a round moves. What is left of the way is I − R of it.": m_new
+        + np.linalg.matrix_power(moved, n) @ (z - m_new),
+        "Rows and columns are swapped: which of C and S⁻¹ meets the step first?": m_new
+        + np.linalg.matrix_power(held.T, n) @ (z - m_new),
+        "What shrinks is the way from z to m', not z itself.": np.linalg.matrix_power(held, n) @ z,
+        "S holds variances already: they are not to be squared.": by_rounds(
+            W, S**2, sigma, *given, n
         ),
-        "A prior N(0, I) is CVAE-2's. Here its variances are S.": measured(W, S**0, sigma)[0],
+        "(7.2) has σ², not σ.": by_rounds(W, S, np.sqrt(sigma), *given, n),
+        "A prior N(m', I) is not this one. Here its variances are S.": by_rounds(
+            W, S**0, sigma, *given, n
+        ),
     }
-    compare(name, followed(W, S, sigma), true, slips=slips)
+    yours = repeated(W, S, sigma, *given, n)
+    compare(f"z after {n} rounds", yours, true, slips=slips)
 
 
-check_followed("R", D=4, d=2, seed=0)
-for what, w, sigma in (("sharply", 1.0, 0.1), ("half", 1.0, 1.0), ("hardly", 0.1, 1.0)):
-    share = np.asarray(followed(np.array([[w]]), np.ones(1), sigma), "float64")
-    true = measured(np.array([[w]]), np.ones(1), sigma)[0]
-    compare(f"R where z is seen {what}", share, true)
-print("No fault of q's: it tells which z made this very picture, were y' its description.")
+check_repeated(D=4, d=2, n=3, seed=0)
+W, S, m_new = np.array([[1.0, 0.5], [0.2, 1.0], [0.4, -0.6]]), np.ones(2), np.array([1.0, -1.0])
+faces = np.array([[-1.0, 0.5], [0.3, 1.2]])
+for n in (0, 1, 10, 100):
+    ends = np.array([np.asarray(repeated(W, S, 0.7, z, m_new, n), "float64") for z in faces])
+    true = np.array([by_rounds(W, S, 0.7, z, m_new, n) for z in faces])
+    compare(f"two faces after {n} rounds", ends, true)
+    to_m, apart = np.linalg.norm(true - m_new, axis=1).mean(), np.linalg.norm(true[0] - true[1])
+    print(f"{n:4} rounds: {to_m:.3f} from m' on average, and {apart:.3f} from one another")
+print("All end in m', whatever the face was. Transport keeps what sets them apart.")
 ### BEGIN HIDDEN TESTS
-check_followed("R of five latents", D=3, d=5, seed=1)
+check_repeated(D=3, d=5, n=4, seed=1)
+check_repeated(D=5, d=3, n=0, seed=2)
 ### END HIDDEN TESTS
 
 
