@@ -170,15 +170,14 @@ plotting.explore(
         (9, 6), walk(reach), column_labels=range(10), xlabel="label $y$",
         row_labels=[f"{name} {sign}" for name in names for sign in "−+"],
     ), reach=(0.0, 3.0, 2.0),
-    alt="Six rows of ten digits. The first two lean to the left and to the right, the next two are narrow and wide, the "
-    "last two thin and bold, in all ten columns.",
+    alt="Six rows of ten digits. In nearly all columns the first two rows lean to the left and to the right, the next two "
+    "are narrow and wide, the last two thin and bold. The 1 is smeared where it should be wide or bold.",
 )  # fmt: skip
 
 # %% [markdown]
 # *Each label at −2 and 2 prior standard deviations in each direction. With a live kernel, a slider moves the distance.*
 #
-# The slant has one direction for all ten labels: from −2 to 2 it grows by 0.82, and by nearly as much in each label
-# (± 0.08). Width and weight are not separate: bold digits are wider too.
+# The slant has one direction for all ten labels: from −2 to 2 it grows by 0.82, with a spread of 0.08 over labels. Width and weight are not separate: bold digits are wider too.
 #
 # **Check yourself.** How would you draw the same sheet from CVAE-1?
 #
@@ -499,9 +498,8 @@ compare("CVAE-2, warm-up", "blind")
 assert cost.mean > 0.3  # twelve seeds, one by one: bound 0.2 to 2.1, log p −0.1 to 1.6
 
 # %% [markdown]
-# Hiding the label costs 1.08 ± 0.32 nats of the bound. In lesson 04a,
-# $p$ stayed fixed. Here $p$ was trained with this $q$, and part of the loss is in $\log p$ itself. Two things may make
-# the loss smaller here: this encoder may recognise digits, and its decoder has adapted to it. The experiment does not
+# Hiding the label costs 1.08 ± 0.32 nats of the bound. In lesson 04a, $p$ stayed fixed. Here $p$ was
+# trained with this $q$, and part of the loss is in $\log p$ itself. Two things may make the loss smaller here: this encoder may recognise digits, and its decoder has adapted to it. The experiment does not
 # separate them.
 #
 # **Check yourself.** For which images would the cost be near zero?
