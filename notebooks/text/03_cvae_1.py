@@ -698,7 +698,7 @@ assert cvae_read > 0.9 and mean_read == 1 and 0.2 < cvae_varied / real_varied < 
 #
 # </details>
 #
-# The model draws the digit you ask for. The reader does not care whether these digits vary: within a label, CVAE-1's
+# The model mostly draws the digit you ask for. The reader does not care whether these digits vary: within a label, CVAE-1's
 # images have 30 % of the real images' pixel variance.
 #
 # **Check yourself.** Which other number would expose the model without $z$?

@@ -707,7 +707,7 @@ plotting.show(
 )
 
 # %% [markdown]
-# *The two labels that suffer most, in the styles from $p(z)$ that are likeliest and least likely for them.*
+# *The two labels that suffer most, in styles from $p(z)$ that are likeliest and least likely for them.*
 #
 # <details class="answer"><summary>Answer</summary>
 #
@@ -721,8 +721,9 @@ plotting.show(
 # p(x \mid y)$ of real images hardly notices holes, because real images do not lie there. Of the two CVAE-2s, the one
 # with the better $\log p$ has the larger holes. (The other has collapsed latents, and a collapsed latent has no holes.)
 #
-# With the large images, 75 % of the least likely fifth are read as the label. Is it because they lie far out? No: the
-# label's own styles that are as unlikely are read in 95 % of the cases. So there are holes that the Gaussian does not see.
+# With the large images, 75 % of the least likely fifth are read as the label. Is it because they lie far out? Hardly:
+# the label's own styles that are as unlikely are read in 95 % of the cases. So there are holes that the Gaussian does
+# not see.
 #
 # CVAE-1 with warm-up has the same prior of $u$ and smaller holes. By lesson 04a's change of variables, some CVAE-2 with
 # a large enough decoder equals it, but training did not end there. A possible reason is that $m(y)$ and $s(y)$ can move
