@@ -537,7 +537,7 @@ plotting.show(
 # To predict, draw $z \sim \mathcal N(0, I)$ several times, and decode each $z$ with the *same* $x$.
 
 # %%
-shown = [*np.flatnonzero(num_ways == 2)[1:3], *np.flatnonzero(num_ways == 3)[:2]]
+shown = [*np.flatnonzero(num_ways == 2)[:2], *np.flatnonzero(num_ways == 3)[:2]]
 few = test.take(shown)
 four = draws(cvae, few.x, 400, sample=False)  # f(x, z), z ~ p(z): [400, 4, 10]
 print("one z for each future, one x for all:", four.shape)
@@ -554,7 +554,7 @@ def show_draws(stills, samples):
                 ax.plot(*(still.start[0] + path).T, color=ink if stray else pink, lw=1.6, alpha=0.6 if stray else 0.35)
             for w in np.flatnonzero(still.probabilities[0]):
                 reach = tasks.trajectories(still.modes[0, w])[-1]
-                place = still.start[0] + reach * (1 + 1.9 / np.linalg.norm(reach))
+                place = np.clip(still.start[0] + reach * (1 + 1.9 / np.linalg.norm(reach)), 1.2, 13.8)
                 share = f"{np.mean((way == w) & ~off):.0%}"
                 ax.text(*place, share, ha="center", va="center", fontsize=18, weight="bold", color="#9A4C76")
             ax.spines[:].set(visible=True, color="#BBBBBB")
