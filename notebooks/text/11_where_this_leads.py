@@ -202,8 +202,8 @@ plotting.show(
 # <details class="answer"><summary>Answer</summary>
 #
 # *Left: the world in which the fixed scale does worst. Colour: the true $z_1$. Dotted: the least MCC of two latents that are
-# only rotated.* With a varying scale the colour runs nearly
-# along an axis.
+# only rotated.* With a varying scale the colour runs
+# nearly along an axis.
 #
 # Only the varying scale has a high MCC in every world, at least 0.95. All three have a high $R^2$: each finds $z$ up to roughly a
 # linear map. With a fixed scale or without labels, some worlds come out well by luck, and the worst have 0.82 and 0.76.
@@ -240,7 +240,7 @@ plotting.show(
 # $$
 #
 # These are the same three factors, once per level. Here $q$ goes from the top down. From the bottom up, as
-# $q(z_1 \mid x, y)\, q(z_2 \mid z_1, y)$, the middle term is $\mathbb E_q[\log q(z_1 \mid x, y) - \log p(z_1 \mid z_2, y)]$,
+# $q(z_1 \mid x, y)\, q(z_2 \mid z_1, y)$, the term of $z_1$ is $\mathbb E_q[\log q(z_1 \mid x, y) - \log p(z_1 \mid z_2, y)]$,
 # which is no KL divergence.
 #
 # In code, one estimator stands inside another:
@@ -789,8 +789,8 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Two rows for each $w$, with the same noise.* More guidance makes digits clearer and bolder. **Predict before you
-# look:** what gets worse?
+# *Two rows for each $w$, with the same noise.* More guidance makes digits
+# clearer and bolder. **Predict before you look:** what gets worse?
 #
 # A support vector machine, trained on real images, says whether the label is obeyed. **Coverage** (Naeem et al. 2020) is the share of
 # real test images that have a generated one nearby, namely nearer than their fifth neighbour among real images.
@@ -860,8 +860,8 @@ plotting.show(
 # ### What guidance costs in nats
 #
 # The guided chain is a model of form (11.3), so it has a bound of its own. At the best guesses, $x - \hat x(z, y)$ is uncorrelated
-# with $\hat x(z, y) - \hat x(z)$. So guidance adds $w^2\, \|\hat x(z, y) - \hat x(z)\|^2$ to the squared error. With many small
-# steps these add up to $w^2$ times the information that $y$ holds about $z_1$ (Guo et al. 2005). In the Gaussian example
+# with $\hat x(z, y) - \hat x(z)$. So on average guidance adds $w^2\, \|\hat x(z, y) - \hat x(z)\|^2$ to the squared error. With many
+# small steps these add up to $w^2$ times the information that $y$ holds about $z_1$ (Guo et al. 2005). In the Gaussian example
 # it is at most $\frac12 \log 3$:
 
 # %%
@@ -968,7 +968,7 @@ plotting.show(
 # - **Flow matching:** the same graph, with $f$ the end of a path. A network learns the path's velocity by least squares
 #   (Lipman et al. 2023). The objective is no bound.
 # - **Neural process:** the condition is a *set* $D$ of pairs $(x_i, y_i)$ (Garnelo et al. 2018). It is CVAE-3 with a mean over
-#   the set in $p(z \mid D)$, and this mean can make it underfit.
+#   the set in $p(z \mid D)$, and this mean can make it underfit (Kim et al. 2019).
 #
 # **Check yourself.** Which of them have a bound and an encoder?
 #
@@ -1009,7 +1009,7 @@ for w in weights:
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# No. It is a fault of the guess $\hat x_w$, which is no mean of any $p(x \mid z, y)$.
+# No. It is a fault of the guess $\hat x_w$, which is no longer the mean of $x$ given $z$ and $y$.
 #
 # </details>
 
@@ -1020,8 +1020,8 @@ for w in weights:
 # %% [markdown]
 # ## What you saw
 #
-# - With a prior whose mean and scale vary with the label, CMMA came close to the true latents in all six worlds. With less, only a
-#   linear map of them was sure.
+# - With a prior whose mean and scale vary with the label, CMMA came close to the true latents in all six worlds. With less, it
+#   found a linear map of them.
 # - Two levels, or a hundred, need no new idea: a bound takes the place of a log-likelihood. Diffusion is a CVAE with many
 #   levels and a fixed $q$.
 # - Guidance gave clearer digits and lowered the bound. A little of it did not cost variety here, much of it did.
@@ -1047,6 +1047,6 @@ for w in weights:
 # - E. Jang, S. Gu and B. Poole (2017), *Categorical reparameterization with Gumbel-softmax*.
 # - A. van den Oord, O. Vinyals and K. Kavukcuoglu (2017), *Neural discrete representation learning*: VQ-VAE.
 # - D. J. Rezende and S. Mohamed (2015), *Variational inference with normalizing flows*.
-# - M. Garnelo et al. (2018), *Neural processes*.
+# - M. Garnelo et al. (2018), *Neural processes*; H. Kim et al. (2019), *Attentive neural processes*: underfitting.
 # - Y. Lipman et al. (2023), *Flow matching for generative modeling*.
 # - Y. LeCun, C. Cortes and C. J. C. Burges, *The MNIST database of handwritten digits* (CC BY-SA 3.0).
