@@ -180,8 +180,8 @@ assert min(low[1] for low in least.values()) > 0.9
 # %% tags=["hide-input", "hide-output"]
 worst = int(np.argmin([mcc for mcc, _ in scores["fixed scale"]]))
 with plotting.style():
-    fig = Figure(figsize=(15, 4.6), layout="constrained")
-    *panels, strip = fig.subplots(1, 4)
+    fig = Figure(figsize=(10, 8.4), layout="constrained")
+    *panels, strip = fig.subplots(2, 2).ravel()
     for row, (ax, name) in enumerate(zip(panels, clouds, strict=True)):
         found, z = clouds[name][worst]
         ax.scatter(*found[::2].T, c=z[::2, 0], cmap="viridis", s=12, rasterized=True)
@@ -201,7 +201,7 @@ plotting.show(
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# *Left: the world in which the fixed scale does worst. Colour: the true $z_1$. Dotted: the least MCC of two latents that are
+# *The world in which the fixed scale does worst. Colour: the true $z_1$. Dotted: the least MCC of two latents that are
 # only rotated.* With a varying scale the colour runs
 # nearly along an axis.
 #
@@ -361,7 +361,7 @@ drawn = {
     + 0.2 * e, "one level": one.generate(label, sample=True),
     "two levels": (two.likelihood(z1, label).mean() + two.likelihood(z1, label).stddev() * e).numpy(),
 }  # fmt: skip
-looks = {"truth": (ink, "-"), "one level": (plotting.colour("CVAE1"), "--"), "two levels": (blue, "-")}
+looks = {"truth": (ink, "-"), "one level": (plotting.colour("CVAE1"), "--"), "two levels": ("#6A51A3", "-")}
 with plotting.style():
     fig = Figure(figsize=(13, 4.4), layout="constrained")
     for k, ax in enumerate(fig.subplots(1, 2)):
@@ -374,7 +374,7 @@ with plotting.style():
             else:
                 ax.plot(edges[:-1] + 0.05, density, color=shade, ls=dash, label=name)
         ax.set(title=("first label", "second label")[k], xlabel="the hidden number, read off $x$")
-    ax.set_ylabel("density")
+        ax.set_ylabel("density")
     ax.legend()
 plotting.show(
     fig,
@@ -774,22 +774,24 @@ drawn = {w: sample(np.eye(10, dtype="float32")[asked], w) for w in weights}
 images = {w: np.clip(pixels(z), 0, 1) for w, z in drawn.items()}  # from paper to ink
 
 # %% tags=["hide-input"]
-rows = [images[w].reshape(10, 100, 784)[:, i] for w in weights for i in (0, 1)]
+real = [x_test[data.test.labels == k][0] for k in range(10)]
+rows = [np.clip(pixels(np.array(real)), 0, 1)]
+rows += [images[w].reshape(10, 100, 784)[:, i] for w in weights for i in (0, 1)]
 with plotting.style():
-    fig = Figure(figsize=(12, 10), layout="constrained")
+    fig = Figure(figsize=(12, 11), layout="constrained")
     ax = fig.subplots()
 fig = plotting.image_grid(
     np.stack(rows), image_shape=(28, 28), ax=ax, column_labels=np.arange(10),
-    row_labels=[f"w = {w:g}" for w in weights for _ in (0, 1)], xlabel="the label asked for",
+    row_labels=["real", *(f"w = {w:g}" for w in weights for _ in (0, 1))], xlabel="the label asked for",
 )  # fmt: skip
 plotting.show(
     fig,
-    "Eight rows of ten digits, two for each weight of guidance. With w = 0 some are faint or unreadable; with w = 1 nearly all "
+    "A row of real digits, and two rows of generated ones for each weight of guidance. With w = 0 some are faint or unreadable; with w = 1 nearly all "
     "are clear; with w = 3 all are bold and alike.",
 )
 
 # %% [markdown]
-# *Two rows for each $w$, with the same noise.* More guidance makes digits
+# *Top: test images, by their 48 components. Below: two rows for each $w$, with the same noise.* More guidance makes digits
 # clearer and bolder. **Predict before you look:** what gets worse?
 #
 # A support vector machine, trained on real images, says whether the label is obeyed. **Coverage** (Naeem et al. 2020) is the share of
