@@ -240,8 +240,7 @@ CVAE4 = CMMA
 class GSNN(LatentVariableModel):
     r"""CVAE-3's graph with q := p(z|x): log p(y|x) ≥ E_{p(z|x)}[log p(y|x,z)], (5.3).
 
-    The Gaussian stochastic neural network: CVAE-3's graph, no recognition network, a KL that is
-        zero.
+    The Gaussian stochastic neural network: CVAE-3's graph, no recognition network, a KL of zero.
 
     Args:
         prior_net: network of x, output [B, 2d].

@@ -59,6 +59,7 @@ html_extra_path = ["_extra"]  # explore.html, and the notebooks to download
 html_css_files = ["course.css", "explore/explore.css"]
 html_favicon = "_static/favicon.svg"
 html_last_updated_fmt = "%d %B %Y"
+html_domain_indices = False  # api/index lists the modules, by subject
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
@@ -114,6 +115,9 @@ def real_signature(app, what, name, obj, options, signature, returns):
 
 def described(app, page, template, context, doctree):
     """What a link to the page shows elsewhere: title, description, picture."""
+    if page == "search":
+        app.add_js_file("texts.js")
+        app.add_js_file("from_disk.js")
     source = Path(app.srcdir) / "descriptions.json"
     texts = json.loads(source.read_text(encoding="utf-8")) if source.exists() else {}
     text = texts.get(page) or texts.get("index", "")

@@ -64,6 +64,32 @@
     if (!/svg($|\+)/.test(image.src.split("?")[0]) && !hidden(image) && dense < 1.9)
       say(`${dense.toFixed(1)} times as dense`, image);
   }
+
+  // Text against the ground it stands on: contrast 4.5, or 3 where it is large (WCAG AA).
+  const colour = text => {
+    const [r, g, b, a = 1] = text.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0, 0];
+    return {r, g, b, a};
+  };
+  const light = ({r, g, b}) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = element => {
+    for (let up = element; up; up = up.parentElement) {
+      const found = colour(getComputedStyle(up).backgroundColor);
+      if (found.a > 0.9) return found;
+    }
+    return colour(matchMedia("(prefers-color-scheme: dark)").matches ? "rgb(18,18,18)" : "rgb(255,255,255)");
+  };
+  const read = document.createTreeWalker(document.querySelector("article, main") || area, NodeFilter.SHOW_TEXT);
+  for (let node; (node = read.nextNode());) {
+    const parent = node.parentElement;
+    if (!node.data.trim() || hidden(parent) || parent.closest("svg, a.headerlink")) continue;
+    const style = getComputedStyle(parent), a = light(colour(style.color)), b = light(ground(parent));
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const large = parseFloat(style.fontSize) >= 24 ||
+      (parseFloat(style.fontSize) >= 18.5 && style.fontWeight >= 700);
+    if (ratio < (large ? 3 : 4.5)) say(`contrast ${ratio.toFixed(1)}`, parent);
+  }
   document.querySelectorAll("[data-mjx-error], mjx-merror").forEach(e => say("misset", e));
   return faults;
 })()

@@ -1,8 +1,15 @@
-"""The map of the family for the first page: five graphs, and what leads from one to the other."""
+"""The map of the family for the first page: five graphs, and what leads from one to the other.
+
+    python tools/family_map.py
+
+photographs it for README and for whoever is sent a link, with Chromium: docs/_static/social.png.
+"""
 
 from __future__ import annotations
 
 import html
+import tempfile
+from pathlib import Path
 
 # name, colour (cvae_tf.look.COLOURS), lesson, corner, what it bounds, arrows from and to
 MODELS = [
@@ -83,3 +90,27 @@ def svg(lesson_of: dict[str, str]) -> str:
         'viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0 8 4 0 8Z"/></marker></defs>' + "".join(parts) + "</svg></div>"
     )
+
+
+CARD = """<!doctype html><meta charset="utf-8"><style>
+body { margin: 0; width: 1200px; height: 630px; background: #fff; color: #222;
+       font-family: "DejaVu Sans", system-ui, sans-serif;
+       display: grid; align-content: space-evenly; }
+h1 { font-size: 46px; margin: 0 60px; } p { font-size: 24px; margin: 12px 60px 0; color: #444; }
+svg { display: block; width: 860px; margin: 0 auto; }
+</style><div><h1>Conditional variational autoencoders</h1>
+<p>One bound, five models, equation by equation: a course and a library</p></div>"""
+
+
+def photograph(to: Path) -> None:
+    """The map under the course's title, 1200 by 630 pixels."""
+    from browser import Browser
+
+    with tempfile.TemporaryDirectory() as folder, Browser() as browser:
+        page = Path(folder) / "card.html"
+        page.write_text(CARD + svg({}), encoding="utf-8")
+        browser.open(page, width=1200, height=630).picture(to)
+
+
+if __name__ == "__main__":
+    photograph(Path(__file__).resolve().parent.parent / "docs" / "_static" / "social.png")

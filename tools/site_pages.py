@@ -26,6 +26,7 @@ from pathlib import Path
 import family_map
 import mistakes
 import nbformat
+from bs4 import BeautifulSoup
 from lessons import PATTERN, ROOT, Run, begins_fold, is_folded, lessons_in, recipes_in
 
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"
@@ -477,9 +478,25 @@ def build(runs: list[Run], output: Path, summary: str, recipes: list[Run]) -> No
         raise RuntimeError("Sphinx could not build the site:\n" + "\n".join(said or [done.stderr]))
     for line in said:
         print(line, file=sys.stderr)
-    for path in output.glob("_static/**/*.map"):  # for those who mend the theme
-        path.unlink()
+    for pattern in ("**/*.map", "*webpack-macros.html"):  # for those who mend the theme
+        for path in (output / "_static").glob(pattern):
+            path.unlink()
     shutil.rmtree(output / "_static" / "locales", ignore_errors=True)
+    write_texts(output)
+
+
+def write_texts(output: Path) -> None:
+    """What the search quotes from each page where the site lies on a disk: _static/texts.js."""
+    texts = {}
+    for path in sorted(output.glob("**/*.html")):
+        name = path.relative_to(output).with_suffix("").as_posix()
+        if name.startswith("_modules/"):
+            continue
+        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        if article := page.find("article"):
+            texts[name] = " ".join(article.get_text(" ").replace("\\", "").split())
+    script = "window.TEXTS = " + json.dumps(texts, ensure_ascii=False) + ";\n"
+    (output / "_static" / "texts.js").write_text(script, encoding="utf-8")
 
 
 def main() -> int:
