@@ -165,7 +165,7 @@ class CVAE3(LatentVariableModel):
             return self.penalised(cvae, q, p, noise), cvae
         gsnn = self.estimator(p, p, log_likelihood, epsilon)  # (5.3)
         loss = self.alpha * self.penalised(cvae, q, p, noise)
-        return loss - (1 - self.alpha) * gsnn.value, cvae  # (5.4)
+        return loss - (1 - self.alpha) * gsnn.value, cvae  # (5.4)  # (5.4)
 
     def predictive(
         self, x: Any, *, method: str = "monte_carlo", num_samples: int = 100, seed: int = 0

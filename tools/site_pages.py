@@ -328,9 +328,9 @@ def equation_index(notebooks: dict[str, nbformat.NotebookNode]) -> str:
 def code_that_cites(most: int = 3) -> dict[str, list[tuple[str, str, str]]]:
     """Per equation at most `most` places in the library: (name, page, the line of code there)."""
     places = defaultdict(list)
-    for path in sorted((ROOT / "cvae_tf").glob("*.py")):
-        if path.stem == "__init__":
-            continue
+    rank = {name: i for i, name in enumerate(" ".join(SUBJECTS.values()).split())}  # models first
+    files = [path for path in sorted((ROOT / "cvae_tf").glob("*.py")) if path.stem != "__init__"]
+    for path in sorted(files, key=lambda path: rank.get(path.stem, len(rank))):
         text = path.read_text(encoding="utf-8")
         lines = text.splitlines()
         for qualified, node in definitions(ast.parse(text)):
@@ -372,7 +372,7 @@ SUBJECTS = {
     "What models are made of": "distributions estimators networks noise penalties schedules",
     "Data and tasks": "datasets faces photographs tasks",
     "Measuring and using a trained model": "evaluation diagnostics readout editing exporting",
-    "What bounds are held against": "oracle linear_gaussian",
+    "What bounds are held against": "linear_gaussian oracle",
     "Figures and exercises": "plotting graphs look exercises",
     "Underneath: the contract and the compiled loop": "base wired wiring signatures training "
     "compiling keras_private programs batches callbacks logs checks broadcasting startup",
@@ -485,6 +485,13 @@ def build(runs: list[Run], output: Path, summary: str, recipes: list[Run]) -> No
     write_texts(output)
 
 
+def without_tex(formula: str) -> str:
+    """A formula as plain text, to be quoted in a line: names of commands go, letters stay."""
+    text = formula.replace(r"\mid", "|").replace(r"\log", "log")
+    text = re.sub(r"\\(?:tag\{[^}]*\}|begin\{\w+\}|end\{\w+\}|[A-Za-z]+|.)", " ", text)
+    return re.sub(r"[{}&$]", "", text)
+
+
 def write_texts(output: Path) -> None:
     """What the search quotes from each page where the site lies on a disk: _static/texts.js."""
     texts = {}
@@ -494,7 +501,9 @@ def write_texts(output: Path) -> None:
             continue
         page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
         if article := page.find("article"):
-            texts[name] = " ".join(article.get_text(" ").replace("\\", "").split())
+            for formula in article.select(".math"):
+                formula.string = without_tex(formula.get_text())
+            texts[name] = " ".join(article.get_text(" ").split())
     script = "window.TEXTS = " + json.dumps(texts, ensure_ascii=False) + ";\n"
     (output / "_static" / "texts.js").write_text(script, encoding="utf-8")
 
