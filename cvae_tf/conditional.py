@@ -138,7 +138,7 @@ class CVAE3(LatentVariableModel):
 
     @alpha.setter
     def alpha(self, alpha: float) -> None:
-        self._alpha = checks.number(alpha, "alpha", least=0, most=1)  # else (5.4) is no bound
+        self._alpha = checks.number(alpha, "alpha", least=0, most=1)  # else it is no bound
 
     def prior(self, x: Tensor) -> Distribution:
         """p(z|x). Args: x [B, D]. Returns: distribution, batch [B], event [d]."""
@@ -165,7 +165,7 @@ class CVAE3(LatentVariableModel):
             return self.penalised(cvae, q, p, noise), cvae
         gsnn = self.estimator(p, p, log_likelihood, epsilon)  # (5.3)
         loss = self.alpha * self.penalised(cvae, q, p, noise)
-        return loss - (1 - self.alpha) * gsnn.value, cvae  # (5.4)  # (5.4)
+        return loss - (1 - self.alpha) * gsnn.value, cvae  # (5.4)
 
     def predictive(
         self, x: Any, *, method: str = "monte_carlo", num_samples: int = 100, seed: int = 0
@@ -282,7 +282,7 @@ def _predictive(
     checks.choice(method, "method", ("monte_carlo", "plug_in"))
     num_samples, seed = checks.count(num_samples, "num_samples"), checks.seed(seed)
     given = model.condition(x, "predictive")
-    if method == "monte_carlo":  # (5.6)
-        return model.mean_over_prior(given, num_samples, seed).numpy()
+    if method == "monte_carlo":
+        return model.mean_over_prior(given, num_samples, seed).numpy()  # (5.6)
     given["z"] = signatures.evaluate(model, "prior", given).mean()  # (5.5)
     return signatures.evaluate(model, "likelihood", given).mean().numpy()

@@ -28,6 +28,7 @@ STATIC = ROOT / "docs" / "_static"
 MEASURE = (ROOT / "tests" / "measure.js").read_text(encoding="utf-8")
 WIDTHS = (390, 768, 1280, 1920)
 LIMIT = 30 * 2**20  # bytes
+TO_THE_MIDDLE = "scrollIntoView({block: 'center', behavior: 'instant'})"
 
 
 # --- The links -----------------------------------------------------------------------------------
@@ -231,7 +232,7 @@ def test_search_works_from_the_disk(site, browser, query, first):
 @pytest.mark.slow
 def test_a_number_shows_its_equation(site, browser):
     page = browser.open(site / "lessons" / "03_cvae_1.html")
-    page.evaluate("document.querySelector('a.eq').scrollIntoView({block: 'center', behavior: 'instant'})")
+    page.evaluate(f"document.querySelector('a.eq').{TO_THE_MIDDLE}")
     x, y = page.evaluate(
         "(r => [r.x + r.width / 2, r.y + r.height / 2])"
         "(document.querySelector('a.eq').getClientRects()[0])"
@@ -301,13 +302,79 @@ def test_the_bound_s_numbers_are_right(site, browser):
     assert 0 <= evidence - best["bound"] < 1e-3
 
 
+@pytest.mark.slow
+def test_the_estimators_numbers_are_right(site, browser):
+    """Means and variances by Gauss-Hermite quadrature, which is exact for polynomials in ε."""
+    page = browser.open(site / "explore.html")
+    epsilon, weight = np.polynomial.hermite_e.hermegauss(12)
+    weight = weight / weight.sum()
+    x, noise = 1.2, 0.6
+    for mean, scale in ((-0.4, 0.7), (1.5, 0.2), (x / 1.36, 0.6 / 1.36**0.5)):
+        z = mean + scale * epsilon
+        log_x, log_q = stats.norm.logpdf(x, z, noise), stats.norm.logpdf(z, mean, scale)
+        f = stats.norm.logpdf(z) + log_x - log_q
+        kl = 0.5 * (scale**2 + mean**2 - 1) - np.log(scale)
+        slope = (x - z) / noise**2
+        wanted = {
+            "value": {"A": f, "B": log_x - kl},
+            "gradient": {"A": slope - z, "B": slope - mean, "score": f * epsilon / scale},
+        }
+        for what, each in wanted.items():
+            q = f"{{mean: {mean}, scale: {scale}}}"
+            shown = page.evaluate(f"Explore.known.estimators.exact({q}, '{what}')")
+            one = page.evaluate(f"Explore.known.estimators.draw({q}, {epsilon[3]}, '{what}')")
+            for name, values in each.items():
+                expected = weight @ values
+                variance = weight @ (values - expected) ** 2
+                np.testing.assert_allclose(shown["mean"], expected, atol=1e-9)
+                np.testing.assert_allclose(shown["variance"][name], variance, atol=1e-8)
+                np.testing.assert_allclose(one[name], values[3], atol=1e-9)
+    state = "document.querySelector('[data-explore=estimators]').explore"
+    page.evaluate(f"{state}.set({{mean: 0.2, scale: 0.8, what: 'gradient'}})")
+    each = page.evaluate(
+        f"(() => {{ const t = performance.now(); for (let i = 0; i < 40; i++) {state}.add(100);"
+        " return (performance.now() - t) / 40; })()"
+    )
+    assert each < 33 and page.evaluate(f"{state}.draws.length") == 4000
+    truth = page.evaluate(f"Explore.known.estimators.exact({state}.state, 'gradient')")
+    paths = page.evaluate(
+        f"Object.fromEntries(Object.entries({state}.paths).map(([k, p]) => [k, p.sum / 4000]))"
+    )
+    for name, found in paths.items():
+        assert abs(found - truth["mean"]) < 4 * (truth["variance"][name] / 4000) ** 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", [0.2, 0.5, 1.5])
+def test_explaining_away_is_right(site, browser, noise):
+    """Against the conditioning of the Gaussian of (z, y, x)."""
+    page = browser.open(site / "explore.html")
+    covariance = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 2 + noise**2]])
+    x, y = 0.7, -1.1
+
+    def shown(seen):
+        given = f'{{seen: "{seen}", x: {x}, y: {y}, noise: {noise}}}'
+        return page.evaluate(f"Explore.known.explaining.numbers({given})")
+
+    a, b = covariance[:2, :2], covariance[:2, 2:]
+    given_x = a - b @ b.T / covariance[2, 2]
+    found = shown("x")
+    np.testing.assert_allclose([found["z"], found["y"]], (b * x / covariance[2, 2])[:, 0])
+    np.testing.assert_allclose([found["var_z"], found["var_y"]], np.diag(given_x))
+    np.testing.assert_allclose(found["correlation"], given_x[0, 1] / given_x[0, 0])
+    rows = covariance[0, 1:] @ np.linalg.inv(covariance[1:, 1:])
+    found = shown("both")
+    np.testing.assert_allclose(found["z"], rows @ [y, x])
+    np.testing.assert_allclose(found["var_z"], 1 - rows @ covariance[1:, 0])
+
+
 STATE = "document.querySelector('.explore').explore"
 
 
 @pytest.mark.slow
 def test_q_follows_mouse_finger_and_keys(site, browser):
     def centre(page):
-        page.evaluate("document.querySelector('.explore canvas').scrollIntoView({block: 'center', behavior: 'instant'})")
+        page.evaluate(f"document.querySelector('.explore canvas').{TO_THE_MIDDLE}")
         return page.evaluate(
             "(r => [r.x, r.y, r.width, r.height])"
             "(document.querySelector('.explore canvas').getBoundingClientRect())"

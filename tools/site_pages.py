@@ -35,7 +35,11 @@ CITATION = re.compile(r"\((\d+\.\d+)\)")
 DENSITY = 2  # pixels of a figure for one of the page
 
 # Explorables (docs/_static/explore/NAME.js): in which lesson, and before which of its sections.
-EXPLORABLES = {"bound": ("01", "## The equation and its line of code")}
+EXPLORABLES = {
+    "bound": ("01", "## The equation and its line of code"),
+    "estimators": ("02", "## The divergence in closed form"),
+    "explaining": ("04a", "## What it costs to hide y from q"),
+}
 
 
 def mathjax() -> Path:
@@ -233,8 +237,14 @@ def with_explorables(page, number: str) -> None:
     """Put a lesson's explorables into its page, before the section they belong to."""
     for name, (lesson, heading) in EXPLORABLES.items():
         if lesson == number:
-            starts = [i for i, c in enumerate(page.cells) if c.source.startswith(heading)]
-            at = starts[0] if starts else len(page.cells)
+            sources = [cell.source for cell in page.cells]
+            starts = [
+                i
+                for start in (heading, "## What you saw")
+                for i, source in enumerate(sources)
+                if source.startswith(start)
+            ]
+            at = starts[0] if starts else len(sources)
             page.cells.insert(at, text_cell(explorable(name, "../")))
 
 
