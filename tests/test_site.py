@@ -189,6 +189,11 @@ def test_each_link_leads_somewhere(site):
     lesson = soups[site / "lessons" / "03_cvae_1.html"]
     assert lesson.select("a.eq") and lesson.select("a.word") and lesson.select(".lesson-links a")
     listed = soups[site / "equations.html"].select("p.whence a[href*='lessons/']")
+    edit = soups[site / "equations.html"].select_one("p.whence a[href*='editing.html#line-']")
+    line = (site / edit["href"].partition("#")[0]).read_text("utf-8").partition(
+        f'id="{edit["href"].partition("#")[2]}"'
+    )[2]
+    assert BeautifulSoup(line[:600], "html.parser").text[1:].strip().startswith("z_new = ratio")
     assert len(listed) > 20 and soups[site / "equations.html"].select("p.whence code")
 
 

@@ -345,25 +345,26 @@ def code_that_cites(most: int = 3) -> dict[str, list[tuple[str, str, str]]]:
         lines = text.splitlines()
         for qualified, node in definitions(ast.parse(text)):
             docstring = ast.get_docstring(node) or ""
-            page = f"_modules/cvae_tf/{path.stem}.html#{qualified}"
-            where = (f"{path.stem}.{qualified}", page)
+            name, page = f"{path.stem}.{qualified}", f"_modules/cvae_tf/{path.stem}.html#line-"
             first = node.body[1].lineno if docstring and len(node.body) > 1 else node.body[0].lineno
             for line in range(first, node.end_lineno + 1):
                 for tag in CITATION.findall(lines[line - 1].partition("#")[2]):
-                    code = lines[line - 1].partition("#")[0].strip() or lines[line].strip()
-                    places[tag].append((0, where, code))
+                    code = lines[line - 1].partition("#")[0].strip()
+                    at = line if code else line + 1
+                    places[tag].append((0, name, f"{page}{at}", code or lines[line].strip()))
             if isinstance(node, ast.FunctionDef):
                 for tag in dict.fromkeys(CITATION.findall(docstring)):
                     returned = [n for n in ast.walk(node) if isinstance(n, ast.Return) and n.value]
                     if returned:
                         code = ast.unparse(returned[-1])
-                        places[tag].append((1, where, code if len(code) < 110 else ""))
+                        code = code if len(code) < 110 else ""
+                        places[tag].append((1, name, f"{page}{returned[-1].lineno}", code))
     index = {}
     for tag, found in places.items():
         best = {}
-        for _, where, code in sorted(found, key=lambda place: place[0]):
-            best.setdefault(where, code)
-        index[tag] = [(*where, code) for where, code in list(best.items())[:most]]
+        for _, name, page, code in sorted(found, key=lambda place: place[0]):
+            best.setdefault(name, (name, page, code))
+        index[tag] = list(best.values())[:most]
     return index
 
 
@@ -493,6 +494,27 @@ def build(runs: list[Run], output: Path, summary: str, recipes: list[Run]) -> No
             path.unlink()
     shutil.rmtree(output / "_static" / "locales", ignore_errors=True)
     write_texts(output)
+    mark_lines(output, {page for places in code_that_cites().values() for _, page, _ in places})
+
+
+def mark_lines(output: Path, addresses: set[str]) -> None:
+    """Give the lines of the library's source that are pointed at, "…html#line-7", their anchors."""
+    wanted = defaultdict(set)
+    for address in addresses:
+        file, _, line = address.partition("#line-")
+        wanted[output / file].add(int(line))
+    for path, numbers in wanted.items():
+        if not path.exists():
+            continue
+        source = (ROOT / "cvae_tf" / f"{path.stem}.py").read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
+        shown = [html.unescape(re.sub("<[^>]*>", "", x)).removeprefix("[docs]") for x in lines]
+        for number in numbers:  # Sphinx adds lines of its own: the same text, as often before
+            text = source[number - 1]
+            same = [i for i, line in enumerate(shown) if line == text]
+            at = same[source[: number - 1].count(text)]
+            lines[at] = f'<span id="line-{number}"></span>{lines[at]}'
+        path.write_text("\n".join(lines), encoding="utf-8")
 
 
 def without_tex(formula: str) -> str:

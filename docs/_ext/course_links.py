@@ -171,9 +171,11 @@ class Linker:
 
     def of_api(self, text: str) -> str | None:
         """Where a name in code leads: CVAE1, networks.mlps, model.bound, SGVBB()."""
-        name = re.match(r"(?:cvae_tf\.)?([A-Za-z_]\w*(?:\.\w+)*)(?:\(.*\))?$", text.strip(), re.S)
+        name = re.match(r"(?:cvae_tf\.)?([A-Za-z_]\w*(?:\.\w+)*)(\(.*\))?$", text.strip(), re.S)
         if not name:
             return None
+        if name[1].islower() and "." not in name[1] and not name[2]:
+            return None  # `gap` may be anything; `gap(…)` and `evaluation.gap` are the function
         found = names_of(self.app).get(name[1])
         return found and self.uri(found[0]) + "#" + found[1]
 

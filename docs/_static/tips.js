@@ -55,8 +55,9 @@ addEventListener("DOMContentLoaded", async () => {
   const fit = () => {
     for (const block of document.querySelectorAll("div.math")) {
       block.style.fontSize = "";
-      if (block.clientWidth && block.scrollWidth > block.clientWidth + 1) {
-        const ratio = Math.max(0.75, 0.99 * block.clientWidth / block.scrollWidth);
+      const needs = Math.max(block.scrollWidth, block.firstElementChild?.scrollWidth ?? 0);
+      if (block.clientWidth && needs > block.clientWidth + 1) {
+        const ratio = Math.max(0.75, 0.99 * block.clientWidth / needs);
         block.style.fontSize = `${100 * ratio}%`;
       }
     }
