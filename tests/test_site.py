@@ -412,9 +412,18 @@ def test_q_follows_mouse_finger_and_keys(site, browser):
     )
     assert page.evaluate(f"{STATE}.state.game.over")
     assert "Found" in page.evaluate("document.querySelector('.explore-note').textContent")
-    # Thirty frames a second: what one change costs, drawing included.
-    each = page.evaluate(
-        f"(() => {{ const t = performance.now(); for (let i = 0; i < 60; i++) "
-        f"{STATE}.set({{mean: i / 60}}); return (performance.now() - t) / 60; }})()"
+    # Thirty frames a second, drawn by the processor alone: the work of a frame, and the frames.
+    work, frames = page.evaluate(
+        f"""(async () => {{
+          const set = {STATE}.set, start = performance.now();
+          let work = 0;
+          for (let i = 0; i < 60; i++) {{
+            const before = performance.now();
+            set({{mean: i / 60}});
+            work += performance.now() - before;
+            await new Promise(requestAnimationFrame);
+          }}
+          return [work / 60, 60000 / (performance.now() - start)];
+        }})()"""
     )
-    assert each < 33
+    assert work < 20 and frames > 15  # on a machine that does other things as well

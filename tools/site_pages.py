@@ -248,15 +248,17 @@ def with_explorables(page, number: str) -> None:
             page.cells.insert(at, text_cell(explorable(name, "../")))
 
 
-def beside(name: str, exercises: Path, output: Path) -> str:
-    """What there is beside a lesson: its notebook, its exercises, its deck."""
+def beside(page: str, exercises: Path, output: Path) -> str:
+    """What there is beside a page, "lessons/01_one": the notebook, its exercises, its deck."""
+    folder, _, name = page.partition("/")
     number = name.partition("_")[0]
-    links = [f'<a href="../downloads/{name}.ipynb" download>Download the notebook</a>']
-    for path in sorted(exercises.glob(PATTERN)):
-        if path.stem.partition("_")[0] in (number, number[:2]):
-            links.append(f'<a href="../exercises/{path.stem}.html">Exercises</a>')
-    if (output.parent / "slides" / f"{name}.html").exists():
-        links.append(f'<a href="../../slides/{name}.html">Slides</a>')
+    links = [f'<a href="../downloads/{page}.ipynb" download>Download the notebook</a>']
+    if folder == "lessons":
+        for path in sorted(exercises.glob(PATTERN)):
+            if path.stem.partition("_")[0] in (number, number[:2]):
+                links.append(f'<a href="../exercises/{path.stem}.html">Exercises</a>')
+        if (output.parent / "slides" / f"{name}.html").exists():
+            links.append(f'<a href="../../slides/{name}.html">Slides</a>')
     return '<div class="lesson-links">' + " ".join(links) + "</div>"
 
 
@@ -445,21 +447,23 @@ def build(runs: list[Run], output: Path, summary: str, recipes: list[Run]) -> No
     shutil.copytree(ROOT / "docs", source)
     (source / "_static").mkdir(exist_ok=True)
     shutil.copyfile(mathjax(), source / "_static" / "mathjax.js")
-    (source / "exercises").mkdir()
-    for path in sorted((ROOT / "notebooks" / "exercises").glob(f"*/{PATTERN}")):
-        copy = nbformat.read(path, as_version=4)
-        nbformat.write(for_reading(copy), source / "exercises" / path.name)
-    downloads = source / "_extra" / "downloads"
-    downloads.mkdir(parents=True, exist_ok=True)
-    for folder, each in (("lessons", runs), ("recipes", recipes)):
+    exercises = [
+        Run(path.stem, nbformat.read(path, as_version=4))
+        for path in sorted((ROOT / "notebooks" / "exercises").glob(f"*/{PATTERN}"))
+    ]
+    kinds = {"exercises": exercises, "lessons": runs, "recipes": recipes}
+    for folder, each in kinds.items():
         (source / folder).mkdir()
+        downloads = source / "_extra" / "downloads" / folder
+        downloads.mkdir(parents=True)
         for run in each:
             page = for_reading(run.notebook)
             if folder == "lessons":
                 with_explorables(page, run.name.partition("_")[0])
-                page.cells.insert(1, text_cell(beside(run.name, source / "exercises", output)))
-                nbformat.write(to_download(run.notebook), downloads / f"{run.name}.ipynb")
+            links = beside(f"{folder}/{run.name}", source / "exercises", output)
+            page.cells.insert(1, text_cell(links))
             nbformat.write(page, source / folder / f"{run.name}.ipynb")
+            nbformat.write(to_download(run.notebook), downloads / f"{run.name}.ipynb")
     write_api(source / "api")
     notebooks = {run.name: run.notebook for run in runs}
     (source / "equation_index.md").write_text(equation_index(notebooks), encoding="utf-8")

@@ -61,6 +61,7 @@
     box.append(sum);
     const plot = Explore.canvas(box, 270, "", drawPlot);
     plot.element.tabIndex = 0;
+    plot.element.setAttribute("role", "application");
     plot.element.style.touchAction = "pan-y";
     const bar = Explore.canvas(box, 54, "", drawBar);
     const sliders = element("div", {class: "explore-sliders"});

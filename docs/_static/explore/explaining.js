@@ -27,6 +27,7 @@
       buttons[seen] = Explore.button(tabs, text, () => set({seen}));
     const plot = Explore.canvas(box, 340, "", drawPlot);
     plot.element.tabIndex = 0;
+    plot.element.setAttribute("role", "application");
     plot.element.style.touchAction = "pan-y";
     const sliders = element("div", {class: "explore-sliders"});
     box.append(sliders);
