@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -117,18 +118,30 @@ def test_each_explorable_has_its_place():
 # --- The pages, in a browser ---------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(tmp_path_factory):
-    output = tmp_path_factory.mktemp("course") / "site"
-    notebooks = ROOT / "notebooks"
-    runs, recipes = (
-        [Run(path.stem, nbformat.read(path, as_version=4)) for path in paths]
-        for paths in (lessons_in(notebooks), recipes_in(notebooks))
-    )
+    """The site from what is stored; of several workers the first builds it, and the others wait."""
     if given := os.environ.get("CVAE_TF_SITE"):  # one that is built already
-        return Path(given)
-    site_pages.build(runs, output, "As stored.", recipes)
-    return output
+        return Path(given).resolve()
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, ended = shared / "course", shared / "course-ended"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        while not ended.exists():
+            time.sleep(1)
+        return folder / "site"
+    try:
+        notebooks = ROOT / "notebooks"
+        runs, recipes = (
+            [Run(path.stem, nbformat.read(path, as_version=4)) for path in paths]
+            for paths in (lessons_in(notebooks), recipes_in(notebooks))
+        )
+        site_pages.build(runs, folder / "site", "As stored.", recipes)
+    finally:
+        ended.touch()
+    return folder / "site"
 
 
 @pytest.fixture(scope="module")
