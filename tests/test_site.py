@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "docs" / "_ext")]
 
 import course_links  # noqa: E402
+import family_map  # noqa: E402
 import search_words  # noqa: E402
 import site_pages  # noqa: E402
 from browser import BROWSER, Browser  # noqa: E402
@@ -85,6 +86,32 @@ def test_search_takes_equations_and_chinese_for_words():
     assert search_words.words("the bound (3.2), 变分下界 or 奈特") == [
         "the", "bound", "3.2", "变分", "分下", "下界", "or", "奈特",
     ]  # fmt: skip
+
+
+def test_search_quotes_formulas_as_text():
+    assert site_pages.without_tex(r"\(\mathcal L \mid x\)").split() == ["L", "|", "x"]
+    assert "1.2" not in site_pages.without_tex(r"\[a = b \tag{1.2}\]")
+
+
+def test_the_map_leads_to_the_lessons_that_there_are():
+    drawn = BeautifulSoup(family_map.svg({"01": "a.html", "04a": "b.html"}), "html.parser")
+    assert [a["href"] for a in drawn.find_all("a")] == ["a.html", "b.html"]
+    assert len(drawn.select("rect.box")) == 5
+
+
+@pytest.mark.parametrize(
+    ("headings", "at"),
+    [
+        (["# 1", "## One", "## The equation and its line of code", "## What you saw"], 2),
+        (["# 1", "## Another", "## What you saw", "## References"], 2),
+        (["# 1", "## Another"], 2),
+    ],
+)
+def test_an_explorable_stands_before_its_section_or_the_summary(headings, at):
+    cells = [nbformat.v4.new_markdown_cell(each) for each in headings]
+    page = nbformat.v4.new_notebook(cells=cells)
+    site_pages.with_explorables(page, "01")
+    assert 'data-explore="bound"' in page.cells[at].source and len(page.cells) == len(headings) + 1
 
 
 # --- The explorables, as text --------------------------------------------------------------------
