@@ -438,7 +438,8 @@ def test_q_follows_mouse_finger_and_keys(site, browser):
         assert page.evaluate(f"{STATE}.state.scale") > before
         shown = page.evaluate("document.querySelector('.explore-sum').textContent")
         L, kl, top = (float(n.replace("−", "-")) for n in re.findall(r"−?\d+\.\d\d", shown))
-        assert abs(L + kl - top) < 0.011
+        assert abs(L + kl - top) < 1e-9, "as it is read"
+        assert abs(kl - page.evaluate(f"{STATE}.now.kl")) < 0.01
         assert page.said == []
     page = browser.open(site / "explore.html", width=390, touch=True)
     x, y, wide, tall = centre(page)

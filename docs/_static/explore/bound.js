@@ -105,16 +105,18 @@
     const hidden = () => state.game && !state.game.over;
 
     function write() {
+      const round = v => Math.round(100 * v) / 100;
+      const kl = round(now.evidence) - round(now.bound);  // so that the sum is right as it is read
       const part = (name, text) => element("span", {class: `explore-${name}`}, text);
       const L = part("bound", `L = ${nats(now.bound)}`);
       if (hidden()) {
         sum.replaceChildren(L, part("quiet", " nats. Raise it: nobody tells you KL or log p(x)."));
         said.textContent = "The posterior is hidden. Move q until L is as high as it can be.";
       } else {
-        sum.replaceChildren(L, " + ", part("kl", `KL = ${nats(now.kl)}`), " = ",
+        sum.replaceChildren(L, " + ", part("kl", `KL = ${nats(kl)}`), " = ",
                             part("ink", `log p(x) = ${nats(now.evidence)}`), part("quiet", " nats"));
         said.textContent = state.game
-          ? `Found after ${state.game.moves} moves: ${nats(now.kl)} nats are missing` +
+          ? `Found after ${state.game.moves} moves: ${nats(kl)} nats are missing` +
             (state.kind === "two" ? ", and one Gaussian on two modes cannot close them." : ".")
           : state.kind === "one" ? "Where q is the true posterior, KL is zero and L is log p(x)."
             : "A Gaussian q has to choose: one mode, or both and what lies between.";
