@@ -88,8 +88,17 @@ def in_its_own_words(app, what, name, obj, options, lines):
                 written += ["::", ""]
         elif line.strip() and not line.startswith(" "):
             literal, above = False, line.strip()
+        if continues(line, written, literal):
+            line = line.strip()
         written.append(line if literal else escaped(line))
     lines[:] = written if what == "module" else with_equations(app, written)
+
+
+def continues(line, written, literal):
+    """Whether a line, though indented, goes on with the sentence above: it would make a heading."""
+    above = written[-1] if written else ""
+    goes_on = line.startswith("    ") and above.strip() and not above.startswith(" ")
+    return goes_on and not literal and not re.fullmatch(r"[A-Z]\w+:|::|([-*]|\d+\.) .*", above)
 
 
 def with_equations(app, lines):

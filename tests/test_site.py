@@ -114,6 +114,18 @@ def test_an_explorable_stands_before_its_section_or_the_summary(headings, at):
     assert 'data-explore="bound"' in page.cells[at].source and len(page.cells) == len(headings) + 1
 
 
+def test_a_docstring_is_text_with_its_equations():
+    sys.path.insert(0, str(ROOT / "docs"))
+    import conf
+
+    app = SimpleNamespace(course_equations={"1.2": r"L = \mathcal L"})
+    lines = ["The bound, (1.2), of", "    two lines.", "", "Args:", "    x: [B, D],", "        nats."]
+    conf.in_its_own_words(app, "class", "", None, None, lines)
+    assert lines[:2] == ["The bound, (1.2), of", "two lines."], "an indented line makes a heading"
+    assert ".. math::" in lines and r"   L = \mathcal L" in lines
+    assert lines[-3:] == ["Args:", "    x: [B, D],", "        nats."]
+
+
 # --- The explorables, as text --------------------------------------------------------------------
 
 
