@@ -119,7 +119,8 @@ def test_a_docstring_is_text_with_its_equations():
     import conf
 
     app = SimpleNamespace(course_equations={"1.2": r"L = \mathcal L"})
-    lines = ["The bound, (1.2), of", "    two lines.", "", "Args:", "    x: [B, D],", "        nats."]
+    text = "The bound, (1.2), of\n    two lines.\n\nArgs:\n    x: [B, D],\n        nats."
+    lines = text.splitlines()
     conf.in_its_own_words(app, "class", "", None, None, lines)
     assert lines[:2] == ["The bound, (1.2), of", "two lines."], "an indented line makes a heading"
     assert ".. math::" in lines and r"   L = \mathcal L" in lines
