@@ -55,10 +55,11 @@ addEventListener("DOMContentLoaded", async () => {
   const fit = () => {
     for (const block of document.querySelectorAll("div.math")) {
       block.style.fontSize = "";
-      const needs = Math.max(block.scrollWidth, block.firstElementChild?.scrollWidth ?? 0);
-      if (block.clientWidth && needs > block.clientWidth + 1) {
-        const ratio = Math.max(0.75, 0.99 * block.clientWidth / needs);
-        block.style.fontSize = `${100 * ratio}%`;
+      for (let size = 1, i = 0; i < 9 && size > 0.75 && block.clientWidth; i++) {
+        const needs = Math.max(block.scrollWidth, block.firstElementChild?.scrollWidth ?? 0);
+        if (needs <= block.clientWidth) break;
+        size = Math.max(0.75, size * 0.99 * block.clientWidth / needs);
+        block.style.fontSize = `${100 * size}%`;  // the number keeps its distance: once is not enough
       }
     }
     for (const inline of document.querySelectorAll("mjx-container:not([display])")) {
