@@ -516,8 +516,10 @@ def mark_lines(output: Path, addresses: set[str]) -> None:
         for number in numbers:  # Sphinx adds lines of its own: the same text, as often before
             text = source[number - 1]
             same = [i for i, line in enumerate(shown) if line == text]
-            at = same[source[: number - 1].count(text)]
-            lines[at] = f'<span id="line-{number}"></span>{lines[at]}'
+            before = source[: number - 1].count(text)
+            if before < len(same):
+                at = same[before]
+                lines[at] = f'<span id="line-{number}"></span>{lines[at]}'
         path.write_text("\n".join(lines), encoding="utf-8")
 
 
