@@ -87,6 +87,7 @@ def for_reading(notebook) -> nbformat.NotebookNode:
         if cell.cell_type == "markdown":  # as they lie in the project, and as they lie on the site
             cell.source = re.sub(r"\]\(exercises/\w+/", "](../exercises/", cell.source)
             cell.source = cell.source.replace("](../docs/", "](../")
+            cell.source = cell.source.replace("](recipes/", "](../recipes/")
         pictures = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
         alts = [o.metadata.get("image/png", {}).get("alt", "") for o in pictures]
         if any(alts):

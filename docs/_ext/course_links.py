@@ -19,7 +19,7 @@ from sphinx.transforms import SphinxTransform
 TAG = re.compile(r"\\tag\{(\d+\.\d+)\}")
 MATH = re.compile(r"\$\$(.+?)\$\$", re.S)
 CITED = re.compile(
-    r"(?<![\w)\]}])\((?:10|[1-9])\.[1-9]\d?(?:\s*(?:,|;|–|-|and|to)\s*(?:10|[1-9])\.[1-9]\d?)*\)"
+    r"(?<![\w)\]}])\([1-9]\d?\.[1-9]\d?(?:\s*(?:,|;|–|-|and|to)\s*[1-9]\d?\.[1-9]\d?)*\)"
 )
 NUMBERED = re.compile(
     r"\b([Ll]essons?|[Ee]xercises?)\s((?:\d\d?\.\d\d?|\d\d[ab]?)"
