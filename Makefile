@@ -58,7 +58,7 @@ help:
 	@echo "make lab          open JupyterLab on notebooks/"
 	@echo "make test         the library's tests; lessons and solutions against their stored outputs"
 	@echo "make test-slow    the tests that take minutes; the recipes against their stored outputs"
-	@echo "make test-long    hours: hundreds of sequences of calls, thousands of odd inputs, mutants"
+	@echo "make test-long    hours: sequences of calls, odd inputs, every page of the site in a browser, mutants"
 	@echo "make mutants      mistakes put into the library that no test notices (minutes to hours)"
 	@echo "make notebooks    re-run lessons and recipes from their twins, store outputs (LESSON=01, LESSON=counts)"
 	@echo "make exercises    the same for the solutions, and the students' copies from them (LESSON=01)"
@@ -94,6 +94,7 @@ test-long: $(READY) | build
 	CVAE_TF_SEQUENCES=$(SEQUENCES) CVAE_TF_SEQUENCE_SEED=$(SEED) CVAE_TF_FUZZ=$(FUZZ) \
 	CVAE_TF_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) -s -m slow \
 		tests/test_stateful.py tests/test_fuzz.py $(ARGS)
+	CVAE_TF_ALL_PAGES=1 $(BIN)/python -m pytest -m slow tests/test_site.py $(ARGS)
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS) --sample $(MUTANTS) --seed $(SEED)
 
 mutants: $(READY) | build

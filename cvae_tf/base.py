@@ -126,7 +126,7 @@ class BoundModel(WiredModel):
             losses, bound = self(data, epsilon, training=True)  # z = g(ε, x); −L̃, and its terms
             loss = self.optimizer.scale_loss(self.mean_loss(losses, weights))
         variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        self.optimizer.apply(tape.gradient(loss, variables), variables)  # (2.5)
         self.batches_seen.assign_add(1)
         return self.log(losses, bound, weights)
 

@@ -138,7 +138,7 @@ class CVAE3(LatentVariableModel):
 
     @alpha.setter
     def alpha(self, alpha: float) -> None:
-        self._alpha = checks.number(alpha, "alpha", least=0, most=1)  # else (5.4) is no bound
+        self._alpha = checks.number(alpha, "alpha", least=0, most=1)  # else it is no bound
 
     def prior(self, x: Tensor) -> Distribution:
         """p(z|x). Args: x [B, D]. Returns: distribution, batch [B], event [d]."""
@@ -240,8 +240,7 @@ CVAE4 = CMMA
 class GSNN(LatentVariableModel):
     r"""CVAE-3's graph with q := p(z|x): log p(y|x) ≥ E_{p(z|x)}[log p(y|x,z)], (5.3).
 
-    The Gaussian stochastic neural network: CVAE-3's graph, no recognition network, a KL that is
-        zero.
+    The Gaussian stochastic neural network: CVAE-3's graph, no recognition network, a KL of zero.
 
     Args:
         prior_net: network of x, output [B, 2d].
@@ -283,7 +282,7 @@ def _predictive(
     checks.choice(method, "method", ("monte_carlo", "plug_in"))
     num_samples, seed = checks.count(num_samples, "num_samples"), checks.seed(seed)
     given = model.condition(x, "predictive")
-    if method == "monte_carlo":  # (5.6)
-        return model.mean_over_prior(given, num_samples, seed).numpy()
+    if method == "monte_carlo":
+        return model.mean_over_prior(given, num_samples, seed).numpy()  # (5.6)
     given["z"] = signatures.evaluate(model, "prior", given).mean()  # (5.5)
     return signatures.evaluate(model, "likelihood", given).mean().numpy()

@@ -207,6 +207,7 @@ def surgery(model: Any, *data: Any, num_samples: int = 16, seed: int = 0) -> Sur
         z = reparameterise(q, epsilon)[0]
         log_q, log_p = q.log_prob(z), prior.log_prob(z)
         log_q_mean, log_p_mean = mixture_log_prob(q, z), mixture_log_prob(prior, z)
+        # (2.8)
         parts = (log_q - log_p, log_q - log_q_mean, log_q_mean - log_p_mean, log_p_mean - log_p)
         totals += [float(np.mean(part)) for part in parts]
     return Surgery(*(totals / num_samples).tolist())

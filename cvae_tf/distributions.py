@@ -335,7 +335,7 @@ class _SeenOnly(tfd.Independent):
         seen = tf.reduce_all(seen, list(range(-rank, 0)))
         log_p = parts.log_prob(filled)
         log_p = tf.where(seen, log_p, tf.zeros_like(log_p))
-        return tf.reduce_sum(log_p, list(range(rank - self.event_shape.rank, 0)))
+        return tf.reduce_sum(log_p, list(range(rank - self.event_shape.rank, 0)))  # (7.7)
 
 
 @keras.saving.register_keras_serializable("cvae_tf")
@@ -493,7 +493,7 @@ def _many_alike(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
 @drawn_by(tfd.Normal)
 @drawn_by(tfd.MultivariateNormalDiag)
 def _location_and_scale(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
-    return distribution.mean() + distribution.stddev() * epsilon
+    return distribution.mean() + distribution.stddev() * epsilon  # (2.1)
 
 
 @drawn_by(tfd.Independent)

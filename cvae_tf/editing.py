@@ -52,7 +52,7 @@ def transport(model: LatentVariableModel, x: Any, y: Any, y_new: Any) -> np.ndar
     before, after = (_prior(model, values) for values in (y, y_new))
     z = centre(model.factors(*model.given(x, y, where="transport"))[0])
     ratio = after.stddev() / before.stddev()
-    z_new = ratio * z + (after.mean() - ratio * before.mean())  # exactly z where y' = y
+    z_new = ratio * z + (after.mean() - ratio * before.mean())  # (6.3); y' = y gives exactly z
     return model.decode(z_new, y_new)
 
 

@@ -238,8 +238,8 @@ def log_likelihood(
         where = {"key": key, "step": chunk, "first_row": first_row, "dtype": dtype}
         z = draw(q, per_chunk, num_rows, latent_dim, **where)
         log_w = log_likelihood_of(z)
-        if q is not prior:
-            log_w += prior.log_prob(z) - q.log_prob(z)
+        if q is not prior:  # (5.7) draws from the prior itself
+            log_w += prior.log_prob(z) - q.log_prob(z)  # (5.8)
         counted = chunk * per_chunk + tf.range(per_chunk) < num_samples
         log_w = tf.where(counted[:, None], log_w, -np.inf)
         return chunk + 1, tf.reduce_logsumexp(tf.concat([log_w, total[None]], 0), 0)

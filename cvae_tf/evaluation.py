@@ -132,7 +132,7 @@ class Gap(NamedTuple):
     @property
     def approximation(self) -> np.ndarray:
         """What no diagonal Gaussian can close."""
-        return self.log_likelihood - self.best_bound
+        return self.log_likelihood - self.best_bound  # (2.7)
 
     @property
     def amortisation(self) -> np.ndarray:

@@ -162,5 +162,5 @@ def cubature(dim: int, dtype: str = "float64") -> np.ndarray:
     """
     dim = checks.count(dim, "dim")
     dtype = _float(dtype)
-    points = np.sqrt(dim) * np.concatenate([np.eye(dim), -np.eye(dim)])
+    points = np.sqrt(dim) * np.concatenate([np.eye(dim), -np.eye(dim)])  # (1.5)
     return points[:, None, :].astype(dtype)

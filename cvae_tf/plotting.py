@@ -9,6 +9,7 @@ used.
 from __future__ import annotations
 
 import base64
+import importlib.util
 import io
 import math
 import os
@@ -35,6 +36,12 @@ from cvae_tf.look import (
     written,
 )
 from cvae_tf.signatures import evaluate, parents
+
+if importlib.util.find_spec("matplotlib") is None:  # said here, before anything is trained
+    raise ImportError(
+        "cvae_tf.plotting draws with Matplotlib, which is not installed. Install it with: "
+        'pip install "cvae_tf[plot]"'
+    )
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -101,7 +101,7 @@ class Cyclic(Schedule):
 
     def rise(self, progress: tf.Tensor) -> tf.Tensor:
         within = tf.math.floormod(progress * self.cycles, 1.0)
-        value = tf.minimum(within / self.rising, 1.0)
+        value = tf.minimum(within / self.rising, 1.0)  # (7.6)
         return tf.where(progress < 1, value, tf.ones_like(value))
 
     def get_config(self) -> dict[str, Any]:

@@ -224,7 +224,7 @@ class M2(LatentVariableModel):
             each.reconstruction - latent_log_p,
             each.kl - entropy - latent_log_p,
         )
-        value = bound.value + score * tf.stop_gradient(each.value - baseline)
+        value = bound.value + score * tf.stop_gradient(each.value - baseline)  # (8.5)
         return Bound(*(tf.reduce_mean(part, 0) for part in bound)), tf.reduce_mean(value, 0)
 
     def objective(self, x: Tensor, y: Tensor, *, noise: Tensor) -> tuple[Tensor, LabelledBound]:
@@ -246,7 +246,7 @@ class M2(LatentVariableModel):
             bound, value = self._sampled_bound(x, y, noise, log_q)
         weight, alpha, num_examples = self._weights(labelled)
         log_q_y = tf.reduce_sum(self._one_hot(y) * log_q, -1)  # 0 where unlabelled
-        losses = -weight * (value + alpha * log_q_y)
+        losses = -weight * (value + alpha * log_q_y)  # (8.3)
         if self.weight_prior:
             log_p_w = [
                 tf.reduce_sum(-0.5 * (tf.square(w) + np.log(2 * np.pi)))

@@ -1,11 +1,18 @@
 """The site of the course, for Sphinx. tools/site_pages.py lays the pages together and calls it."""
 
+import inspect
+import json
 import re
+import sys
+from pathlib import Path
 
 from docutils import nodes
 
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+import course_links
+
 project = "Conditional variational autoencoders"
-author = "the authors of cvae_tf"
+author = "The cvae_tf authors"
 html_title = "Conditional variational autoencoders"
 language = "en"
 
@@ -16,8 +23,10 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
+    "course_links",
+    "search_words",
 ]
-exclude_patterns = ["**.ipynb_checkpoints"]
+exclude_patterns = ["**.ipynb_checkpoints", "_ext", "_extra"]
 
 # The notebooks come executed; what they show is what was computed.
 nb_execution_mode = "off"
@@ -46,17 +55,23 @@ add_module_names = False
 
 html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
-html_css_files = ["course.css"]
+html_extra_path = ["_extra"]  # explore.html, and the notebooks to download
+html_css_files = ["course.css", "explore/explore.css"]
+html_favicon = "_static/favicon.svg"
+html_last_updated_fmt = "%d %B %Y"
+html_domain_indices = False  # api/index lists the modules, by subject
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
-html_context = {"default_mode": "light"}
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": True,
     "show_toc_level": 2,
     "home_page_in_toc": True,
+    "navbar_persistent": [],
+    "footer_content_items": ["last-updated.html"],
 }
 
 
@@ -73,8 +88,59 @@ def in_its_own_words(app, what, name, obj, options, lines):
                 written += ["::", ""]
         elif line.strip() and not line.startswith(" "):
             literal, above = False, line.strip()
+        if continues(line, written, literal):
+            line = line.strip()
         written.append(line if literal else escaped(line))
-    lines[:] = written
+    lines[:] = written if what == "module" else with_equations(app, written)
+
+
+def continues(line, written, literal):
+    """Whether a line, though indented, goes on with the sentence above: it would make a heading."""
+    above = written[-1] if written else ""
+    goes_on = line.startswith("    ") and above.strip() and not above.startswith(" ")
+    return goes_on and not literal and not re.fullmatch(r"[A-Z]\w+:|::|([-*]|\d+\.) .*", above)
+
+
+def with_equations(app, lines):
+    """Under a docstring's first paragraph, typeset, the equations that it cites."""
+    end = lines.index("") if "" in lines else len(lines)
+    tags = dict.fromkeys(re.findall(r"\d+\.\d+", " ".join(
+        group for line in lines[:end] for group in course_links.CITED.findall(line))))
+    math = []
+    for tag in tags:
+        if tex := app.course_equations.get(tag):
+            math += ["", ".. math::", "", *("   " + line for line in tex.splitlines()), ""]
+    return [*lines[:end], *math, *lines[end:]]
+
+
+def real_signature(app, what, name, obj, options, signature, returns):
+    """A model is called as its constructor says; Keras's `__new__` takes anything."""
+    if what != "class" or signature != "(*args, **kwargs)":
+        return None
+    parameters = list(inspect.signature(obj.__init__).parameters.values())[1:]
+    bare = [each.replace(annotation=inspect.Parameter.empty) for each in parameters]
+    return str(inspect.Signature(bare)), returns
+
+
+def described(app, page, template, context, doctree):
+    """What a link to the page shows elsewhere: title, description, picture."""
+    if page == "search":
+        app.add_js_file("texts.js")
+        app.add_js_file("from_disk.js")
+    source = Path(app.srcdir) / "descriptions.json"
+    texts = json.loads(source.read_text(encoding="utf-8")) if source.exists() else {}
+    text = texts.get(page) or texts.get("index", "")
+    up = "../" * page.count("/")
+    title = re.sub("<[^>]*>", "", context.get("title", "")) or project
+    given = {"og:title": title, "og:type": "article", "og:description": text,
+             "og:image": f"{up}_static/social.png", "twitter:card": "summary_large_image"}
+    tags = [f'<meta name="description" content="{quoted(text)}"/>']
+    tags += [f'<meta property="{k}" content="{quoted(v)}"/>' for k, v in given.items()]
+    context["metatags"] = context.get("metatags", "") + "\n".join(tags)
+
+
+def quoted(text):
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
 
 
 def escaped(line):
@@ -99,3 +165,5 @@ def setup(app):
     app.connect("doctree-resolved", as_written)
     # Before napoleon (priority 500), which makes fields of Args, Returns and the rest.
     app.connect("autodoc-process-docstring", in_its_own_words, priority=400)
+    app.connect("autodoc-process-signature", real_signature)
+    app.connect("html-page-context", described)

@@ -1,5 +1,7 @@
 """Figures: texts for those who cannot see, axes with units, and what is refused."""
 
+import importlib
+import importlib.util
 import subprocess
 import sys
 
@@ -307,3 +309,12 @@ def test_numpy_s_numbers_lists_and_data_shapes_will_do():
     ax = chart(range(1, 3), {"A": [1.0, np.nan]}).axes[0]
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), [1.0, np.nan])
     assert plotting.bound_curves([np.nan, 2.0, 3.0, np.nan]).axes
+
+
+def test_a_missing_matplotlib_is_said_before_anything_is_trained(monkeypatch):
+    real = importlib.util.find_spec
+    absent = {"matplotlib": None}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: absent.get(name, real(name)))
+    monkeypatch.delitem(sys.modules, "cvae_tf.plotting", raising=False)
+    with pytest.raises(ImportError, match=r'pip install "cvae_tf\[plot\]"'):
+        importlib.import_module("cvae_tf.plotting")

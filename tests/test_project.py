@@ -544,6 +544,28 @@ def test_types_ship():
     assert "py.typed" in project["tool"]["setuptools"]["package-data"]["cvae_tf"]
 
 
+def test_the_package_says_who_what_and_since_when():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["authors"] and project["readme"] == "PACKAGE.md"
+    pythons = {c.rpartition(" ")[2] for c in project["classifiers"] if "Python :: 3." in c}
+    admitted = SpecifierSet(project["requires-python"])
+    assert pythons == {f"3.{n}" for n in range(20) if f"3.{n}.0" in admitted}
+    version = project["version"]
+    assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f'__version__ = "{version}"' in (ROOT / "cvae_tf" / "__init__.py").read_text("utf-8")
+
+
+def test_what_pypi_shows_renders_there():
+    """No path of the checkout, no formula in dollars; and the README's ten lines."""
+    shown, readme = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("PACKAGE.md", "README.md")
+    )
+    assert re.findall(r"\]\((?!https?://)[^)]*\)", shown) == [] and "$" not in shown
+    code = re.search(r"## Ten lines\n\n(```python.*?```)", readme, flags=re.S)[1]
+    assert code in shown
+
+
 # --- The course builder --------------------------------------------------------------------------
 
 

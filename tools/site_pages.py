@@ -11,8 +11,11 @@ from __future__ import annotations
 import argparse
 import ast
 import base64
+import html
+import json
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from collections import defaultdict
@@ -20,13 +23,23 @@ from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
 
+import family_map
 import mistakes
 import nbformat
+from bs4 import BeautifulSoup
 from lessons import PATTERN, ROOT, Run, begins_fold, is_folded, lessons_in, recipes_in
 
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"
 TAG = re.compile(r"\\tag\{(\d+\.\d+)\}")
 CITATION = re.compile(r"\((\d+\.\d+)\)")
+DENSITY = 2  # pixels of a figure for one of the page
+
+# Explorables (docs/_static/explore/NAME.js): in which lesson, and before which of its sections.
+EXPLORABLES = {
+    "bound": ("01", "## The equation and its line of code"),
+    "estimators": ("02", "## The divergence in closed form"),
+    "explaining": ("04a", "## What it costs to hide y from q"),
+}
 
 
 def mathjax() -> Path:
@@ -74,14 +87,19 @@ def for_reading(notebook) -> nbformat.NotebookNode:
         if cell.cell_type == "markdown":  # as they lie in the project, and as they lie on the site
             cell.source = re.sub(r"\]\(exercises/\w+/", "](../exercises/", cell.source)
             cell.source = cell.source.replace("](../docs/", "](../")
-        alts = [
-            out.metadata["image/png"]["alt"]
-            for out in cell.get("outputs", [])
-            if out.get("metadata", {}).get("image/png", {}).get("alt")
-        ]
-        if alts:
-            cell.metadata["mystnb"] = {"image": {"alt": " ".join(" ".join(alts).split())}}
+            cell.source = cell.source.replace("](recipes/", "](../recipes/")
+        pictures = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+        alts = [o.metadata.get("image/png", {}).get("alt", "") for o in pictures]
+        if any(alts):
+            wide = max(size_of(base64.b64decode(o.data["image/png"]))[0] for o in pictures)
+            shown = {"alt": " ".join(" ".join(alts).split()), "width": f"{wide // DENSITY}px"}
+            cell.metadata["mystnb"] = {"image": shown}
     return page
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    """The width and height of a PNG, from its first chunk."""
+    return struct.unpack(">II", png[16:24]) if len(png) >= 24 else (2, 2)
 
 
 def with_folds(cells) -> Iterator[nbformat.NotebookNode]:
@@ -89,21 +107,21 @@ def with_folds(cells) -> Iterator[nbformat.NotebookNode]:
     is_open = False
     for cell in cells:
         if is_open and (begins_fold(cell) or not is_folded(cell)):
-            yield html("</details>")
+            yield text_cell("</details>")
             is_open = False
         if begins_fold(cell):
             heading, _, rest = cell.source.partition("\n")
-            yield html(f"<details class='fold'><summary>{heading[4:].strip()}</summary>")
+            yield text_cell(f"<details class='fold'><summary>{heading[4:].strip()}</summary>")
             is_open = True
             cell.source = rest.strip()
             if not cell.source:
                 continue
         yield cell
     if is_open:
-        yield html("</details>")
+        yield text_cell("</details>")
 
 
-def html(source: str) -> nbformat.NotebookNode:
+def text_cell(source: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_markdown_cell(source)
 
 
@@ -118,28 +136,26 @@ def without_instructions(notebook) -> None:
 # --- Pages that are written from what the project says elsewhere ---------------------------------
 
 
+SENTENCE = (
+    "What a variational autoencoder is trained on, and what becomes of it when something is known "
+    "beside the image: a course and a library on the four models that all go by the name "
+    "*conditional VAE*, in lessons that compute what they claim."
+)
+WAYS = """<div class="ways">
+<div><p class="way">Read</p><p>Begin with <a href="{first}.html">{first_title}</a>, or with
+<a href="{second}.html">{second_title}</a>. Each lesson begins with a question.</p></div>
+<div><p class="way">Run</p><p>Every lesson is a notebook to download. <code>make lab</code> opens
+them all; <a href="#how-do-i">short notebooks</a> take your own data.</p></div>
+<div><p class="way">Teach</p><p>Slides, speaker notes, and exercises that grade themselves:
+<a href="lecturer.html">for the lecturer</a>.</p></div>
+</div>"""
+
+
 def index(runs: list[Run], summary: str, source: Path, recipes: list[Run]) -> str:
-    """The first page: each lesson's picture, question and length; the questions of the recipes."""
+    """The first page: what this is, a picture that moves, the family, ways in, the lessons."""
     pictures = source / "pictures"
     pictures.mkdir()
-    cards = []
-    for run in runs:
-        title, question = title_and_question(run.notebook)
-        parts = [
-            "::::{container} lesson",
-            f":::{{container}} title\n[{title}](lessons/{run.name}.ipynb)\n:::",
-        ]
-        if found := picture_of(run.notebook):
-            png, alt = found
-            (pictures / f"{run.name}.png").write_bytes(png)
-            alt = re.sub(r"[\[\]]", "", " ".join(alt.split()))
-            picture = f"![{alt}](pictures/{run.name}.png)"
-            parts.append(f":::{{container}} picture\n{picture}\n:::")
-        if question:
-            parts.append(f":::{{container}} question\n{question}\n:::")
-        state = f"stopped at {run.failure}" if run.failure else length(run)
-        parts.append(f":::{{container}} time\n{state}\n:::\n::::")
-        cards.append("\n".join(parts))
+    cards = [card(run, pictures) for run in runs]
     lessons = "\n".join(f"lessons/{run.name}" for run in runs)
     exercises = "\n".join(
         f"exercises/{path.stem}" for path in sorted((source / "exercises").glob(PATTERN))
@@ -161,10 +177,108 @@ def index(runs: list[Run], summary: str, source: Path, recipes: list[Run]) -> st
         for caption, entries in trees.items()
         if entries
     )
-    if questions:
-        cards.append(f"## How do I ...?\n\n{questions}")
-    cards = "\n\n".join(cards)
-    return f"# Conditional variational autoencoders\n\n{summary}\n\n{cards}\n\n{toctrees}"
+    named = [(f"lessons/{run.name}", title_and_question(run.notebook)[0]) for run in runs]
+    first, second = named[0], named[min(1, len(named) - 1)]
+    ways = WAYS.format(
+        first=first[0], first_title=html.escape(first[1]), second=second[0],
+        second_title=html.escape(second[1]),
+    )  # fmt: skip
+    lesson_of = {name.partition("/")[2].partition("_")[0]: f"{name}.html" for name, _ in named}
+    parts = [
+        "# Conditional variational autoencoders",
+        f"::::{{container}} lead\n{SENTENCE}\n::::",
+        explorable("bound", ""),
+        "## One family",
+        "All the models have one bound, and differ in who stands behind which bar. "
+        "Each box leads to its lesson.",
+        family_map.svg(lesson_of),
+        "## Three ways in",
+        ways,
+        "## The lessons",
+        "::::::{container} cards\n" + "\n\n".join(cards) + "\n::::::",
+        f"## How do I ...?\n\n{questions}" if questions else "",
+        summary,
+        toctrees,
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def card(run: Run, pictures: Path) -> str:
+    """A lesson on the first page: picture, title, question, minutes."""
+    title, question = title_and_question(run.notebook)
+    parts = [
+        "::::{container} card",
+        f":::{{container}} title\n[{title}](lessons/{run.name}.ipynb)\n:::",
+    ]
+    if found := picture_of(run.notebook):
+        png, alt = found
+        (pictures / f"{run.name}.png").write_bytes(png)
+        alt = re.sub(r"[\[\]]", "", " ".join(alt.split()))
+        picture = f"![{alt}](pictures/{run.name}.png)"
+        parts.append(f":::{{container}} picture\n{picture}\n:::")
+    if question:
+        parts.append(f":::{{container}} question\n{question}\n:::")
+    state = f"stopped at {run.failure}" if run.failure else length(run)
+    parts.append(f":::{{container}} time\n{state}\n:::\n::::")
+    return "\n".join(parts)
+
+
+def explorable(name: str, up: str) -> str:
+    """The place of an explorable on a page, and its scripts; `up` leads to the site's root."""
+    scripts = "".join(
+        f'<script defer src="{up}_static/explore/{file}.js"></script>' for file in ("core", name)
+    )
+    return (
+        f'<div class="explore" data-explore="{name}"><noscript>Here is something to drag; it needs '
+        f"JavaScript.</noscript></div>{scripts}"
+    )
+
+
+def with_explorables(page, number: str) -> None:
+    """Put a lesson's explorables into its page, before the section they belong to."""
+    for name, (lesson, heading) in EXPLORABLES.items():
+        if lesson == number:
+            sources = [cell.source for cell in page.cells]
+            starts = [
+                i
+                for start in (heading, "## What you saw")
+                for i, source in enumerate(sources)
+                if source.startswith(start)
+            ]
+            at = starts[0] if starts else len(sources)
+            page.cells.insert(at, text_cell(explorable(name, "../")))
+
+
+def beside(page: str, exercises: Path, output: Path) -> str:
+    """What there is beside a page, "lessons/01_one": the notebook, its exercises, its deck."""
+    folder, _, name = page.partition("/")
+    number = name.partition("_")[0]
+    links = [f'<a href="../downloads/{page}.ipynb" download>Download the notebook</a>']
+    if folder == "lessons":
+        for path in sorted(exercises.glob(PATTERN)):
+            if path.stem.partition("_")[0] in (number, number[:2]):
+                links.append(f'<a href="../exercises/{path.stem}.html">Exercises</a>')
+        if (output.parent / "slides" / f"{name}.html").exists():
+            links.append(f'<a href="../../slides/{name}.html">Slides</a>')
+    return '<div class="lesson-links">' + " ".join(links) + "</div>"
+
+
+def to_download(notebook) -> nbformat.NotebookNode:
+    """A notebook to run: its cells, without the outputs that it will make anew."""
+    copy = nbformat.from_dict(notebook)
+    for cell in copy.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return copy
+
+
+def descriptions(runs: list[Run]) -> dict[str, str]:
+    """What a page is about, in one sentence, for whoever is sent a link."""
+    found = {"index": SENTENCE.replace("*", "")}
+    for folder, run in runs:
+        _, question = title_and_question(run.notebook)
+        found[f"{folder}/{run.name}"] = " ".join(re.sub(r"[$`*\\]", "", question).split())[:300]
+    return found
 
 
 def length(run: Run) -> str:
@@ -180,22 +294,43 @@ def length(run: Run) -> str:
     return f"about {reading} minutes to read{ran}"
 
 
-def equation_index(notebooks: dict[str, nbformat.NotebookNode]) -> str:
-    """Each equation with the lessons that derive it and the lines of code that implement it."""
+def lessons_that_derive(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, list]:
+    """{tag: [(lesson's number, its name)]}."""
     derived = defaultdict(list)
     for name, notebook in notebooks.items():
-        for tag in dict.fromkeys(
-            tag
-            for c in notebook.cells
-            if c.cell_type == "markdown"
-            for tag in TAG.findall(c.source)
-        ):
-            derived[tag].append(f"[{name.partition('_')[0]}](lessons/{name}.ipynb)")
-    implemented = code_that_cites()
+        texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
+        for tag in dict.fromkeys(tag for text in texts for tag in TAG.findall(text)):
+            derived[tag].append((name.partition("_")[0], name))
+    return derived
+
+
+def places(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, dict]:
+    """{tag: where the equation is derived, and where it is computed}, for its entry in the list."""
+    derived, implemented = lessons_that_derive(notebooks), code_that_cites()
+    return {
+        tag: {
+            "lessons": [(number, f"lessons/{name}") for number, name in derived.get(tag, [])],
+            "code": implemented.get(tag, []),
+        }
+        for tag in {*derived, *implemented}
+    }
+
+
+def equation_index(notebooks: dict[str, nbformat.NotebookNode]) -> str:
+    """Each equation with the lessons that derive it and the lines of code that implement it."""
     rows = []
+    found = places(notebooks)
     for tag in TAG.findall((ROOT / "docs" / "equations.md").read_text(encoding="utf-8")):
-        code = "<br>".join(implemented.get(tag, [])) or "–"
-        rows.append(f"| ({tag}) | {', '.join(derived[tag]) or '–'} | {code} |")
+        place = found.get(tag, {"lessons": [], "code": []})
+        anchor = "eq-" + tag.replace(".", "-")
+        lessons = ", ".join(
+            f'<a href="{page}.html#{anchor}">{number}</a>' for number, page in place["lessons"]
+        )
+        code = "<br>".join(
+            f'<a href="{page}">{name}</a>' + (f": `{line}`" if line else "")
+            for name, page, line in place["code"]
+        ).replace("|", "\\|")
+        rows.append(f"| ({tag}) | {lessons or '–'} | {code or '–'} |")
     return (
         "# Index of equations\n\nWhere each equation of [the list](equations.md) is derived, and "
         "the line of code that implements it. The names lead to the source.\n\n"
@@ -203,38 +338,36 @@ def equation_index(notebooks: dict[str, nbformat.NotebookNode]) -> str:
     )
 
 
-def code_that_cites(most: int = 3) -> dict[str, list[str]]:
-    """Per equation, links to at most `most` places in the library, with the line of code there."""
+def code_that_cites(most: int = 3) -> dict[str, list[tuple[str, str, str]]]:
+    """Per equation at most `most` places in the library: (name, page, the line of code there)."""
     places = defaultdict(list)
-    for path in sorted((ROOT / "cvae_tf").glob("*.py")):
-        if path.stem == "__init__":
-            continue
+    rank = {name: i for i, name in enumerate(" ".join(SUBJECTS.values()).split())}  # models first
+    files = [path for path in sorted((ROOT / "cvae_tf").glob("*.py")) if path.stem != "__init__"]
+    for path in sorted(files, key=lambda path: rank.get(path.stem, len(rank))):
         text = path.read_text(encoding="utf-8")
         lines = text.splitlines()
         for qualified, node in definitions(ast.parse(text)):
             docstring = ast.get_docstring(node) or ""
-            page = f"_modules/cvae_tf/{path.stem}.html#{qualified}"
-            where = f'<a href="{page}">{path.stem}.{qualified}</a>'
+            name, page = f"{path.stem}.{qualified}", f"_modules/cvae_tf/{path.stem}.html#line-"
             first = node.body[1].lineno if docstring and len(node.body) > 1 else node.body[0].lineno
             for line in range(first, node.end_lineno + 1):
                 for tag in CITATION.findall(lines[line - 1].partition("#")[2]):
-                    code = lines[line - 1].partition("#")[0].strip() or lines[line].strip()
-                    places[tag].append((0, where, code))
+                    code = lines[line - 1].partition("#")[0].strip()
+                    at = line if code else line + 1
+                    places[tag].append((0, name, f"{page}{at}", code or lines[line].strip()))
             if isinstance(node, ast.FunctionDef):
                 for tag in dict.fromkeys(CITATION.findall(docstring)):
                     returned = [n for n in ast.walk(node) if isinstance(n, ast.Return) and n.value]
                     if returned:
                         code = ast.unparse(returned[-1])
-                        places[tag].append((1, where, code if len(code) < 110 else ""))
+                        code = code if len(code) < 110 else ""
+                        places[tag].append((1, name, f"{page}{returned[-1].lineno}", code))
     index = {}
     for tag, found in places.items():
         best = {}
-        for _, where, code in sorted(found, key=lambda place: place[0]):
-            best.setdefault(where, code)
-        index[tag] = [
-            where + (f": `{code.replace('|', chr(92) + '|')}`" if code else "")
-            for where, code in list(best.items())[:most]
-        ]
+        for _, name, page, code in sorted(found, key=lambda place: place[0]):
+            best.setdefault(name, (name, page, code))
+        index[tag] = list(best.values())[:most]
     return index
 
 
@@ -253,7 +386,7 @@ SUBJECTS = {
     "What models are made of": "distributions estimators networks noise penalties schedules",
     "Data and tasks": "datasets faces photographs tasks",
     "Measuring and using a trained model": "evaluation diagnostics readout editing exporting",
-    "What bounds are held against": "oracle linear_gaussian",
+    "What bounds are held against": "linear_gaussian oracle",
     "Figures and exercises": "plotting graphs look exercises",
     "Underneath: the contract and the compiled loop": "base wired wiring signatures training "
     "compiling keras_private programs batches callbacks logs checks broadcasting startup",
@@ -315,17 +448,33 @@ def build(runs: list[Run], output: Path, summary: str, recipes: list[Run]) -> No
     shutil.copytree(ROOT / "docs", source)
     (source / "_static").mkdir(exist_ok=True)
     shutil.copyfile(mathjax(), source / "_static" / "mathjax.js")
-    for folder, each in (("lessons", runs), ("recipes", recipes)):
+    exercises = [
+        Run(path.stem, nbformat.read(path, as_version=4))
+        for path in sorted((ROOT / "notebooks" / "exercises").glob(f"*/{PATTERN}"))
+    ]
+    kinds = {"exercises": exercises, "lessons": runs, "recipes": recipes}
+    for folder, each in kinds.items():
         (source / folder).mkdir()
+        downloads = source / "_extra" / "downloads" / folder
+        downloads.mkdir(parents=True)
         for run in each:
-            nbformat.write(for_reading(run.notebook), source / folder / f"{run.name}.ipynb")
-    (source / "exercises").mkdir()
-    for path in sorted((ROOT / "notebooks" / "exercises").glob(f"*/{PATTERN}")):
-        copy = nbformat.read(path, as_version=4)
-        nbformat.write(for_reading(copy), source / "exercises" / path.name)
+            page = for_reading(run.notebook)
+            if folder == "lessons":
+                with_explorables(page, run.name.partition("_")[0])
+            links = beside(f"{folder}/{run.name}", source / "exercises", output)
+            page.cells.insert(1, text_cell(links))
+            nbformat.write(page, source / folder / f"{run.name}.ipynb")
+            nbformat.write(to_download(run.notebook), downloads / f"{run.name}.ipynb")
     write_api(source / "api")
     notebooks = {run.name: run.notebook for run in runs}
     (source / "equation_index.md").write_text(equation_index(notebooks), encoding="utf-8")
+    for name, data in {
+        "places.json": places(notebooks),
+        "descriptions.json": descriptions(
+            [*(("lessons", run) for run in runs), *(("recipes", run) for run in recipes)]
+        ),
+    }.items():
+        (source / name).write_text(json.dumps(data), encoding="utf-8")
     (source / "misconceptions.txt").write_text(misconceptions(), encoding="utf-8")
     (source / "index.md").write_text(index(runs, summary, source, recipes), encoding="utf-8")
 
@@ -345,6 +494,57 @@ def build(runs: list[Run], output: Path, summary: str, recipes: list[Run]) -> No
         raise RuntimeError("Sphinx could not build the site:\n" + "\n".join(said or [done.stderr]))
     for line in said:
         print(line, file=sys.stderr)
+    for pattern in ("**/*.map", "*webpack-macros.html"):  # for those who mend the theme
+        for path in (output / "_static").glob(pattern):
+            path.unlink()
+    shutil.rmtree(output / "_static" / "locales", ignore_errors=True)
+    write_texts(output)
+    mark_lines(output, {page for places in code_that_cites().values() for _, page, _ in places})
+
+
+def mark_lines(output: Path, addresses: set[str]) -> None:
+    """Give the lines of the library's source that are pointed at, "…html#line-7", their anchors."""
+    wanted = defaultdict(set)
+    for address in addresses:
+        file, _, line = address.partition("#line-")
+        wanted[output / file].add(int(line))
+    for path, numbers in wanted.items():
+        if not path.exists():
+            continue
+        source = (ROOT / "cvae_tf" / f"{path.stem}.py").read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
+        shown = [html.unescape(re.sub("<[^>]*>", "", x)).removeprefix("[docs]") for x in lines]
+        for number in numbers:  # Sphinx adds lines of its own: the same text, as often before
+            text = source[number - 1]
+            same = [i for i, line in enumerate(shown) if line == text]
+            before = source[: number - 1].count(text)
+            if before < len(same):
+                at = same[before]
+                lines[at] = f'<span id="line-{number}"></span>{lines[at]}'
+        path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def without_tex(formula: str) -> str:
+    """A formula as plain text, to be quoted in a line: names of commands go, letters stay."""
+    text = formula.replace(r"\mid", "|").replace(r"\log", "log")
+    text = re.sub(r"\\(?:tag\{[^}]*\}|begin\{\w+\}|end\{\w+\}|[A-Za-z]+|.)", " ", text)
+    return re.sub(r"[{}&$]", "", text)
+
+
+def write_texts(output: Path) -> None:
+    """What the search quotes from each page where the site lies on a disk: _static/texts.js."""
+    texts = {}
+    for path in sorted(output.glob("**/*.html")):
+        name = path.relative_to(output).with_suffix("").as_posix()
+        if name.startswith("_modules/"):
+            continue
+        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        if article := page.find("article"):
+            for formula in article.select(".math"):
+                formula.string = without_tex(formula.get_text())
+            texts[name] = " ".join(article.get_text(" ").split())
+    script = "window.TEXTS = " + json.dumps(texts, ensure_ascii=False) + ";\n"
+    (output / "_static" / "texts.js").write_text(script, encoding="utf-8")
 
 
 def main() -> int:

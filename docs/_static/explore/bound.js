@@ -1,0 +1,244 @@
+// The bound: log p(x) = KL(q ‖ p(z|x)) + L for every Gaussian q, (1.1) and (1.2), with one latent.
+//
+// The prior is N(0, 1). What is seen is a sum ("one mode": x = z + noise) or a square ("two modes":
+// x = z² + noise), the noise N(0, 0.6²). All integrals are sums over a grid of z.
+(() => {
+  "use strict";
+  const {logNormal, grid, logIntegral, random, nats, element} = Explore;
+  const NOISE = 0.6, FROM = -16, TO = 16, COUNT = 3201, STEP = (TO - FROM) / (COUNT - 1);
+  const Z = grid(FROM, TO, COUNT);
+  const MEAN_OF_X = {one: z => z, two: z => z * z};
+  const RANGE = {mean: [-3, 3, 0.01], scale: [0.1, 2, 0.01], x: [-2, 3, 0.05]};
+  const START = {kind: "one", x: 1.2, mean: -0.2, scale: 0.9};
+  const CLOSE = 0.05;  // nats: the game ends this near to the best q
+
+  const logJoint = (kind, x) =>
+    Z.map(z => logNormal(z, 0, 1) + logNormal(x, MEAN_OF_X[kind](z), NOISE));
+
+  // {bound, kl, evidence} in nats, and the bound's two terms.
+  function numbers({kind, x, mean, scale}) {
+    const joint = logJoint(kind, x), evidence = logIntegral(joint, STEP);
+    let bound = 0, kl = 0, reconstruction = 0;
+    Z.forEach((z, i) => {
+      const log_q = logNormal(z, mean, scale), weight = Math.exp(log_q) * STEP;
+      bound += weight * (joint[i] - log_q);
+      kl += weight * (log_q - (joint[i] - evidence));
+      reconstruction += weight * logNormal(x, MEAN_OF_X[kind](z), NOISE);
+    });
+    const divergence = 0.5 * (scale ** 2 + mean ** 2 - 1) - Math.log(scale);  // (2.4)
+    return {bound, kl, evidence, reconstruction, divergence};
+  }
+
+  // The best Gaussian q, by a search that narrows down.
+  function best({kind, x}) {
+    let found = {mean: 0, scale: 1, bound: -Infinity}, wide = 3, narrow = 1;
+    for (let round = 0; round < 7; round++) {
+      const {mean: m, scale: s} = found;
+      for (let i = -6; i <= 6; i++)
+        for (let j = -6; j <= 6; j++) {
+          const mean = m + wide * i / 6, scale = s * Math.exp(narrow * j / 4);
+          const {bound} = numbers({kind, x, mean, scale});
+          if (bound > found.bound) found = {mean, scale, bound};
+        }
+      wide /= 3; narrow /= 3;
+    }
+    return found;
+  }
+
+  function mount(box) {
+    const state = {...START, game: null};
+    const clamp = (v, [low, high]) => Math.min(high, Math.max(low, v));
+
+    const head = element("div", {class: "explore-head"});
+    box.append(head);
+    const tabs = element("div", {class: "explore-tabs"});
+    head.append(element("strong", {}, "Drag q"), tabs);
+    const one = Explore.button(tabs, "one mode", () => set({kind: "one", x: 1.2, game: null}));
+    const two = Explore.button(tabs, "two modes", () => set({kind: "two", x: 1.5, mean: 0.4, game: null}));
+    const play = Explore.button(tabs, "find q", () => begin());
+
+    const sum = element("p", {class: "explore-sum"});
+    box.append(sum);
+    const plot = Explore.canvas(box, 270, "", drawPlot);
+    plot.element.tabIndex = 0;
+    plot.element.setAttribute("role", "application");
+    plot.element.style.touchAction = "pan-y";
+    const bar = Explore.canvas(box, 54, "", drawBar);
+    const sliders = element("div", {class: "explore-sliders"});
+    box.append(sliders);
+    const mean = Explore.slider(sliders, "mean of q", RANGE.mean, state.mean, v => set({mean: v}));
+    const scale = Explore.slider(sliders, "width of q", RANGE.scale, state.scale, v => set({scale: v}));
+    const seen = Explore.slider(sliders, "x, as seen", RANGE.x, state.x, v => set({x: v}));
+    const said = element("p", {class: "explore-note"});
+    box.append(said);
+    const speak = Explore.speaker(box);
+    let now;
+
+    function set(change) {
+      Object.assign(state, change);
+      state.mean = clamp(state.mean, RANGE.mean);
+      state.scale = clamp(state.scale, RANGE.scale);
+      now = numbers(state);
+      mean.set(state.mean); scale.set(state.scale); seen.set(state.x);
+      seen.row.hidden = Boolean(state.game);
+      for (const [tab, on] of [[one, state.kind === "one" && !state.game],
+                               [two, state.kind === "two" && !state.game], [play, state.game]])
+        tab.setAttribute("aria-pressed", String(Boolean(on)));
+      judge();
+      write();
+      plot.redraw(); bar.redraw();
+    }
+
+    // The game: as in training, the bound is all that one sees.
+    function begin() {
+      const draw = random(state.game ? state.game.seed + 1 : 1 + Math.floor(1e6 * Math.random()));
+      const seed = Math.floor(1e6 * draw()), kind = draw() < 0.5 ? "one" : "two";
+      const x = kind === "one" ? -1.5 + 4 * draw() : 0.8 + 2 * draw();
+      const found = best({kind, x});
+      set({kind, x, mean: found.mean + (draw() < 0.5 ? -1.6 : 1.6), scale: 0.3 + 1.5 * draw(),
+           game: {seed, best: found, moves: 0, over: false}});
+    }
+    function judge() {
+      const game = state.game;
+      if (game && !game.over && game.best.bound - now.bound < CLOSE) game.over = true;
+    }
+    const hidden = () => state.game && !state.game.over;
+
+    function write() {
+      const round = v => Math.round(100 * v) / 100;
+      const kl = round(now.evidence) - round(now.bound);  // so that the sum is right as it is read
+      const part = (name, text) => element("span", {class: `explore-${name}`}, text);
+      const L = part("bound", `L = ${nats(now.bound)}`);
+      if (hidden()) {
+        sum.replaceChildren(L, part("quiet", " nats. Raise it: nobody tells you KL or log p(x)."));
+        said.textContent = "The posterior is hidden. Move q until L is as high as it can be.";
+      } else {
+        sum.replaceChildren(L, " + ", part("kl", `KL = ${nats(kl)}`), " = ",
+                            part("ink", `log p(x) = ${nats(now.evidence)}`), part("quiet", " nats"));
+        said.textContent = state.game
+          ? `Found after ${state.game.moves} moves: ${nats(kl)} nats are missing` +
+            (state.kind === "two" ? ", and one Gaussian on two modes cannot close them." : ".")
+          : state.kind === "one" ? "Where q is the true posterior, KL is zero and L is log p(x)."
+            : "A Gaussian q has to choose: one mode, or both and what lies between.";
+      }
+      const text = sum.textContent;
+      plot.element.setAttribute("aria-label", `Densities over z: prior, q with mean ` +
+        `${nats(state.mean)} and width ${nats(state.scale)}` +
+        `${hidden() ? "" : ", true posterior"}. Arrow keys move q.`);
+      bar.element.setAttribute("aria-label", text);
+      speak(text);
+    }
+
+    // --- The picture ----
+    const VIEW = [-3.6, 3.6], FOOT = 26;
+    const across = width => z => (z - VIEW[0]) / (VIEW[1] - VIEW[0]) * width;
+    const back = width => px => VIEW[0] + px / width * (VIEW[1] - VIEW[0]);
+    const TOP = 1.25;  // a density as high as the plot
+    const handles = (width, height) => {
+      const at = across(width), up = d => height - FOOT - Math.min(d, TOP) / TOP * (height - FOOT - 12);
+      const peak = Math.exp(logNormal(0, 0, state.scale));
+      return {
+        mean: [at(state.mean), up(peak)],
+        scale: [at(state.mean + state.scale), up(peak * Math.exp(-0.5))]
+      };
+    };
+
+    function drawPlot(c, width, height, colours) {
+      const at = across(width), floor = height - FOOT;
+      const up = d => floor - Math.min(d, TOP) / TOP * (floor - 12);
+      c.font = "14px system-ui, sans-serif";
+      c.strokeStyle = colours.rule;
+      c.beginPath(); c.moveTo(0, floor + .5); c.lineTo(width, floor + .5); c.stroke();
+      c.fillStyle = colours.quiet; c.textAlign = "center";
+      for (let z = -3; z <= 3; z++) c.fillText(nats(z, 0), at(z), height - 8);
+      c.fillText("z", width - 8, height - 8);
+
+      const joint = logJoint(state.kind, state.x);
+      const curve = (density, colour, fill, dash) => {
+        c.beginPath();
+        let first = true;
+        Z.forEach((z, i) => {
+          if (z < VIEW[0] || z > VIEW[1] || i % 2) return;
+          c[first ? "moveTo" : "lineTo"](at(z), up(density(z, i)));
+          first = false;
+        });
+        c.strokeStyle = colour; c.lineWidth = 2.5; c.setLineDash(dash); c.stroke(); c.setLineDash([]);
+        if (fill) { c.lineTo(width, floor); c.lineTo(0, floor); c.globalAlpha = .13;
+                    c.fillStyle = colour; c.fill(); c.globalAlpha = 1; }
+      };
+      curve(z => Math.exp(logNormal(z, 0, 1)), colours.prior, false, [6, 4]);
+      if (!hidden()) curve((z, i) => Math.exp(joint[i] - now.evidence), colours.posterior, true, []);
+      curve(z => Math.exp(logNormal(z, state.mean, state.scale)), colours.q, true, []);
+
+      // The key, at the left above; dashes for the prior, so that colour is not all there is.
+      const names = [["prior", colours.prior, [6, 4]], ["q", colours.q, []]];
+      if (!hidden()) names.push(["true posterior", colours.posterior, []]);
+      c.textAlign = "left";
+      names.forEach(([name, colour, dash], i) => {
+        const y = 16 + 20 * i;
+        c.strokeStyle = colour; c.setLineDash(dash);
+        c.beginPath(); c.moveTo(6, y - 5); c.lineTo(32, y - 5); c.stroke(); c.setLineDash([]);
+        c.fillStyle = colours.ink; c.fillText(name, 38, y);
+      });
+      const {mean: [mx, my], scale: [sx, sy]} = handles(width, height);
+      for (const [x, y, arrow] of [[mx, my, "↔"], [sx, sy, "σ"]]) {
+        c.beginPath(); c.arc(x, y, 11, 0, 7);
+        c.fillStyle = colours.ground; c.fill();
+        c.strokeStyle = colours.q; c.lineWidth = 2; c.stroke();
+        c.fillStyle = colours.ink; c.textAlign = "center"; c.fillText(arrow, x, y + 5);
+      }
+    }
+
+    function drawBar(c, width, height, colours) {
+      c.font = "14px system-ui, sans-serif";
+      const high = now.evidence + 0.35, low = Math.min(now.evidence - 4, Math.max(now.bound - .4, now.evidence - 12));
+      const at = v => 8 + (Math.max(v, low) - low) / (high - low) * (width - 16);
+      const y = 6, tall = 24, L = at(now.bound), top = at(now.evidence);
+      c.fillStyle = colours.bound; c.fillRect(8, y, Math.max(2, L - 8), tall);
+      if (!hidden()) {
+        c.fillStyle = colours.kl; c.fillRect(L, y, Math.max(0, top - L), tall);
+        c.strokeStyle = colours.ink; c.lineWidth = 2;
+        c.beginPath(); c.moveTo(top, 0); c.lineTo(top, y + tall + 6); c.stroke();
+        c.fillStyle = colours.ink; c.textAlign = "right"; c.fillText("log p(x)", width - 2, height - 4);
+      }
+      c.fillStyle = colours.ground; c.textAlign = "left";
+      if (L > 40) c.fillText("L", 16, y + 17);
+      c.textAlign = "center";
+      if (!hidden() && top - L > 34) c.fillText("KL", (L + top) / 2, y + 17);
+    }
+
+    // --- Mouse, finger, keys ----
+    let held = null, from = 0;
+    Explore.drag(plot.element, (x, y) => {
+      const {clientWidth: width, clientHeight: height} = plot.element;
+      const {mean: m, scale: s} = handles(width, height);
+      const far = ([a, b]) => Math.hypot(a - x, b - y);
+      held = far(s) < far(m) ? "scale" : "mean";
+      from = back(width)(x) - (held === "mean" ? state.mean : state.mean + state.scale);
+      if (Math.min(far(m), far(s)) > 40) { held = "mean"; from = 0; }
+      if (state.game) state.game.moves++;
+      plot.element.focus({preventScroll: true});
+      moveTo(x);
+      return true;
+    }, moveTo);
+    function moveTo(x) {
+      const z = back(plot.element.clientWidth)(x) - from;
+      set(held === "mean" ? {mean: z} : {scale: z - state.mean});
+    }
+    plot.element.addEventListener("keydown", event => {
+      const fine = event.shiftKey ? 0.01 : 0.1;
+      const change = {
+        ArrowLeft: {mean: state.mean - fine}, ArrowRight: {mean: state.mean + fine},
+        ArrowUp: {scale: state.scale + fine / 2}, ArrowDown: {scale: state.scale - fine / 2}
+      }[event.key];
+      if (!change) return;
+      event.preventDefault();
+      if (state.game) state.game.moves++;
+      set(change);
+    });
+    box.explore = {state, set, begin, get now() { return now; }};  // for the tests
+    set({});
+  }
+
+  Explore.add("bound", {title: "The bound: drag q over the posterior", mount, numbers, best});
+})();
