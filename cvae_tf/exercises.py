@@ -265,7 +265,7 @@ def _about_terms(
         ])
         if np.isfinite(column).all() and np.abs(column).max() > atol:
             columns[name] = column
-    for number in (1, 2):
+    for number in (1, 2, 3):
         for chosen in itertools.combinations(columns, number):
             X = np.stack([columns[c] for c in chosen], 1)
             if len(y) < 2 * number + 1:

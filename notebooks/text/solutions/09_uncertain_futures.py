@@ -18,7 +18,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
-from scipy.fft import dct, idct  # noqa: F401
+from scipy.fft import dct, idct
 from scipy.stats import norm
 
 from cvae_tf.exercises import compare, require
