@@ -66,6 +66,7 @@ def agree(
     terms: Mapping[str, Callable[..., Any]] | None = None,
     edges: Mapping[str, Case] | None = None,
     simpler: Mapping[str, Callable[..., Case]] | None = None,
+    unchanged: Mapping[str, Callable[..., Case]] | None = None,
 ) -> None:
     """Compares a function with an independent one on many inputs, and says how yours differs.
 
@@ -86,6 +87,8 @@ def agree(
         edges: {"two weights are equal", say: a tuple of arguments}, inputs at an edge.
         simpler: {"μ is 0", say: a function of the arguments that gives simpler ones}: the check
             then knows that yours is right there, so that the mistake lies in what was left out.
+        unchanged: {"all is moved alike", say: a function of the arguments that gives others with
+            the same true value}: the check then knows that yours changes.
 
     Raises:
         AssertionError: if the answer is wrong on any of the inputs.
@@ -129,7 +132,27 @@ def agree(
                 sentence = f"Yours is right where {place}. What is different where it is not so?"
                 kind = "place"
                 break
+    if not sentence:
+        for place, change in (unchanged or {}).items():
+            others = [change(*copy.deepcopy(c)) for c in cases]
+            if _changes(yours, cases, others, parts) and not _changes(true, cases, others, parts):
+                sentence, kind = f"Yours changes if {place}, and the true value does not.", "place"
+                break
     raise WrongAnswer(f"{wrong} {sentence}".strip(), sentence, kind)
+
+
+def _changes(
+    function: Any, cases: Sequence[Case], others: list[Case], parts: Sequence[str]
+) -> bool:
+    try:
+        with np.errstate(all="ignore"):
+            return any(
+                _off(_answer("", function(*copy.deepcopy(a)), parts),
+                     _answer("", function(*copy.deepcopy(b)), parts), 1e-6)
+                for a, b in zip(cases, others, strict=True)
+            )
+    except Exception:
+        return False
 
 
 def _right_there(

@@ -145,26 +145,46 @@ def mmd_squared(a, b):
 
 
 # %% mistake ceilings: the logarithm of a mean of exp(+KL)
+def lower_one():
+    return "(10.1)"
+
+
 def ceilings(pi, kl):
     return logsumexp(kl, b=pi), pi @ kl
 
 
 # %% mistake ceilings: leaves the weights out
+def lower_one():
+    return "(10.1)"
+
+
 def ceilings(pi, kl):
     return -logsumexp(-kl), kl.mean()
 
 
 # %% mistake ceilings: the two in the wrong order, as if the simple one were lower
+def lower_one():
+    return "(10.1)"
+
+
 def ceilings(pi, kl):
     return pi @ kl, -logsumexp(-kl, b=pi)
 
 
 # %% right ceilings: log π inside
+def lower_one():
+    return "(10.1)"
+
+
 def ceilings(pi, kl):
     return -logsumexp(np.log(pi) - kl), np.sum(pi * kl)
 
 
 # %% right ceilings: the least divergence taken out
+def lower_one():
+    return "(10.1)"
+
+
 def ceilings(pi, kl):
     least = kl.min()
     return least - np.log(pi @ np.exp(least - kl)), np.average(kl, weights=pi)
