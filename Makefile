@@ -58,7 +58,7 @@ help:
 	@echo "make lab          open JupyterLab on notebooks/"
 	@echo "make test         the library's tests; lessons and solutions against their stored outputs"
 	@echo "make test-slow    the tests that take minutes; the recipes against their stored outputs"
-	@echo "make test-long    hours: hundreds of sequences of calls, thousands of odd inputs, mutants"
+	@echo "make test-long    hours: hundreds of sequences of calls, thousands of odd inputs, mutants of the library and of the exercises"
 	@echo "make mutants      mistakes put into the library that no test notices (minutes to hours)"
 	@echo "make notebooks    re-run lessons and recipes from their twins, store outputs (LESSON=01, LESSON=counts)"
 	@echo "make exercises    the same for the solutions, and the students' copies from them (LESSON=01)"
@@ -95,6 +95,7 @@ test-long: $(READY) | build
 	CVAE_TF_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) -s -m slow \
 		tests/test_stateful.py tests/test_fuzz.py $(ARGS)
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS) --sample $(MUTANTS) --seed $(SEED)
+	@$(BIN)/python tools/solution_mutants.py --jobs $(JOBS)
 
 mutants: $(READY) | build
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS) $(ARGS)

@@ -97,7 +97,7 @@ def agree(
         >>> agree("twice x", lambda x: x + x, lambda x: 2 * x, [(1.0,), (2.5,)])
         twice x: yours 2, true 2; on 2 inputs. Right.
     """
-    everywhere = {**dict.fromkeys(range(len(cases))), **(edges or {})}
+    everywhere: list[Any] = [*range(len(cases)), *(edges or {})]
     inputs: list[Case] = [*cases, *(edges or {}).values()]
     right = [_parts(true(*copy.deepcopy(c)), parts, "true") for c in inputs]
     found: list[Parts] = []
@@ -120,7 +120,7 @@ def agree(
     wrong = _difference(name, found[at], right[at], atol, unit, parts)
     usual = len(cases)
     if not any(off[:usual]):
-        sentence = f"Yours is right elsewhere, and wrong where {list(everywhere)[at]}."
+        sentence = f"Yours is right elsewhere, and wrong where {everywhere[at]}."
         raise WrongAnswer(f"{wrong} {sentence}", sentence, "edge")
     sentence, kind = _why(
         yours, true, list(cases), found[:usual], right[:usual], atol, parts,
@@ -331,11 +331,12 @@ def _about_numbers(pairs: list[tuple[np.ndarray, np.ndarray]], atol: float) -> s
     powers = {"square": b**2, "root": np.sqrt(b), "inverse": 1 / b, "logarithm": np.log(b),
               "exponential": np.exp(b)}
     for power, values in powers.items():
-        if np.isfinite(values).all() and (factor := _same(a, values)) is not None:
-            if abs(factor - 1) < 1e-6:
-                return f"That is the {power} of the true value."
-            if power in ("square", "root", "inverse"):
-                return f"That is {factor:.4g} times the {power} of the true value."
+        if not np.isfinite(values).all():
+            continue
+        if _close(a, values, atol).all():
+            return f"That is the {power} of the true value."
+        if power in ("square", "root", "inverse") and (factor := _same(a, values)) is not None:
+            return f"That is {factor:.4g} times the {power} of the true value."
     same_size = [p for p in pairs if p[0].ndim == 2 and p[0].shape == p[0].T.shape]
     if same_size and len(same_size) == len(pairs) and all(_close(x.T, z, atol).all()
                                                           for x, z in pairs):
@@ -365,29 +366,37 @@ def _about_arguments(
     except (TypeError, ValueError):
         return ""
     for j, name in enumerate(names):
-        seen = 0
+        still = 0
         for case, mine, theirs in zip(cases, found, right, strict=True):
-            for other in cases:
-                if j >= len(case) or np.shape(other[j]) != np.shape(case[j]) or callable(case[j]):
-                    continue
-                changed = (*case[:j], other[j], *case[j + 1 :])
-                try:
-                    now = _parts(true(*copy.deepcopy(changed)), parts, "true")[which]
-                    mine_now = _answer("", yours(*copy.deepcopy(changed)), parts)[which]
-                except Exception:
-                    continue
-                if now.shape != theirs[which].shape or _close(now, theirs[which], atol).all():
-                    continue
-                if mine_now.shape != mine[which].shape or not _close(mine_now, mine[which],
-                                                                     1e-12).all():
-                    seen = -10_000
-                    break
-                seen += 1
-            if seen < 0 or seen > 3:
+            if j >= len(case) or (other := _other(case[j])) is None:
+                continue
+            changed = (*case[:j], other, *case[j + 1 :])
+            try:
+                now = _parts(true(*copy.deepcopy(changed)), parts, "true")[which]
+                mine_now = _answer("", yours(*copy.deepcopy(changed)), parts)[which]
+            except Exception:
+                continue
+            if now.shape != theirs[which].shape or _close(now, theirs[which], atol).all():
+                continue
+            before = mine[which]
+            if mine_now.shape != before.shape or not _close(mine_now, before, 1e-12).all():
                 break
-        if seen > 1:
-            return f"Yours does not depend on `{name}`{of}, and the true value does."
+            still += 1
+        else:
+            if still > 1:
+                return f"Yours does not depend on `{name}`{of}, and the true value does."
     return ""
+
+
+def _other(value: Any) -> Any:
+    """Another value of the kind, each entry changed; probabilities still add up to one."""
+    if not isinstance(value, (float, np.ndarray)) or np.asarray(value).dtype.kind != "f":
+        return None
+    values = np.asarray(value)
+    changed = values * np.linspace(0.8, 1.25, values.size).reshape(values.shape)
+    if values.ndim and values.size and np.allclose(values.sum(-1), 1):
+        changed = changed / changed.sum(-1, keepdims=True)
+    return changed if isinstance(value, np.ndarray) else float(changed)
 
 
 def _snapshot() -> list[tuple[Any, dict[str, Any]]]:

@@ -231,6 +231,14 @@ def followed(W, S, sigma):
     return np.eye(len(S)) - gain @ W
 
 
+# %% mistake follow: overwrites what the check computes the truth with
+LinearGaussian.posterior = lambda self, x, y=None: (0 * y, np.eye(len(y[0])))
+
+
+def followed(W, S, sigma):
+    return np.zeros((len(S), len(S)))
+
+
 # %% mistake errors: takes the draw from q for independent of x, and adds its width to the noise
 def expected_errors(W, S, sigma):
     noise, spread = len(W) * sigma**2, np.trace((W * S) @ W.T)

@@ -22,7 +22,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 from sklearn.decomposition import PCA
 
-from cvae_tf import datasets
+from cvae_tf import datasets, exercises
 from cvae_tf.oracle import LinearGaussian
 
 # %% [markdown]

@@ -24,7 +24,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm
 
-from cvae_tf import oracle
+from cvae_tf import exercises, oracle
 from cvae_tf.distributions import tfd
 from cvae_tf.oracle import LinearGaussian
 
@@ -265,6 +265,9 @@ def _check_mirror(varies_more, variances_of_two_draws, seed):
         ),
         "Your second is what two mirrored draws have, halved: they are averaged once.": (
             lambda f: [None, true(f)[1] / 2]
+        ),
+        "Your second is the variance of the pair's sum, halved. Half of a sum has a quarter of it.": (
+            lambda f: [None, 2 * true(f)[1]]
         ),
         "Your second is half the variance of the difference of the pair, not of its average.": (
             lambda f: [None, 2 * (true(f)[0] * 2 - true(f)[1])]

@@ -23,7 +23,7 @@ from scipy.special import logsumexp
 from scipy.stats import entropy, norm
 from sklearn.naive_bayes import GaussianNB
 
-from cvae_tf import datasets, oracle
+from cvae_tf import datasets, exercises, oracle
 from cvae_tf.oracle import LinearGaussian
 
 # %% [markdown]
@@ -138,6 +138,9 @@ def _check_draw(sgvb_a, seed):
         "Your z is the noise ε itself. A draw from q is made of it, μ and σ.": z_for(
             noise, noise, noise
         ),
+        "Your z is drawn from the prior: draw it from q.": lambda *c: (
+            lambda fit, prior, q: fit + prior - q
+        )(*three(*c, at=c[2] @ c[3] + (c[2] @ c[4]) * c[6])),
         "Your z has the noise with a minus: z = μ + σ ε.": with_case(lambda *c: (*c[:-1], -c[-1])),
         "One number for the batch: each pair has its own.": lambda *c: np.sum(true(*c)),
         "One number for the batch, its mean: each pair has its own.": lambda *c: np.mean(true(*c)),

@@ -25,7 +25,7 @@ from scipy.stats import norm
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 
-from cvae_tf import datasets, oracle
+from cvae_tf import datasets, exercises, oracle
 from cvae_tf.oracle import LinearGaussian
 
 # %% [markdown]

@@ -24,6 +24,8 @@ from scipy.special import logsumexp, softmax, xlogy
 from scipy.stats import entropy, norm
 from sklearn.metrics import mutual_info_score
 
+from cvae_tf import exercises  # remembers what NumPy was like
+
 # %% [markdown]
 # ## 5.1 One decoder, two answers (2 points)
 #

@@ -23,6 +23,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 from sklearn.metrics import r2_score
 
+from cvae_tf import exercises
 from cvae_tf.oracle import LinearGaussian, kl_diagonal
 
 # %% [markdown]

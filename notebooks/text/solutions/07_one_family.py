@@ -22,6 +22,8 @@ from scipy.integrate import quad
 from scipy.special import logsumexp
 from scipy.stats import norm
 
+from cvae_tf import exercises  # remembers what NumPy was like
+
 # %% [markdown]
 # ## 7.1 Free bits for groups (3 points)
 #

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp
 from sklearn.linear_model import LogisticRegression
 
-from cvae_tf import datasets
+from cvae_tf import datasets, exercises
 
 # %% [markdown]
 # ## 8.1 The sum over classes (3 points)

@@ -21,6 +21,8 @@ import numpy as np
 from scipy.fft import dct, idct
 from scipy.stats import norm
 
+from cvae_tf import exercises  # remembers what NumPy was like
+
 # %% [markdown]
 # ## 9.1 How much of a motion five numbers keep (2 points)
 #
