@@ -263,10 +263,10 @@ def _is_slip(
 
 def _about_shapes(a: np.ndarray, b: np.ndarray) -> str:
     if a.ndim < b.ndim:
-        return f"Expected one value for each, {list(b.shape)}: a sum or a mean went over too much."
+        return f"Expected one value for each, {list(b.shape)}: an axis is gone."
     if a.ndim > b.ndim:
         return f"Expected {'a number' if b.ndim == 0 else list(b.shape)}: an axis is left over."
-    return f"Expected {list(b.shape)}: over which axis is the sum?"
+    return f"Expected {list(b.shape)}: the axes have other lengths."
 
 
 def _about_terms(

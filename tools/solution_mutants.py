@@ -27,6 +27,7 @@ import signal
 import sys
 import time
 import tomllib
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -226,8 +227,12 @@ def graded(task, code, namespace):
         try:
             exec(compile(check, f"<check of {task.name}>", "exec", dont_inherit=True), names)
         except Exception as error:
-            kind = getattr(error, "kind", "crash")
-            return part, kind, f"{type(error).__name__}: {error}"
+            text = f"{type(error).__name__}: {error}"
+            files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+            if not hasattr(error, "kind"):
+                stopped = "crash" if f"<{task.name}>" in files else "crash of the check"
+                return part, stopped, text
+            return part, error.kind, text
     return "survived", "", ""
 
 
@@ -352,8 +357,11 @@ def main() -> int:
                 faults += 1
                 shown = code if operator == "bank" else "\n".join(changed)
                 report.append((1, f"{head}\n{shown}\n{outcome.upper()} {text}"))
+            if kind == "crash of the check":
+                faults += 1
+                report.append((0, f"{head}\nTHE CHECK STOPS: {text}\n{code}"))
             if outcome != "survived":
-                row["crash" if kind == "crash" else "slip" if kind in ("slip", "term") else
+                row["crash" if "crash" in kind else "slip" if kind in ("slip", "term") else
                     "other" if kind else "none"] += 1
                 if not kind:
                     shown = code if operator == "bank" else "\n".join(changed)

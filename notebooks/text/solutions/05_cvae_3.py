@@ -902,9 +902,6 @@ def _check_weights(varies_less, relative_variance, seed):
             lambda p, f, q: spread(f * q / p, q)
         ),
         "The likelihood is missing from the weight.": lambda p, f, q: spread(p / q, q),
-        "The deviation from the mean is squared, then averaged: yours is averaged as it is.": (
-            lambda p, f, q: 0.0
-        ),
     }
     simpler = {
         "the source is the prior": lambda p, f, q: (p, f, p),
