@@ -908,7 +908,7 @@ def _check_pools(spread_differs, pools, seed):
 
     def true(w, sigma, c):
         of_means, C = by_moments(w, sigma)
-        return of_means, of_means + c**2 * C
+        return of_means, of_means + C * c * c  # a draw has q's own width as well
 
     def first(f):  # a function of (variance of the means, C)
         return lambda w, sigma, c: (f(*by_moments(w, sigma)), None)

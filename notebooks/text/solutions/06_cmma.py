@@ -323,7 +323,8 @@ def _check_disguise(nearest_chain, price_of_the_chain, seed):
         chain = nearest_chain(model)
         _e.require(isinstance(chain, LinearGaussian), "Return a LinearGaussian.")
         _e.require(chain.V is None or np.all(chain.V == 0), "A CMMA has no V.")
-        _e.require(chain.A is not None and chain.a is not None, "A or a is missing.")
+        given = [getattr(chain, name) is not None for name in ("A", "a", "S")]
+        _e.require(all(given), "A, a or S is missing.")
         kept = [np.allclose(getattr(chain, n), getattr(model, n)) for n in ("W", "b", "sigma", "S")]
         _e.require(all(kept), "W, b, σ and S are to be kept.")
         price = price_of_the_chain(model, y)
