@@ -147,6 +147,21 @@ def _check_draw(sgvb_a, seed):
         "The densities of the dimensions of z add up; you average them.": lambda *c: (
             three(*c)[0] + (three(*c)[1] - three(*c)[2]) / c[0].shape[1]
         ),
+        "log p(z|y) is a mean over the dimensions of z in yours, where it is a sum.": lambda *c: (
+            true(*c) - three(*c)[1] * (1 - 1 / c[0].shape[1])
+        ),
+        "log q is a mean over the dimensions of z in yours, where it is a sum.": lambda *c: (
+            true(*c) + three(*c)[2] * (1 - 1 / c[0].shape[1])
+        ),
+        "log p(z|y) is one number for the batch in yours: each pair has its own.": lambda *c: (
+            true(*c) - three(*c)[1] + three(*c)[1].sum()
+        ),
+        "log q is one number for the batch in yours: each pair has its own.": lambda *c: (
+            true(*c) + three(*c)[2] - three(*c)[2].sum()
+        ),
+        "Your z lies one σ off the mean, whatever the noise: z = μ + σ ε.": with_case(
+            lambda *c: (*c[:-1], c[-1] ** 0)
+        ),
         "The expectation of log q is subtracted in yours, where the draw's own belongs.": lambda *c: (
             three(*c)[0] + three(*c)[1] + norm.entropy(c[0], c[1]).sum(-1)
         ),

@@ -211,6 +211,27 @@ def _check_weights(weights, seed):
         "Those are numbers of all images; divide by how many of them the minibatch brings.": by_kind(
             lambda Nl, Nu, Ml, Mu: Nl, lambda Nl, Nu, Ml, Mu: Nu
         ),
+        "Turned over for the labelled images, N_l / M_l upside down.": by_kind(
+            lambda Nl, Nu, Ml, Mu: Ml / Nl, lambda Nl, Nu, Ml, Mu: Nu / Mu
+        ),
+        "Turned over for the unlabelled images, N_u / M_u upside down.": by_kind(
+            lambda Nl, Nu, Ml, Mu: Nl / Ml, lambda Nl, Nu, Ml, Mu: Mu / Nu
+        ),
+        "N_l is divided by the labelled share of the minibatch: divide by their number.": by_kind(
+            lambda Nl, Nu, Ml, Mu: Nl / Ml * (Ml + Mu), lambda Nl, Nu, Ml, Mu: Nu / Mu
+        ),
+        "N_u is divided by the unlabelled share of the minibatch: divide by their number.": by_kind(
+            lambda Nl, Nu, Ml, Mu: Nl / Ml, lambda Nl, Nu, Ml, Mu: Nu / Mu * (Ml + Mu)
+        ),
+        "Divided by the shares of the minibatch: divide by how many there are of each kind.": by_kind(
+            lambda Nl, Nu, Ml, Mu: Nl / Ml * (Ml + Mu), lambda Nl, Nu, Ml, Mu: Nu / Mu * (Ml + Mu)
+        ),
+        "The labelled images weigh M_l in yours: each stands for N_l / M_l.": by_kind(
+            lambda Nl, Nu, Ml, Mu: Ml, lambda Nl, Nu, Ml, Mu: Nu / Mu
+        ),
+        "The unlabelled images weigh M_u in yours: each stands for N_u / M_u.": by_kind(
+            lambda Nl, Nu, Ml, Mu: Nl / Ml, lambda Nl, Nu, Ml, Mu: Mu
+        ),
         "That gives a mean over all data. The sum over them is asked for.": by_kind(
             lambda Nl, Nu, Ml, Mu: Nl / Ml / (Nl + Nu), lambda Nl, Nu, Ml, Mu: Nu / Mu / (Nl + Nu)
         ),
