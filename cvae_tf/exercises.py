@@ -29,7 +29,7 @@ Parts = list[np.ndarray]
 class WrongAnswer(AssertionError):
     """What a check raises. `sentence` says what is wrong, where the check knows it, or nothing."""
 
-    def __init__(self, message: str, sentence: str = "", kind: str = "slip"):
+    def __init__(self, message: str, sentence: str = "", kind: str = "slip") -> None:
         super().__init__(message)
         self.sentence, self.kind = sentence, kind if sentence else ""
 
