@@ -5,6 +5,7 @@ each line "go" with the seconds one round took, so that the driver can let the s
 """
 
 import json
+import os
 import resource
 import sys
 import time
@@ -20,6 +21,7 @@ ROWS = {
     "VAE, convolutional 28×28": (784, 0, 32, 20, 128, 1344, 1),
     "M2, sum over 10 classes": (784, 10, (500,), 50, 100, 2050, 1),
 }
+DEVICE = os.environ.get("CVAE_TF_DEVICE", "cpu")
 LEARNING_RATE = 1e-3
 MIN_SCALE = 1e-4
 CLASSES = 10

@@ -1,8 +1,9 @@
-"""The peers' sides: PyTorch (eager, compiled), JAX (jitted step, scan over the epoch), Pyro's SVI.
+"""The peers' sides: PyTorch (eager, compiled, CUDA graphs), JAX (jitted step, scan), Pyro's SVI.
 
     python benchmarks/side_peers.py SIDE ROW
 
-Runs in an environment of its own (benchmarks/requirements-peers.txt), without TensorFlow.
+Runs in an environment of its own (benchmarks/requirements-peers.txt), without TensorFlow. On a GPU
+(CVAE_TF_DEVICE=gpu) the data lie there before the first step, as ours do; JAX finds it by itself.
 """
 
 import sys
@@ -29,6 +30,9 @@ def torch_model(row):
     from torch import nn
     from torch.nn import functional as F
 
+    device = "cuda" if setting.DEVICE == "gpu" else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError("PyTorch finds no GPU.")
     x, given, labels, observed, z_dim, batch, num_rows, epochs, arrays = problem(row)
     torch.manual_seed(0)
 
@@ -61,7 +65,7 @@ def torch_model(row):
         x = x.reshape(-1, 1, 28, 28)
     else:
         nets = {name: mlp(layers) for name, layers in arrays.items()}
-    module = nn.ModuleDict(nets)
+    module = nn.ModuleDict(nets).to(device)
 
     def gaussian(raw):
         mean, raw_scale = raw.chunk(2, -1)
@@ -74,7 +78,7 @@ def torch_model(row):
             - 0.5
         ).sum(-1)
 
-    one = torch.ones(())
+    one = torch.ones((), device=device)
 
     def negative_bound(x, y):
         mean, scale = gaussian(module["posterior"](x if y is None else torch.cat([x, y], -1)))
@@ -92,7 +96,7 @@ def torch_model(row):
             return negative_bound(x, y).mean()
         return m2_loss(x, y)
 
-    eye = torch.eye(setting.CLASSES)
+    eye = torch.eye(setting.CLASSES, device=device)
 
     def m2_loss(x, labels):  # (8.3), as the mean over examples
         size = len(x)
@@ -105,35 +109,63 @@ def torch_model(row):
         of_label = each.gather(0, index)[0] + M2_WEIGHT * log_q.gather(0, index)[0]
         return -torch.where(labels >= 0, of_label, unlabelled).mean()
 
-    M2_WEIGHT = setting.M2_ALPHA * num_rows / observed.sum()
-    x = torch.tensor(x)
+    M2_WEIGHT = float(setting.M2_ALPHA * num_rows / observed.sum())
+    x = torch.tensor(x, device=device)
     if setting.is_m2(row):
-        given = torch.tensor(np.where(observed, labels, -1))
+        given = torch.tensor(np.where(observed, labels, -1), device=device)
     elif given is not None:
-        given = torch.tensor(given)
-    optimizer = torch.optim.Adam(module.parameters(), setting.LEARNING_RATE, fused=True)
+        given = torch.tensor(given, device=device)
+    optimizer = torch.optim.Adam(
+        module.parameters(), setting.LEARNING_RATE, fused=True, capturable=device == "cuda"
+    )
     return torch, x, given, loss_of, optimizer, batch, num_rows, epochs
 
 
-def torch_side(row, compiled):
+def torch_side(row, compiled=False, graphs=False):
     torch, x, given, loss_of, optimizer, batch, num_rows, epochs = torch_model(row)
     loss_of = torch.compile(loss_of) if compiled else loss_of
     last = [0.0]
 
+    def step(rows):
+        optimizer.zero_grad(set_to_none=True)
+        loss = loss_of(x[rows], None if given is None else given[rows])
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    full = _captured(torch, step, torch.arange(batch, device=x.device)) if graphs else step
+
     def play():
         for _ in range(epochs):
-            order = torch.randperm(num_rows)
-            total = torch.zeros(())
+            order = torch.randperm(num_rows, device=x.device)
+            total = torch.zeros((), device=x.device)
             for rows in order.split(batch):
-                optimizer.zero_grad(set_to_none=True)
-                loss = loss_of(x[rows], None if given is None else given[rows])
-                loss.backward()
-                optimizer.step()
-                total += loss.detach() * len(rows)
-            last[0] = float(total) / num_rows
+                loss = full(rows) if len(rows) == batch else step(rows)
+                total += loss * len(rows)
+            last[0] = float(total) / num_rows  # waits for the device
         return epochs * -(-num_rows // batch)
 
     return play, lambda: last[0]
+
+
+def _captured(torch, step, rows):
+    """The step as one CUDA graph, replayed on row numbers copied to where it reads them."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):  # what is made at the first steps must not be captured
+        for _ in range(3):
+            step(rows)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step(rows)
+
+    def replay(now):
+        rows.copy_(now)
+        graph.replay()
+        return loss
+
+    return replay
 
 
 # JAX ----------------------------------------------------------------------------------------
@@ -144,6 +176,8 @@ def jax_side(row, scan):
     import jax.numpy as jnp
     import optax
 
+    if setting.DEVICE == "gpu" and jax.default_backend() != "gpu":
+        raise RuntimeError("JAX finds no GPU.")
     x, given, labels, observed, z_dim, batch, num_rows, epochs, nets = problem(row)
     m2 = setting.is_m2(row)
     if "convolutional" in row:
@@ -348,8 +382,9 @@ def pyro_side(row):
 
 
 SIDES = {
-    "PyTorch, eager": lambda row: torch_side(row, compiled=False),
+    "PyTorch, eager": torch_side,
     "PyTorch, compiled": lambda row: torch_side(row, compiled=True),
+    "PyTorch, CUDA graphs": lambda row: torch_side(row, graphs=True),
     "JAX, jitted step": lambda row: jax_side(row, scan=False),
     "JAX, scan": lambda row: jax_side(row, scan=True),
     "Pyro, SVI": pyro_side,

@@ -269,6 +269,8 @@ SIDES = {
 }
 
 if __name__ == "__main__":
+    if setting.DEVICE == "gpu" and not tf.config.list_physical_devices("GPU"):
+        raise RuntimeError("TensorFlow finds no GPU.")
     if sys.argv[1] == "first step":
         first_step()
     else:

@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py --peers PEERS_PYTHON [--rounds 5] [--only "VAE, digits"] [--quick]
     python benchmarks/speed.py --before COMMIT    beside the library as it was, in one run
+    python benchmarks/speed.py --device gpu       all sides on the GPU: results/speed_gpu.md
 
 Every side is a process of its own; all of a row are prepared, and then take turns, so that whatever
 else the machine does falls on all of them alike. Reported are medians over the rounds, the spread
@@ -26,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 OURS, KERAS, FLOOR = "ours", "Keras, plain", "matrix products"
 BEFORE, EVALUATION = ", before", "evaluation, S = 5000"
 TORCH, COMPILED = "PyTorch, eager", "PyTorch, compiled"
+GRAPHS = "PyTorch, CUDA graphs"
 JIT, SCAN, PYRO = "JAX, jitted step", "JAX, scan", "Pyro, SVI"
 MLP = [OURS, KERAS, TORCH, COMPILED, JIT, SCAN, FLOOR]
 SIDES = {
@@ -54,6 +56,11 @@ TARGETS = [
     ("M2, sum over 10 classes", TORCH, 0.7, 0.6),
     (EVALUATION, "evaluate, matrix products", 1.25, 1.0),
 ]
+ON_GPU = {  # a step is short there: what counts is who waits for the host
+    row: [OURS, KERAS, TORCH, COMPILED, GRAPHS, JIT, SCAN, FLOOR]
+    for row in ("VAE, digits", "CVAE-1, digits", "VAE, MNIST size", "CVAE-1, MNIST size")
+} | {"M2, sum over 10 classes": [OURS, TORCH, COMPILED, GRAPHS, JIT, SCAN, FLOOR]}
+GPU_TARGETS = [(row, SCAN, 1.5, 1.1) for row in ("VAE, digits", "VAE, MNIST size")]
 
 
 class Worker:
@@ -202,6 +209,23 @@ def checked_out(commit):
     return folder
 
 
+def on_device(device):
+    """Environment variables of all workers: on a CPU no side sees a GPU."""
+    return {"CVAE_TF_DEVICE": device} | ({"CUDA_VISIBLE_DEVICES": "-1"} if device == "cpu" else {})
+
+
+def graphics_card():
+    """Its name as the driver has it, or an error that says how to go on."""
+    asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        raise SystemExit(
+            "--device gpu: nvidia-smi finds no GPU. Expected an NVIDIA GPU, and TensorFlow, "
+            "PyTorch and JAX built for it (tensorflow[and-cuda], jax[cuda12])."
+        ) from None
+
+
 def machine():
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -262,7 +286,7 @@ def as_markdown(report):
         ]
         lines.append("")
     lines += ["## Aims", "", "| row | ours ÷ | measured | must | goal |", "|---|---|---|---|---|"]
-    for row, side, must, goal in TARGETS:
+    for row, side, must, goal in GPU_TARGETS if report.get("device") == "gpu" else TARGETS:
         results = report["rows"].get(row, {})
         ours = results.get(OURS, results.get("evaluate, ours"))
         if ours and "median" in results.get(side, {}):
@@ -278,8 +302,12 @@ def main():
     parser.add_argument("--before", help="a commit, to be measured beside the library as it is")
     parser.add_argument("--only", nargs="*", help="names of rows")
     parser.add_argument("--quick", action="store_true", help="smaller growth, no start-up")
+    parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--output", type=Path, default=HERE / "results")
     options = parser.parse_args()
+    on_gpu = options.device == "gpu"
+    card = [graphics_card()] if on_gpu else []
+    os.environ.update(on_device(options.device))
 
     def python_of(side):
         return sys.executable if side.removesuffix(BEFORE) in TENSORFLOW else options.peers
@@ -288,17 +316,19 @@ def main():
 
     report = {
         "date": datetime.date.today().isoformat(),
-        "machine": machine(),
+        "machine": "; ".join([machine(), *card]),
+        "device": options.device,
         "rounds": options.rounds,
         "rows": {},
         "losses agree": {},
     }
     report["start-up"], report["growth"] = {}, []
-    written = options.output / "speed.json"
+    name = "speed_gpu" if on_gpu else "speed"
+    written = options.output / f"{name}.json"
     if options.only and written.exists():  # the other rows stay as they were measured
         report = json.loads(written.read_text()) | {"date": report["date"]}
     start = time.monotonic()
-    for row, sides in SIDES.items():
+    for row, sides in (ON_GPU if on_gpu else SIDES).items():
         if options.only and row not in options.only:
             continue
         sides = [s for s in sides if s in TENSORFLOW or options.peers]
@@ -307,14 +337,14 @@ def main():
         print(f"[{time.monotonic() - start:4.0f} s] {row}: {', '.join(sides)} ...", flush=True)
         report["rows"][row] = measure(row, sides, python_of, options.rounds, before)
         report["losses agree"][row] = losses_agree(report["rows"][row])
-    if not options.only:
+    if not (options.only or on_gpu):
         print(f"[{time.monotonic() - start:4.0f} s] start-up and growth ...", flush=True)
         report["start-up"] = start_up(sys.executable, 1 if options.quick else 3)
         report["growth"] = growth(sys.executable, options.quick)
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "speed.json").write_text(json.dumps(report, indent=1) + "\n")
+    written.write_text(json.dumps(report, indent=1) + "\n")
     text = as_markdown(report)
-    (options.output / "speed.md").write_text(text)
+    written.with_suffix(".md").write_text(text)
     print(text)
     print(f"{time.monotonic() - start:.0f} s in all; written to {options.output}.")
 

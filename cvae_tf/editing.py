@@ -6,7 +6,7 @@ attributes wherever the likelihood sees them.
 
 | model | transport (6.3) | re-encode (6.4) |
 |---|---|---|
-| CMMA | z moves with the prior, which is all that y does | q is asked for a pair it never saw |
+| CMMA | z moves with the prior, which is all that y does | z' still explains the old x, (6.6) |
 | CVAE-1 | z moves with the prior, and the likelihood sees y' | the same |
 | CVAE-2 | the prior has no parents: z' = z, and the likelihood sees y' | the same |
 """
@@ -61,8 +61,8 @@ def reencode(
 ) -> np.ndarray:
     r"""Edit by encoding x with the new attributes: z' ~ q(z|x,y'), then decode, (6.4).
 
-    q was trained on pairs (x, y) that belong together, and (x, y') is none: whether it helps has to
-    be seen. With y' = y it is `model.reconstruct(x, y)`.
+    z' has to explain the old x too: where y acts through z alone, even the exact posterior edits
+    only a part of the way, (6.6). With y' = y it is `model.reconstruct(x, y)`.
 
     Args:
         model, x, y, y_new: as in `transport`; y is only checked.

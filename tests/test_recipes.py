@@ -4,6 +4,10 @@ A recipe is run, and compared with its stored outputs, by nbval. Here its classe
 short last batch, NaN, values that they cannot explain, saving, and 16-bit networks.
 """
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -28,15 +32,15 @@ def written_in(recipe, name):
     raise KeyError(name)
 
 
-def with_family(recipe, name, size):
-    family = written_in(recipe, name)()
+def with_family(name, size):
+    family = written_in(*CLASSES[name])()
     return VAE(**networks.mlps(VAE, x=size, z=2, hidden=(8,), family=family), family=family)
 
 
-def with_prior(recipe, name, **options):
+def with_prior(name, **options):
     family = distributions.Gaussian(0.5)
     nets = networks.mlps(VAE, x=6, z=2, hidden=(8,), family=family)
-    model_class = written_in(recipe, name)
+    model_class = written_in(*CLASSES[name])
     return model_class(**nets, family=family, estimator=estimators.SGVBA(), **options)
 
 
@@ -46,13 +50,21 @@ def rows_of_a_table(num):
 
 
 COUNTS, ROWS = RNG.poisson(3, (10, 8)), RNG.normal(size=(10, 6))
+CLASSES = {
+    "Poisson": ("counts", "Poisson"),
+    "NegativeBinomial": ("counts", "NegativeBinomial"),
+    "Columns": ("table", "Columns"),
+    "VampPrior": ("own_prior", "VampPrior"),
+    "FlowPrior": ("own_prior", "FlowPrior"),
+    "TwoLevels": ("two_levels", "TwoLevels"),
+}
 MODELS = {
-    "Poisson": (lambda: with_family("counts", "Poisson", 8), COUNTS),
-    "NegativeBinomial": (lambda: with_family("counts", "NegativeBinomial", 8), COUNTS),
-    "Columns": (lambda: with_family("table", "Columns", 12), rows_of_a_table(10)),
-    "VampPrior": (lambda: with_prior("own_prior", "VampPrior"), ROWS),
-    "FlowPrior": (lambda: with_prior("own_prior", "FlowPrior"), ROWS),
-    "TwoLevels": (lambda: with_prior("two_levels", "TwoLevels", top=1), ROWS),
+    "Poisson": (lambda: with_family("Poisson", 8), COUNTS),
+    "NegativeBinomial": (lambda: with_family("NegativeBinomial", 8), COUNTS),
+    "Columns": (lambda: with_family("Columns", 12), rows_of_a_table(10)),
+    "VampPrior": (lambda: with_prior("VampPrior"), ROWS),
+    "FlowPrior": (lambda: with_prior("FlowPrior"), ROWS),
+    "TwoLevels": (lambda: with_prior("TwoLevels", top=1), ROWS),
 }
 
 
@@ -86,6 +98,45 @@ def test_it_is_saved_and_loaded(model_and_data, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded.bound(x).value, model.bound(x).value, rtol=1e-5)
+
+
+_ELSEWHERE = """
+import json, sys
+import keras, numpy as np
+from test_recipes import CLASSES, written_in
+
+found = {}
+for name, where in CLASSES.items():
+    written_in(*where)
+    model = keras.saving.load_model(f"{sys.argv[1]}/{name}.keras")
+    data = np.load(f"{sys.argv[1]}/{name}.npy")
+    model.compile(jit_compile=False)
+    found[name] = model.bound(data).value.numpy().tolist()
+    model.fit(data, verbose=0)
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_a_fresh_process_loads_them_all_and_trains_on(tmp_path):
+    expected = {}
+    for name, (make, x) in MODELS.items():
+        model, x = make(), x.astype("float32")
+        model.compile(jit_compile=False)
+        model.fit(x, verbose=0)
+        model.save(tmp_path / f"{name}.keras")
+        np.save(tmp_path / f"{name}.npy", x)
+        expected[name] = model.bound(x).value
+    here = Path(__file__).resolve().parent
+    done = subprocess.run(
+        [sys.executable, "-c", _ELSEWHERE, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
 
 
 @pytest.mark.slow

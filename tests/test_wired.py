@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 from requirements_of_a_model import GRAPH, small_data, small_model
@@ -177,3 +178,30 @@ def test_predict_takes_from_a_stream_of_all_data_what_it_predicts_from():
     stream = tf.data.Dataset.from_tensor_slices((x, y)).batch(8)
     expected = other.predict(x, verbose=0)
     np.testing.assert_allclose(other.predict(stream, verbose=0), expected, rtol=1e-5)
+
+
+def test_a_table_of_pandas_is_its_numbers():
+    """Also with columns of several kinds; what is no number is refused, and what is missing."""
+    numbers = np.random.default_rng(0).normal(size=(20, 3)).round(2).astype("float32")
+    numbers[:, 1], numbers[:, 2] = numbers[:, 1].round(), numbers[:, 2] > 0
+    table = pandas.DataFrame(numbers, columns=["height", "rooms", "sold"], index=range(5, 25))
+    mixed = table.astype({"height": "float64", "rooms": "Int64", "sold": "bool"})
+    family = Gaussian(1.0)
+    model = VAE(**networks.mlps(VAE, x=3, z=1, hidden=(4,), family=family), family=family)
+    model.compile("sgd", jit_compile=False)
+    model.fit(mixed, epochs=1, verbose=0, validation_data=table)
+    expected = model.bound(numbers).value
+    for same in (table, mixed, {"x": mixed}):
+        np.testing.assert_array_equal(model.bound(same).value, expected)
+    predicted = model.predict(numbers, verbose=0)
+    np.testing.assert_array_equal(model.predict(mixed, verbose=0), predicted)
+    lacking = mixed.astype({"rooms": "object"})
+    lacking.loc[7, "rooms"] = None
+    for bad, message in (
+        (table.assign(rooms="two"), "not all numbers"),
+        (table.assign(rooms=pandas.Categorical(["two"] * 20)), "not all numbers"),
+        (lacking.astype({"rooms": "Int64"}), "NaN or infinite"),
+        (table["rooms"], r"shape \(20,\)"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            model.fit(bad, verbose=0)

@@ -191,52 +191,74 @@ def carried(mu, sigma, m, s, m_new, s_new):
     return (high + low) / 2, (high - low) / 2
 
 
-# %% mistake follow: returns what the picture holds back
-def followed(W, S, sigma):
+# %% mistake again: repeats the first round's step, as if every round moved z as far
+def repeated(W, S, sigma, z, m_new, n):
     C = np.linalg.inv(np.diag(1 / S) + W.T @ W / sigma**2)
-    return C @ W.T @ W / sigma**2
+    return z + n * C @ np.diag(1 / S) @ (m_new - z)
 
 
-# %% mistake follow: has the product the wrong way round
-def followed(W, S, sigma):
+# %% mistake again: raises the part that a round moves to the power, not the part that is left
+def repeated(W, S, sigma, z, m_new, n):
     C = np.linalg.inv(np.diag(1 / S) + W.T @ W / sigma**2)
-    return np.diag(1 / S) @ C
+    return m_new + np.linalg.matrix_power(C @ np.diag(1 / S), n) @ (z - m_new)
 
 
-# %% mistake follow: σ where σ² belongs
-def followed(W, S, sigma):
-    return np.linalg.inv(np.diag(1 / S) + W.T @ W / sigma) @ np.diag(1 / S)
+# %% mistake again: re-encodes the first picture every time
+def repeated(W, S, sigma, z, m_new, n):
+    precision = np.diag(1 / S) + W.T @ W / sigma**2
+    x = W @ z
+    for _ in range(n):
+        z = np.linalg.solve(precision, m_new / S + W.T @ x / sigma**2)
+    return z
 
 
-# %% mistake follow: takes the posterior's covariance for the share
-def followed(W, S, sigma):
-    return np.linalg.inv(np.diag(1 / S) + W.T @ W / sigma**2)
+# %% mistake again: shrinks z itself, and leaves the new prior's mean out
+def repeated(W, S, sigma, z, m_new, n):
+    precision = np.diag(1 / S) + W.T @ W / sigma**2
+    for _ in range(n):
+        z = np.linalg.solve(precision, W.T @ W @ z / sigma**2)
+    return z
 
 
-# %% mistake follow: takes S for standard deviations
-def followed(W, S, sigma):
-    C = np.linalg.inv(np.diag(1 / S**2) + W.T @ W / sigma**2)
-    return C / S**2
+# %% mistake again: σ where σ² belongs
+def repeated(W, S, sigma, z, m_new, n):
+    precision = np.diag(1 / S) + W.T @ W / sigma
+    for _ in range(n):
+        z = np.linalg.solve(precision, m_new / S + W.T @ W @ z / sigma)
+    return z
 
 
-# %% right follow: the columns of C divided by the variances
-def followed(W, S, sigma):
-    C = np.linalg.inv(np.diag(1 / S) + W.T @ W / sigma**2)
-    return C / S
+# %% mistake again: takes S for standard deviations
+def repeated(W, S, sigma, z, m_new, n):
+    precision = np.diag(1 / S**2) + W.T @ W / sigma**2
+    for _ in range(n):
+        z = np.linalg.solve(precision, m_new / S**2 + W.T @ W @ z / sigma**2)
+    return z
 
 
-# %% right follow: the whole less what the picture holds, by the gain in the space of pixels
-def followed(W, S, sigma):
+# %% right again: round by round
+def repeated(W, S, sigma, z, m_new, n):
+    precision = np.diag(1 / S) + W.T @ W / sigma**2
+    for _ in range(n):
+        z = np.linalg.solve(precision, m_new / S + W.T @ (W @ z) / sigma**2)
+    return z
+
+
+# %% right again: by the gain in the space of pixels
+def repeated(W, S, sigma, z, m_new, n):
     gain = (S[:, None] * W.T) @ np.linalg.inv((W * S) @ W.T + sigma**2 * np.eye(len(W)))
-    return np.eye(len(S)) - gain @ W
+    way = z - m_new
+    for _ in range(n):
+        way = gain @ W @ way
+    return m_new + way
 
 
-# %% mistake follow: overwrites what the check computes the truth with
+# %% mistake again: overwrites what the check computes the truth with
 LinearGaussian.posterior = lambda self, x, y=None: (0 * y, np.eye(len(y[0])))
 
 
-def followed(W, S, sigma):
-    return np.zeros((len(S), len(S)))
+def repeated(W, S, sigma, z, m_new, n):
+    return 0 * z
 
 
 # %% mistake errors: takes the draw from q for independent of x, and adds its width to the noise

@@ -91,7 +91,8 @@ assert elbo[-1] > elbo[0] + 50
 # y)$. The **decoder** reads $y$ and $z$, and gives every pixel its probability of ink: $p(x \mid y, z)$.
 #
 # Training raises one number, the **evidence lower bound (ELBO)**. It rewards images that are rebuilt well, and keeps
-# the encoder's $z$ near a fixed **prior** $p(z)$, the standard normal. Lesson 01 derives the bound.
+# the encoder's $z$ near a fixed **prior** $p(z)$, the standard normal. Its unit is the **nat**, that of a natural
+# logarithm. The bound is negative here, and nearer to zero is better. Lesson 01 derives it.
 
 # %% [markdown] tags=["notes"]
 # **Speaker, 3 min.** Run the cell while you talk: it takes seconds. Name x, y, z, encoder, decoder and bound, and derive
@@ -158,7 +159,7 @@ for name, (pictures, label) in sheets.items():
     read[name] = e.mean
     print(f"{name:24} read right: {e.mean:6.1%} ± {e.standard_error:.1%}")
 assert read["real test images"] > 0.94 and read["rebuilt, label told"] > 0.98
-assert 0.85 < read["generated, the mean"] < 0.98  # four seeds: 0.89 to 0.94
+assert 0.85 < read["generated, the mean"] < 0.98  # six seeds: 0.90 to 0.94
 
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
@@ -199,16 +200,20 @@ plotting.show(
 )
 
 # %% [markdown]
-# *The first six test images. Each row has one $z$.*
+# *The first six test images, in grey. Each row has one $z$.*
 #
-# Compare an image's slant with that of its nine other digits:
+# Compare an image's slant with that of its nine other digits. Slant also differs between digits, so compare images
+# of one digit too:
 
 # %%
 other = data.test.labels[:200, None] != digits
 others = (slant(written) * other).sum(1) / 9
-carried = np.corrcoef(slant(grey.test.x[:200]), others)[0, 1]
+own, of_image = slant(grey.test.x[:200]), data.test.labels[:200]
+by_digit = [(v - np.array([v[of_image == k].mean() for k in digits])[of_image]) for v in (own, others)]
+carried, within = np.corrcoef(own, others)[0, 1], np.corrcoef(*by_digit)[0, 1]
 print(f"slant of image and of its other digits: correlation {carried:.2f}")
-assert carried > 0.5
+print(f"the same, from the mean of the image's own digit: {within:.2f}")
+assert min(carried, within) > 0.5
 
 # %% [markdown]
 # **Check yourself.** Does the model know how this writer writes a 4?

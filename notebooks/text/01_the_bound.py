@@ -28,7 +28,7 @@
 # | $p(z)$; $p(x \mid z)$ | the **prior**; the **likelihood**, the distribution of $x$ given $z$ |
 # | $p(x)$ | the **evidence**: the probability (density) of $x$ under the model |
 # | $p(z \mid x)$ | the **true posterior** |
-# | $q(z \mid x)$ | your stand-in for the true posterior |
+# | $q(z \mid x)$ | your stand-in for it, the **approximate posterior** |
 # | $\mathcal L$ | the evidence lower bound (ELBO), or *the bound* |
 # | $\mathrm{KL}(q \,\Vert\, p)$ | the KL divergence, $\mathbb E_q[\log (q / p)]$ |
 # | $\theta$; $\phi$ | the parameters of $p$; of $q$ |
@@ -106,9 +106,9 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 #
 # $$
 # \begin{aligned}
-# \log p(x) &= \mathbb E_{q(z \mid x)}\big[\log p(x)\big]
-#            = \mathbb E_{q(z \mid x)}\left[\log \frac{p(x, z)}{p(z \mid x)}\right]
-#            = \mathbb E_{q(z \mid x)}\left[\log \frac{q(z \mid x)}{p(z \mid x)} + \log \frac{p(x, z)}{q(z \mid x)}\right] \\
+# \log p(x) &= \mathbb E_{q(z \mid x)}\big[\log p(x)\big] \\
+#           &= \mathbb E_{q(z \mid x)}\left[\log \frac{p(x, z)}{p(z \mid x)}\right] \\
+#           &= \mathbb E_{q(z \mid x)}\left[\log \frac{q(z \mid x)}{p(z \mid x)} + \log \frac{p(x, z)}{q(z \mid x)}\right] \\
 #           &= \mathrm{KL}\big(q(z \mid x) \,\|\, p(z \mid x)\big) + \mathcal L(\theta, \phi; x)
 # \end{aligned}
 # \tag{1.1}
@@ -161,7 +161,7 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 # %% [markdown]
 # ## The coins again: both terms by hand
 #
-# You can compute every term of (1.1) and (1.2). Take three different $q$:
+# Take three different $q$:
 #
 # | $q(0)$, $q(1)$ | reconstruction | divergence | $\mathcal L$ | KL to posterior | $\mathcal L + \mathrm{KL}$ |
 # |---|---|---|---|---|---|
@@ -194,9 +194,11 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 # evidence and the true posterior have closed forms:
 #
 # $$
-# p(x) = \mathcal N\big(b,\; W W^\top + \sigma^2 I\big), \qquad
-# p(z \mid x) = \mathcal N\big(M^{-1} W^\top (x - b),\; \sigma^2 M^{-1}\big), \qquad
-# M = W^\top W + \sigma^2 I
+# \begin{aligned}
+# p(x) &= \mathcal N\big(b,\; W W^\top + \sigma^2 I\big) \\
+# p(z \mid x) &= \mathcal N\big(M^{-1} W^\top (x - b),\; \sigma^2 M^{-1}\big),
+# \qquad M = W^\top W + \sigma^2 I
+# \end{aligned}
 # \tag{1.4}
 # $$
 #
@@ -224,23 +226,46 @@ print(f"log p(x)  = {log_p:.3f} nats")
 print(f"p(z|x)    = N({m:.3f}, {s:.3f}²)")
 
 # %% [markdown]
-# $\log p(x)$ may be positive, because $p(x)$ is a density here and may exceed one.
-#
-# **Predict before you look.** Take a Gaussian for $q$.
-#
-# 1. Its scale is right, but its mean is one posterior standard deviation off. How many nats does $\mathcal L$ lose?
-# 2. Its mean is right, but it is half as wide as the posterior, or twice as wide. Which costs more?
-# 3. It is the prior. Is $\mathcal L$ still a bound? A useful one?
+# $\log p(x)$ may be positive, because the density $p(x)$ may exceed one. Now take a Gaussian for $q$:
 
-# %% tags=["hide-output"]
-# NBVAL_CHECK_OUTPUT
-choices = {
+# %%
+choices = {  # of q: mean and scale
     "the posterior itself": (m, s),
     "one s to the right": (m + s, s),
     "half as wide": (m, s / 2),
     "twice as wide": (m, 2 * s),
     "the prior": (0.0, 1.0),
 }
+
+# %% tags=["hide-input"]
+line = np.linspace(-2.8, 3.2, 401)
+dashes = {"prior": ":", "true posterior": "-", "q": "--"}
+with plotting.style():
+    fig, axes = plt.subplots(1, 3, figsize=(15, 4.3), sharey=True, layout="constrained")
+    for ax, name in zip(axes, ("one s to the right", "half as wide", "twice as wide"), strict=True):
+        for part, pair in (("prior", (0, 1)), ("true posterior", (m, s)), ("q", choices[name])):
+            curve = norm.pdf(line, *pair)
+            ax.plot(line, curve, color=plotting.colour(part), ls=dashes[part], lw=3, label=part)
+        ax.set(title=f"$q$: {name}", xlabel="$z$ (prior standard deviations)", ylim=(0, 1.9))
+    axes[0].set_ylabel("density of $z$")
+    axes[0].legend(loc="upper left")
+plotting.show(
+    fig,
+    "Three panels, each with the broad prior around 0 and the narrower true posterior around 0.8. The dashed q has the "
+    "posterior's shape but stands to its right, then is half as wide, then twice as wide.",
+)
+
+# %% [markdown]
+# *The prior, the true posterior at $x = 0.2$, and three choices of $q$.*
+#
+# **Predict before you look.**
+#
+# 1. The scale of $q$ is right, but its mean is one posterior standard deviation off. How many nats does $\mathcal L$ lose?
+# 2. The mean is right, but $q$ is half as wide as the posterior, or twice as wide. Which costs more?
+# 3. $q$ is the prior. Is $\mathcal L$ still a bound? A useful one?
+
+# %% tags=["hide-output"]
+# NBVAL_CHECK_OUTPUT
 print(f"{'q is':22}{'L':>8}{'KL':>8}{'L + KL':>9}   L + KL = log p(x) to 1e-12")
 for name, (mean, scale) in choices.items():
     (L,) = toy.bound([[mean]], [[scale]], seen)
@@ -281,10 +306,10 @@ with plotting.style():
         L = toy.bound(mean[:, None], scale[:, None], np.repeat(seen, len(where), axis=0))
         ax.axhline(log_p, color=ink)
         ax.plot(where, L, color=blue)
-        ax.fill_between(where, L, log_p, color=blue, alpha=0.18, lw=0)
+        ax.fill_between(where, L, log_p, color=purple, alpha=0.2, lw=0)
         ax.set(xlabel=label, ylim=(log_p - 4.7, log_p + 0.6))
         ax.text(where[L.argmax()], log_p - 2.6, r"$\mathcal{L}$, the bound", color=blue, ha="center")
-        ax.text(where[-1], log_p - 0.2, "KL($q$ ‖ posterior)", color=blue, ha="right", va="top")
+        ax.text(where[-1], log_p - 0.2, "KL($q$ ‖ posterior)", color=purple, ha="right", va="top")
         ax.text(where[0], log_p + 0.15, r"$\log p(x)$: the ceiling", color=ink)
     axes[0].set_ylabel("nats")
 plotting.show(
@@ -294,7 +319,7 @@ plotting.show(
 )
 
 # %% [markdown]
-# *The bound against the mean (left) and the scale (right) of $q$; the gap is shaded.*
+# *The bound against the mean (left) and the scale (right) of $q$; shaded: the KL.*
 #
 # **What to see.** The bound touches $\log p(x)$ only where $q$ is the true posterior. Elsewhere it lies lower by
 # exactly the KL.
@@ -362,8 +387,7 @@ for factor in (VAE.prior, VAE.posterior, VAE.likelihood, VAE.factors):
 # | $\log p(x \mid z)$ | `lambda z: self.likelihood(z).log_prob(x)`: the decoder (`likelihood_net`) gives the mean of $x$ |
 # | $-\mathrm{KL}(q \,\Vert\, p(z)) + \mathbb E_q[\log p(x \mid z)]$ | `model.bound(x)`, with `.value`, `.reconstruction`, `.kl`, in nats per example |
 #
-# $q$ is a *diagonal* Gaussian: given $x$, each $z_j$ has its own mean and scale and is independent of the others. This
-# will matter below.
+# $q$ is a *diagonal* Gaussian: given $x$, each $z_j$ has its own mean and scale and is independent of the others.
 
 # %% tags=["hide-input"]
 fig = plotting.graphical_model(VAE)
@@ -397,10 +421,11 @@ plotting.show(
 # infinitely many draws:
 #
 # $$
-# \varepsilon \in \big\{ +\sqrt d\, e_j,\; -\sqrt d\, e_j \;:\; j = 1, \dots, d \big\},
-# \qquad
+# \begin{gathered}
+# \varepsilon \in \big\{ +\sqrt d\, e_j,\; -\sqrt d\, e_j \;:\; j = 1, \dots, d \big\} \\
 # \frac{1}{2d} \sum_{\varepsilon} f(\varepsilon) = \mathbb E_{\mathcal N(0, I)}\big[f(\varepsilon)\big]
 # \ \text{ for every quadratic } f
+# \end{gathered}
 # \tag{1.5}
 # $$
 #
@@ -475,8 +500,7 @@ for k, limit in limits.items():
     print(f"the closed form's optimum, k = {k}:  {limit:7.3f}")
 
 # %% [markdown]
-# **Predict before you look.** The VAE knows nothing of PCA. It starts from random weights and follows a noisy gradient
-# of (1.2). Will its bound end above, at or below the score for 8 components? If below: because of $p$ or of $q$?
+# **Predict before you look.** The VAE knows nothing of PCA and starts from random weights. Will its bound end above, at or below the score for 8 components? If below: because of $p$ or of $q$?
 #
 # The bound is the model's own loss, so `compile` needs only an optimiser. `Gaussian(scale="shared")` has one learned
 # $\sigma$. `SGVBB` estimates the bound from four draws of $z$ per image (lesson 02).
@@ -560,8 +584,7 @@ plotting.show(
 # nats.*
 #
 # **What to see.** The bound nears the score and stays below it. The last tenths of a nat are missing partly in $p$,
-# whose $\log p(x)$ is below the score, and partly in $q$, whose KL is not zero. Both parts shrink as the learning rate
-# falls.
+# whose $\log p(x)$ is below the score, and partly in $q$, whose KL is not zero. Both parts still shrink at the end.
 #
 # **Check yourself.** Your program reports an exact bound above the score. What do you conclude?
 #
@@ -646,7 +669,7 @@ with plotting.style():
         picture = ax.imshow(cosines(notes[i][1].W), vmin=0, vmax=1, cmap="Blues")
         ax.set(title=f"epoch {epochs[i]}", xlabel="column of $W$", xticks=[], yticks=[])
     fig.colorbar(picture, ax=axes[:3], shrink=0.75, label="|cos| of the angle")
-    axes[3].plot(epochs, gaps, color=blue)
+    axes[3].plot(epochs, gaps, color=purple)
     axes[3].set(xscale="log", yscale="log", xlabel="epoch", ylabel="nats", title="least gap of a diagonal $q$")
 plotting.show(
     fig,
@@ -658,8 +681,8 @@ plotting.show(
 # %% [markdown]
 # *Left: the angles between the columns of $W$. Right: the least gap.*
 #
-# **What to see.** The columns start nearly orthogonal and soon lean towards each other. Then they turn apart, although
-# the loss does not mention orthogonality.
+# **What to see.** The columns start nearly orthogonal and soon lean towards each other. Then they turn apart.
+# Trained on $\log p(x)$ alone, they stay oblique (first fold below).
 #
 # **Check yourself.** Does this gap depend on the image?
 #
@@ -673,9 +696,32 @@ plotting.show(
 # **Speaker, 3 min.** Only the conclusion; the algebra is for reading at home.
 
 # %% [markdown] tags=["fold"]
-# ### What the eight directions look like
+# ### Does the evidence alone turn the columns?
 #
-# Compare the columns of $W$ with the principal components.
+# EM (Tipping and Bishop 1999) raises $\log p(x)$ with the exact posterior, without a diagonal $q$. It starts from
+# the VAE's weights at the worst epoch above.
+
+# %% tags=["fold"]
+# NBVAL_CHECK_OUTPUT
+p, S = notes[shown[1]][1], np.cov(x.T.astype("float64"), bias=True)
+p = LinearGaussian(p.W, x.mean(0), p.sigma)
+for _ in range(500):
+    SW = S @ p.W
+    inner = np.linalg.inv(p.W.T @ p.W + p.sigma**2 * np.eye(8))  # 1 / M, (1.4)
+    W = SW @ np.linalg.inv(p.sigma**2 * np.eye(8) + inner @ p.W.T @ SW)
+    p = LinearGaussian(W, p.b, np.sqrt(np.trace(S - SW @ inner @ W.T) / 64))
+print(f"EM: log p(x) {p.log_evidence(x).mean():.3f}, score {score:.3f}")
+print(f"least gap above 0.1 nats still: {least_gap(p) > 0.1}; the VAE's: {gaps[-1] > 0.1}")
+assert least_gap(p) > 10 * gaps[-1]
+
+# %% tags=["fold"]
+print(f"least gap after EM {least_gap(p):.2f} nats, largest |cos| {(cosines(p.W) - np.eye(8)).max():.2f}")
+
+# %% [markdown] tags=["fold"]
+# EM reaches the score with oblique columns. So the diagonal $q$ turned them.
+
+# %% [markdown] tags=["fold"]
+# ### What the eight directions look like
 
 # %% tags=["fold"]
 p = notes[-1][1]
@@ -709,9 +755,8 @@ plotting.show(
 # %% [markdown] tags=["fold"]
 # *What one unit of $z_j$ adds to the ink (violet more, orange less), strongest first.*
 #
-# **What to see.** The space is that of PCA to within 0.8°. Each column resembles one principal component, up to sign
-# and order, but none equals it: every |cos| is below 1. Where two components have similar strengths, a mixture is
-# nearly as good and the columns stay nearly orthogonal, so the bound hardly prefers one.
+# **What to see.** The space is that of PCA to within 0.8°. Each column resembles one principal component, but none
+# equals it. Where two components have similar strengths, a mixture is nearly as good.
 
 # %% [markdown]
 # ## What eight numbers can draw
@@ -725,22 +770,21 @@ fig = plotting.image_grid(
 )
 plotting.show(
     fig,
-    "Four rows of ten images: digits from 0 to 9; the same digits rebuilt from 8 numbers each, blurred, "
-    "most of them readable; images from random z, some like digits, some between two; the same with grain.",
+    "Four rows of ten images: digits from 0 to 9; the same digits rebuilt from 8 numbers each, blurred, some "
+    "no longer readable; images from random z, few of them clear digits; the same with grain.",
 )
 
 # %% [markdown]
 # *From the top: digits; the decoder's mean at $q$'s mean, and at a $z$ from the prior; an $x$ drawn there.*
 #
-# **What to see.** Eight numbers keep the outline of most digits, but not of the 8 and the 9. A new $z$ gives a digit or
-# something between two digits.
+# **What to see.** Eight numbers keep the outline of the 0, the 1 and the 3, but not of the 4, the 8 and the 9. A new $z$
+# seldom gives a clear digit.
 #
 # **Check yourself.** Would longer training turn the new images into digits?
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# Hardly: the bound is within 0.05 nats of the best. To a linear model all digits are one Gaussian cloud, much of which
-# is not a digit. Lesson 02 uses a decoder that is not linear.
+# Hardly: the bound is within 0.05 nats of the best. To a linear model all digits are one Gaussian cloud.
 #
 # </details>
 
@@ -818,7 +862,7 @@ with plotting.style():
     fig, ax = plt.subplots(figsize=(9, 4.6), layout="constrained")
     ax.axhline(ceiling, color=ink)
     ax.plot(degrees, best, color=blue)
-    ax.fill_between(degrees, best, ceiling, color=blue, alpha=0.18, lw=0)
+    ax.fill_between(degrees, best, ceiling, color=purple, alpha=0.2, lw=0)
     ax.text(2, ceiling + 0.015, r"$\log p(x)$, the same for every angle", color=ink)
     ax.text(45, ceiling - 0.28, r"best $\mathcal{L}$ of a diagonal $q$", color=blue, ha="center")
     ax.set(xlabel="rotation of $z_1$ and $z_8$ (degrees)", ylabel="nats per image", xticks=range(0, 181, 45))
@@ -870,7 +914,7 @@ print(f"the score if a pixel counts 0 to 16:       {in_sixteenths:.3f}  (= {scor
 # - $\log p(x) = \mathrm{KL} + \mathcal L$ for every $q$, and $\mathcal L$ reaches $\log p(x)$ only if $q$ is the true
 #   posterior.
 # - A linear VAE, told nothing of PCA, came within 0.05 nats of PCA's score.
-# - A diagonal $q$ can close the gap only if the columns of $W$ are orthogonal, and training made them nearly so.
+# - In the linear model a diagonal $q$ can close the gap only if the columns of $W$ are orthogonal, and training made them nearly so.
 #
 # How do you differentiate an average over random draws of $z$? [Lesson 02](02_estimators_and_algorithm.ipynb) answers
 # this.

@@ -44,9 +44,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
 
 from cvae_tf import CVAE1, VAE, datasets, evaluation, networks, noise, oracle, plotting
 from cvae_tf.distributions import Bernoulli, Gaussian, tfd
@@ -59,9 +61,8 @@ ink = plotting.colour("baseline")
 #
 # Each image $x$ now comes with a **label** $y$. The label is given; the model explains the image, by $p(x \mid y)$.
 #
-# The number 3 as input for the label 3 would say that a 3 lies between a 2 and a 4. So $y$ is a **one-hot** vector: ten
-# numbers, a 1 in the label's place and 0 elsewhere. A matrix times this vector is one of its columns, so each label has
-# numbers of its own.
+# As a number, the label 3 would lie between 2 and 4. So $y$ is **one-hot**, as in lesson 00. A matrix times this vector
+# is one of the matrix's columns, so each label has numbers of its own.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -166,8 +167,8 @@ for label, y in zip(fixed.test.labels[:3], fixed.test.y, strict=False):
 # \tag{7.2}
 # $$
 #
-# You use (7.1) and (7.2) before their derivation, which comes in lesson 07. The code below checks them against sums
-# over a grid of $z$. With $y = 0$, $a = 0$ and $S = I$ they are (1.4).
+# Lesson 07 derives (7.1) and (7.2). The code below checks them against sums over a grid of $z$. With $y = 0$, $a = 0$
+# and $S = I$ they are (1.4).
 
 # %% [markdown]
 # In the example, $z$ and $x$ are one number each, and there are two labels. The prior is $\mathcal N(-0.5, 0.5^2)$ for
@@ -190,7 +191,7 @@ def densities(y, mean, scale):
 
 # %% tags=["hide-input"]
 with plotting.style():
-    fig = Figure(figsize=(13, 4.6), layout="constrained")
+    fig = Figure(figsize=(9, 4.8), layout="constrained")
     axes = fig.subplots(1, 2, sharey=True)
     for ax, y in zip(axes, labels, strict=True):
         centre, C = toy.posterior(seen, y[None])
@@ -198,8 +199,8 @@ with plotting.style():
         ax.plot(z, prior, color=of_prior, label=r"prior $p(z \mid y)$")
         ax.plot(z, joint, color=ink, lw=1.5)
         ax.fill_between(z, joint, color=ink, alpha=0.25, lw=0, label=r"$p(x{=}0.2,\, z \mid y)$")
-        ax.plot(z, posterior, color=of_posterior, ls=(0, (3, 1.5)), label=r"posterior $p(z \mid x, y)$")
-        ax.set(xlim=(-2.5, 3.5), xlabel="$z$", title=f"$y = ({y[0]:.0f}, {y[1]:.0f})$: "
+        ax.plot(z, posterior, color=of_posterior, ls=(0, (3, 1.5)), label="true posterior")
+        ax.set(xlim=(-2.5, 3.5), xlabel="$z$", title=f"label {y.argmax() + 1}: "
                f"shaded area {joint.sum() * dz:.3f}")  # fmt: skip
     axes[0].set_ylabel("density")
     axes[0].legend(loc="upper right")
@@ -271,8 +272,6 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Solid arrows: the model $p$. Dashed arrows: $q$ reads the image and the label.*
-#
 # The figure was drawn from the library's signatures below: the arguments of a factor are its parents.
 
 # %%
@@ -281,14 +280,13 @@ for factor in (CVAE1.prior, CVAE1.posterior, CVAE1.likelihood, CVAE1.factors):
     print("\n".join(line for line in source if '"""' not in line))
 
 # %% [markdown]
-# | in (3.2) | in the code | network's input |
-# |---|---|---|
-# | $q(z \mid x, y)$ | `self.posterior(x, y)` | 64 pixels and 10 label numbers |
-# | $p(z \mid y)$ | `self.prior(y)` | the label |
-# | $\log p(x \mid y, z)$ | `lambda z: self.likelihood(y, z).log_prob(x)` | the label and $z$ |
+# | in (3.2) | in the code |
+# |---|---|
+# | $q(z \mid x, y)$ | `self.posterior(x, y)` |
+# | $p(z \mid y)$ | `self.prior(y)` |
+# | $\log p(x \mid y, z)$ | `lambda z: self.likelihood(y, z).log_prob(x)` |
 #
-# The rest is the code of lesson 02, which takes any $q$, prior and log-likelihood. Remove an argument, and you have
-# another model.
+# The rest is the code of lesson 02. Remove an argument, and you have another model.
 #
 # **Check yourself.** Which argument would you remove so that all labels share one prior?
 #
@@ -380,7 +378,7 @@ class ByHand(CVAE1):
 
 # %% [markdown]
 # The data are those of lesson 02: twenty binary drawings of each training image. The prior's network has no hidden
-# layer. With a one-hot label it is a table: two means and two raw scales for each label.
+# layer: it is a table of two means and two raw scales for each label.
 
 # %%
 x_train = datasets.binarise(np.tile(grey.train.x, (20, 1)), seed=0)
@@ -388,20 +386,20 @@ y_train = np.tile(grey.train.y, (20, 1))
 x_test, y_test, label_test = fixed.test
 
 
-def make(model_class, seed=0):
-    """A model of the binary digits; one seed, one set of initial weights, whatever the class."""
+def make(model_class, pixels=64, width=128, seed=0):
+    """A model of binary digits with two latents; one seed, one set of initial weights."""
     keras.utils.set_random_seed(seed)
     family, conditional = Bernoulli(), issubclass(model_class, CVAE1)
-    sizes = {"x": 64, "y": 10, "z": 2} if conditional else {"x": 64, "z": 2}
-    nets = networks.mlps(model_class, **sizes, hidden=(128, 128), family=family)
+    sizes = {"x": pixels, "y": 10, "z": 2} if conditional else {"x": pixels, "z": 2}
+    nets = networks.mlps(model_class, **sizes, hidden=(width, width), family=family)
     if conditional:
         nets["prior_net"] = networks.mlp({"y": 10}, (), 4)  # the table
     return model_class(**nets, family=family, seed=seed)
 
 
 # %% [markdown]
-# Is your step the library's? Give both models the same weights and noise. Plain gradient descent does not hide a wrong
-# constant factor.
+# Is your step the library's? Both models get the same weights and noise. Plain gradient descent does not hide a wrong
+# factor.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -435,11 +433,11 @@ for steps in (1, 19):
 # %% [markdown]
 # ### Train it on the digits
 #
-# Beside CVAE-1, train a VAE with the same images, widths and seed, but no label.
+# Beside CVAE-1, train a VAE with the same images, widths, two latents and seed, but no label.
 
 # %% tags=["hide-input"]
 def train(model, *data, validation, epochs=25, batch_size=128):
-    steps = epochs * -(-len(x_train) // batch_size)
+    steps = epochs * -(-len(data[0]) // batch_size)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, steps)))
     return model.fit(
         *data, batch_size=batch_size, epochs=epochs, validation_data=validation, verbose=0
@@ -461,18 +459,16 @@ plotting.show(
 
 # %% [markdown]
 # *CVAE-1 bounds $\log p(x \mid y)$, the VAE $\log p(x)$: these are different quantities.*
-#
-# Both bounds have flattened at the end:
 
 # %% tags=["hide-input"]
 for name, history in histories.items():
     for quantity in ("elbo", "val_elbo"):
         curve = history[quantity]
         last = curve[-1] - curve[-6]
-        print(f"{name:6}{quantity:9}{curve[-1]:8.2f} nats, in the last five epochs {last:+.2f}")
+        print(f"{plotting.written(name):7}{quantity:9}{curve[-1]:8.2f} nats, in the last five epochs {last:+.2f}")
         assert abs(last) < 0.2  # flat; five seeds gave 0.00–0.07
 kl = histories["CVAE1"]["val_kl"][-1]
-print(f"CVAE1 KL(q‖p(z|y)), validation: {kl:.2f} nats")
+print(f"CVAE-1 KL(q‖p(z|y)), validation: {kl:.2f} nats")
 assert 1.4 < kl < 2.0  # five seeds gave 1.64–1.70
 
 # %% [markdown] tags=["notes"]
@@ -483,32 +479,55 @@ assert 1.4 < kl < 2.0  # five seeds gave 1.64–1.70
 # %% [markdown]
 # ## Ten priors
 #
-# The VAE's $z$ had to say which digit an image shows. CVAE-1 has a prior for every label.
-#
+# The VAE's $z$ had to say which digit an image shows. CVAE-1 has a prior for every label. For the pictures,
+# both models are trained on lesson 00's 28 × 28 pixels, where handwriting shows, again with two latents.
+
+# %% tags=["hide-input"]
+large, large_grey = datasets.mnist_10k(binarise="fixed", seed=0), datasets.mnist_10k(seed=0)
+writer, plain = (make(kind, pixels=784, width=256) for kind in (CVAE1, VAE))
+train(writer, *large.train[:2], validation=large.validation[:2], epochs=20)
+train(plain, large.train.x, validation=large.validation[:1], epochs=20)
+x_large, y_large, label_large = large.test
+for name, model, data in (("CVAE-1", writer, (x_large, y_large)), ("VAE", plain, (x_large,))):
+    print(f"{name:7} bound, 28 × 28, test: {evaluation.estimate(model.bound(*data).value)}")
+
+# %% [markdown]
 # **Predict before you look.** Will the ten priors lie apart, like islands in the plane, or on top of each other? Who
 # needs to read the label from $z$?
 
 # %% tags=["hide-input", "hide-output"]
-labels = np.arange(10)
-prior = cvae.prior(np.eye(10, dtype="float32"))  # all of it: ten rows
-m, s = prior.mean().numpy(), prior.stddev().numpy()
-means = cvae.posterior(fixed.all.x, fixed.all.y).mean().numpy()
-between, within = m.std(0), np.sqrt((s**2).mean(0))
+labels, one_hot = np.arange(10), np.eye(10, dtype="float32")
+prior = writer.prior(one_hot)  # all of it: ten rows
+m_large, s_large = prior.mean().numpy(), prior.stddev().numpy()
+means = writer.posterior(x_large, y_large).mean().numpy()
+between, within = m_large.std(0), np.sqrt((s_large**2).mean(0))
 print("spread of the ten prior means:", between.round(2), " typical prior scale:", within.round(2))
-assert between.max() < 0.7 * within.min()  # five seeds gave 0.27–0.42 against 0.99–1.17
+assert between.max() < 0.7 * within.min()
 
 # %% tags=["hide-input", "hide-output"]
 with plotting.style():
-    fig = Figure(figsize=(15, 7), layout="constrained")
+    fig = Figure(figsize=(9, 5.2), layout="constrained")
     left, right = fig.subplots(1, 2)
 plotting.latent_scatter(
-    vae.posterior(fixed.all.x).mean().numpy(), fixed.all.labels, prior=True, ax=left,
-    title="VAE: means of $q(z \\mid x)$",
-)  # fmt: skip
+    plain.posterior(x_large).mean().numpy(), label_large, prior=True, ax=left, title="VAE", unit="prior s.d."
+)
 plotting.latent_scatter(
-    means, fixed.all.labels, priors={k: (m[k], s[k]) for k in labels}, unit="units of $z$",
-    title="CVAE-1: means of $q(z \\mid x, y)$, priors $p(z \\mid y)$", ax=right,
+    means, label_large, priors={k: (m_large[k], s_large[k]) for k in labels}, title="CVAE-1", ax=right,
+    unit="units of $z$",
 )  # fmt: skip
+left.texts[0].set_visible(False)  # the caption says it
+left.patches[0].set(edgecolor=of_prior, linewidth=3)
+for ax in (left, right):
+    ax.collections[0].set(sizes=[7], alpha=0.5)
+    ax.set_aspect("equal", adjustable="box")
+    ax.set(xlim=(-4.4, 4.4), ylim=(-4.4, 4.4))
+aside = {3: (-1.0, 0.5), 5: (0.6, 1.6), 7: (-0.6, -0.8), 8: (-0.4, 0.8), 9: (0.0, 0.3)}  # medians crowd
+for text in left.texts[1:]:
+    shift = aside.get(int(text.get_text()), (0, 0))
+    text.set(position=np.add(text.get_position(), shift), fontsize=20)
+for k, text in zip(labels, right.texts, strict=True):  # each name on the rim of its ellipse
+    turn = 2 * np.pi * k / 10
+    text.set_position(m_large[k] + 2.45 * s_large[k] * [np.cos(turn), np.sin(turn)])
 plotting.show(
     fig,
     "Left, the VAE's latent means: patches of one colour for each digit in the circle of its prior. Right, those of "
@@ -516,17 +535,35 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Points: posterior means, coloured by digit. Ellipses: the same share of each prior as the circle holds.*
+# *Points: means of $q$ for test images, coloured by digit. The circle holds 95 % of the VAE's prior, each ellipse 95 % of
+# one label's.*
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# The priors lie on top of each other. The decoder is told the label, so $z$ need not repeat it, and no term of (3.2)
-# asks the priors to part. What is left for $z$ is what the label does not say: how *this* 7 is written. (Nothing keeps
-# the priors together either. In lesson 04b, with eight latents and grey pixels, they end in ten places.)
+# The priors lie largely on top of each other. The decoder is told the label, so $z$ need not repeat it, and no term of
+# (3.2) asks the priors to part. (Nothing keeps the priors together either. In lesson 04b, with eight latents and grey pixels,
+# they end in ten places.)
 #
 # </details>
+#
+# What is left for $z$ is what the label does not say: how *this* 7 is written.
+
+# %% tags=["hide-input"]
+with plotting.style():
+    fig = Figure(figsize=(9, 5.1), layout="constrained")
+    axes = fig.subplots(1, 2)
+for ax, k in zip(axes, (2, 7), strict=True):
+    plotting.latent_manifold(writer, y=one_hot[k], size=5, ax=ax, title=f"told: a {k}")
+    ax.set(xlabel="$u_1$ (prior s.d.)", ylabel="$u_2$ (prior s.d.)")
+plotting.show(
+    fig,
+    "Two maps of five by five digits of 28 by 28 pixels, all twos on the left and all sevens on the right. Along the "
+    "axes the slant and the shape of the digit change smoothly.",
+)
 
 # %% [markdown]
+# *Means of $p(x \mid y, z)$ at $z = m(y) + s(y) \odot u$.*
+#
 # ### What the map cannot show
 #
 # Now give each label a place $t(y)$ and a size $c(y) > 0$ of your choice: $z' = t(y) + c(y)\, z$. The prior and $q$
@@ -540,8 +577,8 @@ sizes = np.random.default_rng(0).uniform(0.3, 0.9, (10, 1))
 
 def rearranged(x, y):
     """(3.2)'s three factors, every label's z moved to t(y) + c(y)·z."""
-    q, p, log_likelihood = cvae.factors(*map(cvae.tensor, (x, y)))
-    t, c = cvae.tensor(y @ places), cvae.tensor(y @ sizes)
+    q, p, log_likelihood = writer.factors(*map(writer.tensor, (x, y)))
+    t, c = writer.tensor(y @ places), writer.tensor(y @ sizes)
 
     def moved(g):
         return tfd.Independent(tfd.Normal(t + c * g.mean(), c * g.stddev()), 1)
@@ -551,18 +588,19 @@ def rearranged(x, y):
 
 # %% tags=["hide-output"]
 # NBVAL_CHECK_OUTPUT
-epsilon = cvae.evaluation_noise(len(x_test))
-here = cvae.bound(x_test, y_test, noise=epsilon)
-there = cvae.estimator(*rearranged(x_test, y_test), epsilon)
+some = x_large[:300], y_large[:300]
+epsilon = writer.evaluation_noise(300)
+here = writer.bound(*some, noise=epsilon)
+there = writer.estimator(*rearranged(*some), epsilon)
 for term in ("reconstruction", "kl", "value"):
     apart = np.abs(getattr(there, term) - getattr(here, term)).max()
-    print(f"{term:15} the same for all 300 test images, to 0.001 nats: {apart < 1e-3}")
-    assert apart < 1e-3  # float32; seen: below 1e-4
+    print(f"{term:15} the same for 300 test images, to 0.01 nats: {apart < 1e-2}")
+    assert apart < 1e-2  # float32
 
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# Nothing happens to the bound or to its two terms, for any of the 300 test images, to 0.001 nats.
+# Nothing happens to the bound or to its two terms, for any of 300 test images, to 0.01 nats.
 #
 # </details>
 
@@ -570,10 +608,10 @@ for term in ("reconstruction", "kl", "value"):
 with plotting.style():
     fig = Figure(figsize=(8.2, 7.2), layout="constrained")
     ax = fig.subplots()
-t, c = places[fixed.all.labels], sizes[fixed.all.labels]
+t, c = places[label_large], sizes[label_large]
 plotting.latent_scatter(
-    t + c * means, fixed.all.labels, title="the same model, rearranged", ax=ax,
-    priors={k: (places[k] + sizes[k] * m[k], sizes[k] * s[k]) for k in labels},
+    t + c * means, label_large, title="the same model, rearranged", ax=ax,
+    priors={k: (places[k] + sizes[k] * m_large[k], sizes[k] * s_large[k]) for k in labels},
 )  # fmt: skip
 ax.set(xlabel="$z'_1$ (units of $z'$)", ylabel="$z'_2$ (units of $z'$)")
 plotting.show(
@@ -606,84 +644,88 @@ plotting.show(
 # Choose $y$, draw $z \sim p(z \mid y)$, and decode:
 
 # %%
-wanted = np.tile(labels, 6)
-sheet = cvae.generate(np.eye(10)[wanted], seed=0).reshape(6, 10, 64)  # means of p(x|y,z)
-real = grey.test.x[[np.flatnonzero(label_test == k)[0] for k in labels]]
+wanted = np.tile(labels, 5)
+sheet = writer.generate(one_hot[wanted], seed=0).reshape(5, 10, 784)  # means of p(x|y,z)
+real = large_grey.test.x[[np.flatnonzero(label_large == k)[0] for k in labels]]
 
 # %% tags=["hide-input", "thumbnail"]
-fig = plotting.image_grid(
-    np.concatenate([real[None], sheet]), image_shape=(8, 8), column_labels=labels,
-    xlabel="the label asked for", row_labels=["real", *["generated"] * 6],
+with plotting.style():
+    fig = Figure(figsize=(9, 5.9), layout="constrained")
+    ax = fig.subplots()
+plotting.image_grid(
+    np.concatenate([real[None], sheet]), image_shape=(28, 28), column_labels=labels, ax=ax,
+    xlabel="the label asked for", row_labels=["real", *["drawn"] * 5],
 )  # fmt: skip
 plotting.show(
     fig,
-    "Seven rows of ten digits from 0 to 9: a row of real test images and six rows of generated ones, each the digit "
-    "of its column, written in different ways.",
+    "Six rows of ten digits from 0 to 9: a row of real test images and five rows of generated ones, the digit of the "
+    "column written in different ways. A few, such as a 1 and a 2, are smeared.",
 )
 
 # %% [markdown]
 # *Top row: real test images. Below: the mean of $p(x \mid y, z)$, with a new $z$ for each image.*
 #
-# Are they the digits you asked for? Your eye is biased, for it knows the column. So a logistic regression, trained on
-# the real binary images, reads 1,000 generated ones. **Predict before you look:** does this **reader** do better on
-# generated images than on real ones?
+# Are they the digits you asked for? A **reader** judges 1,000 images, a support vector machine trained on real grey ones.
+# CVAE-1's rival has no $z$: it always draws the mean training image of the label. **Predict before you look:** for which
+# of the two is the reader right more often?
 
 # %% tags=["hide-output"]
-reader = LogisticRegression(max_iter=500).fit(x_train, y_train.argmax(1))
+reader = SVC().fit(large_grey.train.x, large_grey.train.labels)
+asked = np.repeat(labels, 100)
+of_label = np.stack([large_grey.train.x[large_grey.train.labels == k].mean(0) for k in labels])
 
 
-def read(name, images, asked):
-    """Share of images that the reader reads as what they should be, with its standard error."""
-    e = evaluation.estimate(reader.predict(images) == np.asarray(asked))
-    print(f"{name:36}{e.mean:6.1%} ± {e.standard_error:.1%}   (N = {e.count})")
-    return e
+def judge(name, images, asked):
+    """Share of images read as asked, ± standard error; pixel variance within a label, summed."""
+    e = evaluation.estimate(reader.predict(images) == asked)
+    varied = np.mean([images[asked == k].var(0).sum() for k in labels])
+    print(f"{name:26}{e.mean:6.1%} ± {e.standard_error:.1%}{varied:12.1f}")
+    return e.mean, varied
 
 
-wanted = np.repeat(labels, 100)
-y_wanted = np.eye(10)[wanted]
-unseen = np.concatenate([fixed.validation.x, x_test])
-of_real = read("real, validation and test, binary", unseen, [*fixed.validation.labels, *label_test])
-of_draws = read("CVAE-1, binary draws", cvae.generate(y_wanted, seed=0, sample=True), wanted)
-of_means = read("CVAE-1, means", cvae.generate(y_wanted, seed=0), wanted)
-of_vae = read("VAE, binary draws, no label asked", vae.generate(1000, seed=0, sample=True), wanted)
-# five seeds gave 88–90 %, 99–100 % and 8–10 %
-assert of_draws.mean > 0.84 and of_means.mean > 0.97 and of_vae.mean < 0.15
+print("                          read as asked   variance within a label")
+real_read, real_varied = judge("real test images", large_grey.test.x[:1000], label_large[:1000])
+cvae_read, cvae_varied = judge("CVAE-1", writer.generate(one_hot[asked], seed=0), asked)
+mean_read, mean_varied = judge("mean image of the label", of_label[asked], asked)
+print(f"CVAE-1's variance is {cvae_varied / real_varied:.0%} of that of real images")
+assert cvae_read > 0.9 and mean_read == 1 and 0.2 < cvae_varied / real_varied < 0.8
 
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# In this run it does. It reads 90.3 % of the binary draws correctly, and 85.8 % of the real images, which are binary
-# too. The means have no pixel noise, and it reads 99.8 % of them. A likely reason is that two latents leave out the odd
-# ways of writing. The VAE was not told the label: its draws match about one time in ten.
+# For the model without $z$. The reader is right for 98.1 % of CVAE-1's images, and for all mean images. It is right for
+# 95.3 % of the real ones. (Lesson 04b asks why a few drawn digits are smeared.)
 #
 # </details>
 #
-# The model draws the digit you ask for. The reader does not measure whether these digits vary.
+# The model mostly draws the digit you ask for. The reader does not care whether these digits vary: within a label, CVAE-1's
+# images have 30 % of the real images' pixel variance.
 #
-# **Check yourself.** Which useless model would score 100 % with the reader?
+# **Check yourself.** Which other number would expose the model without $z$?
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# A model that draws the same clear image every time it is asked for a label. It would give many test images a low
-# $\log p(x \mid y)$, which you measure next.
+# $\log p(x \mid y)$, which you measure next. A test image differs from the mean image, and gets a low probability.
 #
 # </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask for a cheat that scores 100 % with the reader: one perfect image per label. So what must be
+# **Speaker, 3 min.** Ask for a cheat that scores 100 % with the reader: one clear image per label. So what must be
 # measured beside it?
 
 # %% [markdown]
 # ## log p(x|y)
 #
-# Importance weighting works as before (2.6): draw $z_s \sim q(z \mid x, y)$, average
-# $p(z_s \mid y)\, p(x \mid y, z_s) / q(z_s \mid x, y)$, and take the logarithm.
+# From here on you measure, on the small images again. Importance weighting works as before (2.6): draw
+# $z_s \sim q(z \mid x, y)$, average $p(z_s \mid y)\, p(x \mid y, z_s) / q(z_s \mid x, y)$, and take the logarithm.
 #
 # With two latents, a sum over a grid can check the estimate. Put $z = m(y) + s(y)\, u$; then the evidence integral runs
 # over $u \sim \mathcal N(0, I)$ and needs no $q$. The grid gives $\log p(x \mid y)$ for *all ten* labels of every
 # image.
 
 # %%
+prior = cvae.prior(one_hot)  # of the small images
+m, s = prior.mean().numpy(), prior.stddev().numpy()
 side = np.linspace(-6, 6, 121, dtype="float32")
 u = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)  # [14641, 2]
 
@@ -702,7 +744,7 @@ own = np.eye(10, dtype=bool)[label_test]  # [300, 10]: the pairs that are right
 right = by_grid[own]  # log p(x|y), y the image's own label: [300]
 
 # %% [markdown]
-# The baseline is naive Bayes: independent pixels given the label, and no latent variable for the handwriting.
+# The baseline is naive Bayes: independent pixels given the label, no $z$.
 
 # %%
 share = np.stack([x_train[y_train[:, k] == 1].mean(0) for k in labels]).clip(1e-3, 1 - 1e-3)
@@ -719,7 +761,7 @@ short = {name: evaluation.estimate(right - values) for name, values in lower.ite
 for name, e in short.items():
     print(f"    grid − {name:20}{e.mean:6.3f} ± {e.standard_error:.3f}")
 off, lost, gain = (e.mean for e in short.values())
-# five seeds gave −0.00, 0.10–0.24 and 1.86–1.98
+# seeds gave 0.00, 0.08–0.24 and 1.86–1.98
 assert abs(off) < 0.02 and -0.1 < lost < 0.5 and gain > 1.5
 
 # %% [markdown]
@@ -775,7 +817,8 @@ print("never worth more than that, in 300 images:", bool((right - summed <= log_
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# More: $3.04 \pm 0.14$ nats. This does not break the limit, because the VAE's $p(x)$ is not the $p(x)$ of CVAE-1.
+# More: $3.04 \pm 0.14$ nats. This does not break the limit, because the VAE's $p(x)$ is not the $p(x)$ of CVAE-1. A VAE
+# with more latents would change the first two rows, and not the last.
 #
 # </details>
 #
@@ -804,8 +847,12 @@ print("never worth more than that, in 300 images:", bool((right - summed <= log_
 # the largest $p(x \mid y)$ when all labels are equally frequent.
 
 # %%
-answers = {
-    "logistic regression": reader.predict(x_test),
+label_train = y_train.argmax(1)
+rivals = {
+    "logistic regression": LogisticRegression(max_iter=500).fit(x_train, label_train),
+    "support vector machine": SVC().fit(x_train[:6000], label_train[:6000]),  # 5 of 20 drawings
+}
+answers = {name: rival.predict(x_test) for name, rival in rivals.items()} | {
     "Bayes, independent pixels": alone.argmax(1),
     "Bayes, CVAE-1": by_grid.argmax(1),
 }
@@ -814,7 +861,7 @@ for name, hits in correct.items():
     e, d = evaluation.estimate(hits), evaluation.estimate(correct["Bayes, CVAE-1"] * 1.0 - hits)
     paired = f",   CVAE-1 ahead by {d.mean:5.1%} ± {d.standard_error:.1%}"
     print(f"{name:27}{e.mean:6.1%} ± {e.standard_error:.1%}{paired if 'CVAE' not in name else ''}")
-# five seeds gave 90–91 %, ahead by 6–7 % and by 9–10 %
+# three seeds gave 90–91 %, ahead by 5–6 %, 0–1 % and 9 %
 assert correct["Bayes, CVAE-1"].mean() > 0.87
 assert correct["Bayes, CVAE-1"].mean() > correct["Bayes, independent pixels"].mean() + 0.05
 
@@ -825,7 +872,7 @@ with plotting.style():
     ax = fig.subplots()
     picture = ax.imshow(table, cmap="Oranges_r", vmin=-30, vmax=0)
     for (i, j), nats in np.ndenumerate(table):
-        ax.text(j, i, f"−{-nats:.0f}" if i != j else "0", ha="center", va="center", fontsize=13,
+        ax.text(j, i, f"−{-nats:.0f}" if i != j else "0", ha="center", va="center", fontsize=16,
                 color="white" if nats < -21 else "black")  # fmt: skip
     ax.set(xlabel="label $y'$ that the model is told", ylabel="the image's own label $y$")
     ax.set(xticks=labels, yticks=labels)
@@ -837,11 +884,11 @@ plotting.show(
 )
 
 # %% [markdown]
-# *Mean cost of a wrong label, over the test images of each digit.*
+# *Mean cost of a wrong label, by digit.*
 #
-# On average, every wrong label costs nats. Labels whose digits look alike cost least, such as 8 or 9 for a 3. CVAE-1
-# was never trained to tell labels apart, yet here it is $5.3 \pm 1.8$ percentage points ahead of the logistic
-# regression.
+# On average, every wrong label costs nats, and fewest where digits look alike, such as 8 or 9 for a 3. Unlike its two
+# rivals, CVAE-1 was never trained to tell labels apart. Yet it is ahead of the logistic regression, by $5.3 \pm 1.8$
+# percentage points, and level with the support vector machine ($0.3 \pm 1.5$).
 #
 # **Check yourself.** How must the rule change if some labels are rare?
 #
@@ -888,18 +935,20 @@ pair = label_test[row], wrong
 grids = {k: log_joint(x_test[row : row + 1], k)[0] - by_grid[row, k] for k in pair}
 
 # %% tags=["hide-input", "hide-output"]
+greens = LinearSegmentedColormap.from_list("true posterior", ["white", of_posterior])
 with plotting.style():
-    fig = Figure(figsize=(15, 5.4), layout="constrained")
-    axes = fig.subplots(1, 3, width_ratios=(0.7, 1, 1))
-plotting.image_grid(x_test[row][None], ax=axes[0], title=f"test image, a {label_test[row]}")
+    fig = Figure(figsize=(10, 4.6), layout="constrained")
+    axes = fig.subplots(1, 3, width_ratios=(0.6, 1, 1))
+plotting.image_grid(x_test[row][None], ax=axes[0], title=f"a {label_test[row]}")
 for ax, (k, values) in zip(axes[1:], grids.items(), strict=True):
     mean, scale = q_at[k].mean().numpy()[row], q_at[k].stddev().numpy()[row]
     lost = max(0.0, (by_grid - by_bound)[row, k])
     plotting.density_with_gaussians(
         side, side, np.exp(values).reshape(121, 121), {"q": ((mean - m[k]) / s[k], scale / s[k])},
-        ax=ax, title=f"told it is a {k}: gap {lost:.1f} nats",
+        ax=ax, title=f"told: a {k}; gap {lost:.1f}", legend=ax is axes[1],
     )  # fmt: skip
-    ax.set(xlabel="$u_1$ (prior standard deviations)", ylabel="$u_2$ (prior standard deviations)")
+    ax.images[0].set_cmap(greens)
+    ax.set(xlabel="$u_1$ (prior s.d.)", ylabel="$u_2$ (prior s.d.)")
 plotting.show(
     fig,
     "Left a binary digit. Middle, with its own label: the ellipse of q lies on the shaded true posterior. Right, with "
@@ -917,8 +966,8 @@ plotting.show(
 # </details>
 #
 # The true posterior is as well defined for the wrong label, but $q$ lies beside it: the encoder was never trained on
-# such pairs. By the figure, a Gaussian in the right place would come much nearer, so this is largely an **amortisation
-# gap** (2.7). The bound is still a bound, but a loose one. Lesson 06 asks $q$ for such pairs, to edit an image.
+# such pairs. In the figure, a Gaussian in the right place would come much nearer, so this gap is largely an
+# **amortisation gap** (2.7). Lesson 06 asks $q$ for such pairs, to edit an image.
 #
 # **Check yourself.** Is the decoder to blame for the loose bound?
 #
@@ -950,7 +999,7 @@ assert abs(e.mean) < 0.03  # five seeds gave −0.3 to +0.7 %
 # ## What you saw
 #
 # - The bound of CVAE-1 is that of lesson 01 with $y$ given in every density.
-# - The ten priors lay on top of each other, and could be moved without a change of the bound.
+# - The ten priors lay largely on top of each other, and could be moved without a change of the bound.
 # - CVAE-1 draws the digit you ask for, and its label is worth at most $\log 10$ nats.
 #
 # If the places of the priors mean nothing, why learn them? The next lesson takes the label out of the prior. First, try

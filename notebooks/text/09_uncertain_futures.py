@@ -51,8 +51,8 @@ from cvae_tf.distributions import Gaussian, MixtureOfGaussians
 from cvae_tf.evaluation import estimate
 from cvae_tf.futures import draws, least_distance
 
-pink, grey, green, ink = plotting.colour("CVAE3"), plotting.colour("baseline"), "#117733", "#222222"
-SHADES = {"FutureCVAE": pink, "regressor, one σ": grey, "regressor, σ(x)": green, "truth": ink}
+pink, grey, brown, ink = plotting.colour("CVAE3"), plotting.colour("baseline"), "#7F3F10", "#222222"
+SHADES = {"FutureCVAE": pink, "regressor, one σ": grey, "regressor, σ(x)": brown, "truth": ink}
 
 # %% [markdown]
 # ## A still, and what happens next
@@ -75,15 +75,13 @@ print("arms of those four:", num_ways[rows])
 
 # %% tags=["hide-input"]
 with plotting.style():
-    fig = Figure(figsize=(14, 3.9), layout="constrained")
-    for ax, i in zip(fig.subplots(1, 4), rows, strict=True):
+    fig = Figure(figsize=(8, 8.4), layout="constrained")
+    for ax, i in zip(fig.subplots(2, 2).ravel(), rows, strict=True):
         ax.imshow(test.x[i].reshape(16, 16), cmap="gray_r", vmin=0, vmax=1.2)
         path = test.start[i] + tasks.trajectories(test.y[i])
-        ax.plot(*path.T, color="#D55E00", marker="o", ms=5, markevery=4)
+        ax.plot(*path.T, color="#D55E00", lw=3, marker="o", ms=8, markevery=4)
         ax.spines[:].set(visible=True, color="#BBBBBB")
-        ax.set(
-            xticks=[], yticks=[], title=f"{num_ways[i]} arms", xlim=(-0.5, 15.5), ylim=(15.5, -0.5)
-        )
+        ax.set(xticks=[], yticks=[], title=f"{num_ways[i]} arms", xlim=(-0.5, 15.5), ylim=(15.5, -0.5))
 plotting.show(
     fig,
     "Four small pictures, each with grey arms that meet at a black ball, two of them with two arms and two with "
@@ -216,8 +214,8 @@ print(f"log p at the mean − log p at a way: {drop:.1f} nats")
 
 # %% tags=["hide-input", "hide-output"]
 with plotting.style():
-    fig = Figure(figsize=(14, 4.4), layout="constrained")
-    left, right = fig.subplots(1, 2)
+    fig = Figure(figsize=(8.4, 8.6), layout="constrained")
+    left, right = fig.subplots(2, 1)
     left.fill_between(y, p, color=pink, alpha=0.5, lw=0)
     left.plot(y, norm.pdf(y, 0, np.hypot(a, s)), color=grey)
     left.axvline(0, color=grey, ls=(0, (3, 1.5)))
@@ -235,8 +233,8 @@ with plotting.style():
     twin.set(ylabel="probability", ylim=(0, 0.6))
 plotting.show(
     fig,
-    "Left: two narrow peaks of density; the best single Gaussian is low and wide, with its top where nothing ever "
-    "happens, at the mean. Right: the squared error is a parabola with its lowest point at zero; the probability to be "
+    "Above: two narrow peaks of density; the best single Gaussian is low and wide, with its top where nothing ever "
+    "happens, at the mean. Below: the squared error is a parabola with its lowest point at zero; the probability to be "
     "within half a pixel is zero there and one half at each way.",
 )
 
@@ -246,7 +244,7 @@ plotting.show(
 # The guess 0, midway between the ways, has the least squared error. It is within half a pixel of what happens in 0.0 %
 # of the cases, and a way is in 49.4 %. At the mean, $\log p$ is 78.7 nats lower than at a way.
 #
-# *Left: the density, and the Gaussian that fits it best. Right: squared error, and the probability
+# *Above: the density, and the Gaussian that fits it best. Below: squared error, and the probability
 # to be near what happens.*
 #
 # </details>
@@ -493,23 +491,17 @@ assert abs(sigma - 0.2) < 0.03  # five seeds: 0.200–0.201
 
 # %% tags=["hide-input", "hide-output"]
 with plotting.style():
-    fig = Figure(figsize=(10.5, 5.2), layout="constrained")
+    fig = Figure(figsize=(9, 6), layout="constrained")
     ax = fig.subplots()
     for name, history in histories.items():
         epochs = np.arange(1, len(history["elbo"]) + 1)
         ax.plot(epochs, history["elbo"], color=SHADES[name])
         ax.plot(epochs, history["val_elbo"], color=SHADES[name], ls=(0, (3, 1.5)), lw=2)
-        ax.text(
-            epochs[-1] + 0.5,
-            history["elbo"][-1] - 0.1,
-            name,
-            color=SHADES[name],
-            va="top",
-            weight="bold",
-        )
+        place = (29.5, history["elbo"][-1] - 0.35) if name == "FutureCVAE" else (10.5, history["elbo"][-1] - 0.1)
+        ax.text(*place, name, color=SHADES[name], va="top", ha="right" if place[0] > 20 else "left", weight="bold")
     for name, nats in limits.items():
         ax.axhline(-nats, color=ink, lw=1.5, ls=(0, (1, 1.2)))
-        ax.text(30.5, -nats + 0.1, f"limit: {name}", ha="right", va="bottom", fontsize=13)
+        ax.text(30.5, -nats + 0.1, f"limit: {name}", ha="right", va="bottom", fontsize=15)
     ax.set(xlabel="epoch", ylabel="bound (nats per still)", ylim=(-13.5, 2.2), xlim=(0.5, 31))
 plotting.show(
     fig,
@@ -542,35 +534,51 @@ plotting.show(
 # %% [markdown]
 # ## One still, several futures
 #
-# To predict, draw $z \sim \mathcal N(0, I)$ several times, and decode each $z$ with the *same* $x$. As in Walker
-# et al. (2016), k-means gathers the draws into ten paths, drawn as wide as their shares.
+# To predict, draw $z \sim \mathcal N(0, I)$ several times, and decode each $z$ with the *same* $x$.
 
 # %%
-shown = [*np.flatnonzero(num_ways == 2)[:4], *np.flatnonzero(num_ways == 3)[:4]]
+shown = [*np.flatnonzero(num_ways == 2)[:2], *np.flatnonzero(num_ways == 3)[:2]]
 few = test.take(shown)
-eight = draws(cvae, few.x, 400, sample=False)  # f(x, z), z ~ p(z): [400, 8, 10]
-print("one z for each future, one x for all:", eight.shape)
+four = draws(cvae, few.x, 400, sample=False)  # f(x, z), z ~ p(z): [400, 4, 10]
+print("one z for each future, one x for all:", four.shape)
 
 # %% tags=["hide-input"]
-fig = plotting.sampled_futures(few.x, eight, few.start, truth=few.y)
+def show_draws(stills, samples):
+    """Of each still 200 draws, pink on a way and black off every way; beside each arm its share."""
+    with plotting.style():
+        fig = Figure(figsize=(8, 8.6), layout="constrained")
+        for ax, still, own in zip(fig.subplots(2, 2).ravel(), stills, samples, strict=True):
+            off, way = still.distance(own)[:, 0] > radius, still.nearest_way(own)[:, 0]
+            ax.imshow(still.x[0].reshape(16, 16), cmap="gray_r", vmin=0, vmax=1.8)
+            for path, stray in zip(tasks.trajectories(own[:200, 0]), off, strict=False):
+                ax.plot(*(still.start[0] + path).T, color=ink if stray else pink, lw=1.6, alpha=0.6 if stray else 0.35)
+            for w in np.flatnonzero(still.probabilities[0]):
+                reach = tasks.trajectories(still.modes[0, w])[-1]
+                place = np.clip(still.start[0] + reach * (1 + 1.9 / np.linalg.norm(reach)), 1.2, 13.8)
+                share = f"{np.mean((way == w) & ~off):.0%}"
+                ax.text(*place, share, ha="center", va="center", fontsize=18, weight="bold", color="#9A4C76")
+            ax.spines[:].set(visible=True, color="#BBBBBB")
+            ax.set(xticks=[], yticks=[], autoscale_on=False, title=f"off every way: {off.mean():.0%}")
+    return fig
+
+
+fig = show_draws([few.take([i]) for i in range(4)], [four[:, [i]] for i in range(4)])
 guess = few.start[:, None] + tasks.trajectories(models["regressor, one σ"].predictive(few.x))
-with plotting.style():
-    edge = [withStroke(linewidth=5, foreground="white"), Normal()]
-    for i, ax in enumerate(fig.axes):
-        ax.plot(*guess[i].T, color=grey, lw=3, path_effects=edge, zorder=6)
-        ax.plot(*guess[i, -1], color=grey, marker="X", ms=13, mec="white", zorder=7)
+edge = [withStroke(linewidth=6, foreground="white"), Normal()]
+for i, ax in enumerate(fig.axes):
+    ax.plot(*guess[i].T, color=grey, lw=4, path_effects=edge, zorder=6)
+    ax.plot(*guess[i, -1], color=grey, marker="X", ms=17, mec="white", zorder=7)
 plotting.show(
     fig,
-    "Eight stills. Wide bands of sampled paths run along each of the two or three arms, thin ones here and there "
-    "between them; a dashed line, what happened, follows one of the arms. A grey cross, the regressor's guess, lies "
-    "near the ball, between the arms.",
+    "Four stills. Bundles of pink draws run along each of the two or three arms, with a share written at the end of each arm; some black "
+    "draws lie between the arms, in bands. A grey cross, the regressor's guess, lies near the ball, between the arms or on one of them.",
 )
 
 # %% [markdown]
-# *Pink: draws of the CVAE. Dashed: what happened. Grey with a cross: the regressor's path.*
+# *Pink: draws on a way, and its share of 400. Black: draws off every way. Grey with a cross: the regressor's path.*
 #
 # Most draws run along the arms, and every arm has some. The regressor's path ends between the arms, or part of the way
-# along one. Some thin lines lead where there is no arm; "Where this breaks" explains them.
+# along one. "Where this breaks" explains the black draws.
 #
 # How far is a prediction from the nearest way, on all test stills?
 
@@ -747,7 +755,7 @@ assert nearest["FutureCVAE"][20].mean() < 0.6 * nearest["regressor, one σ"][20]
 
 # %% tags=["hide-input", "hide-output"]
 with plotting.style():
-    fig = Figure(figsize=(10.5, 5.4), layout="constrained")
+    fig = Figure(figsize=(9, 6), layout="constrained")
     ax = fig.subplots()
     looks = {
         "truth": (":", None),
@@ -816,8 +824,8 @@ assert min(counted[k][1].mean() for k in models if k != "FutureCVAE") > 0.8
 
 # %% tags=["hide-input"]
 with plotting.style():
-    fig = Figure(figsize=(14, 4.2), layout="constrained")
-    axes = fig.subplots(1, 3, sharey=True)
+    fig = Figure(figsize=(8.4, 9), layout="constrained")
+    axes = fig.subplots(3, 1, sharex=True, sharey=True)
     for ax, name in zip(axes, models, strict=True):
         shares = some.shares(samples[name])
         for n, shade in ((2, "#0072B2"), (3, "#E69F00")):
@@ -832,11 +840,10 @@ with plotting.style():
             )
             ax.axvline(1 / n, color=shade, ls=(0, (3, 1.5)), lw=2)
         off = counted[name][1].mean()
-        ax.set(
-            title=f"{name}\n{off:.0%} of draws off every way", xlabel="share of a way in the draws"
-        )
+        ax.set(title=f"{name}: {off:.0%} of draws off every way", yticks=(0, 4, 8))
         ax.title.set_color(SHADES[name] if name != "FutureCVAE" else "#9A4C76")
-    axes[0].set_ylabel("density over ways")
+    axes[1].set_ylabel("density over ways")
+    axes[2].set_xlabel("share of a way in the draws")
     axes[0].legend()
 plotting.show(
     fig,
@@ -886,15 +893,16 @@ for i in rows[:3]:
 
 # %% tags=["hide-input", "hide-output"]
 trio, z = ["#0072B2", "#E69F00", "#009E73"], walk[:, 0, 0]
+of_prior, of_q = plotting.colour("prior"), plotting.colour("q")
 with plotting.style():
-    fig = Figure(figsize=(14, 7.2), layout="constrained")
+    fig = Figure(figsize=(10, 6.8), layout="constrained")
     axes = fig.subplots(2, 3, height_ratios=(1, 1.25), sharey="row")
     for above, ax, i in zip(*axes, rows[:3], strict=True):
         above.imshow(test.x[i].reshape(16, 16), cmap="gray_r", vmin=0, vmax=1.6)
         above.set(xticks=[], yticks=[])
         above.spines[:].set(visible=True, color="#BBBBBB")
         ax.fill_between(z, norm.pdf(z), color="#BBBBBB", lw=0)
-        ax.plot(z, norm.pdf(z), color=ink, lw=1.5)
+        ax.plot(z, norm.pdf(z), color=of_prior, lw=4)
         for w in range(num_ways[i]):
             way = test.start[i] + tasks.trajectories(test.modes[i, w])
             above.plot(*way.T, color=trio[w], lw=4)
@@ -903,9 +911,12 @@ with plotting.style():
             q = cvae.posterior(test.x[[i]], test.modes[[i], w].astype("float32"))
             density = norm.pdf(z, q.mean().numpy()[0], q.stddev().numpy()[0]) / num_ways[i]
             on = density > 0.003
-            ax.plot(z[on], density[on], color=trio[w], ls=(0, (4, 1.2)))
-        ax.set(xlabel="$z$ (prior standard deviations)", xlim=(-3.2, 3.2))
+            ax.plot(z[on], density[on], color=of_q, lw=3, ls=(0, (4, 1.2)))
+        ax.set(xlabel="$z$", xlim=(-3.2, 3.2))
     axes[1, 0].set(ylabel="density", ylim=(0, None))
+    for shade, dash, name in ((of_prior, "-", "$p(z)$"), (of_q, (0, (4, 1.2)), "$q(z \\mid x, y)$, times $\\pi_w$")):
+        axes[1, 0].plot([], [], color=shade, lw=4, ls=dash, label=name)
+    fig.legend(loc="outside lower center", ncols=2)
 plotting.show(
     fig,
     "Above, three stills with their ways in colour; below, for each, the prior's hill over z, cut into slices of the same "
@@ -1019,25 +1030,18 @@ for name in ("first", "second"):
     assert odd[4, name][2].mean < 0 and odd[3, name][2].mean > -1
 
 # %% tags=["hide-input", "hide-output"]
-four, dead = (
-    tasks.futures(4, seed=4, ways=(4,)),
-    tasks.futures(4, seed=4, ways=(1,)),
-)
-fig = plotting.sampled_futures(
-    np.concatenate([four.x, dead.x]),
-    np.concatenate([draws(cvae, s.x, 400, sample=False) for s in (four, dead)], 1),
-    np.concatenate([four.start, dead.start]), truth=np.concatenate([four.y, dead.y]),
-)  # fmt: skip
+stills = [tasks.futures(2, seed=4, ways=(arms,)).take([i]) for arms in (4, 1) for i in (0, 1)]
+fig = show_draws(stills, [draws(cvae, s.x, 400, sample=False) for s in stills])
 plotting.show(
     fig,
-    "Above, four crossroads: bands of draws along all four arms, thin ones between them. Below, four dead ends: a band "
-    "of draws along the one arm, and fans of others that lead away from it into blank paper.",
+    "Above, two crossroads: bundles of pink draws along all four arms, black ones between them. Below, two dead ends: a bundle of pink draws along the "
+    "one arm, and a fan of black ones that lead away from it into blank paper.",
 )
 
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# *The first CVAE: above four arms, below one.*
+# *The first CVAE: above four arms, below one. Black: off every way.*
 #
 # At the dead end the two CVAEs draw 44 % and 43 % off the only way. In the figure such draws lead away from the arm, into blank
 # paper. In nats the error looks small, as wasting half costs only $\log 2$.
@@ -1104,7 +1108,7 @@ assert history["kl"][-1] < 0.05 and off.mean() > 1.8
 # ## References
 #
 # - J. Walker, C. Doersch, A. Gupta, M. Hebert, *An Uncertain Future: Forecasting from Static Images using Variational
-#   Autoencoders*, 2016: (9.1), cosine coefficients, the nearest of $S$ draws, k-means for display. Theirs are photographs with
+#   Autoencoders*, 2016: (9.1), cosine coefficients, the nearest of $S$ draws. Theirs are photographs with
 #   a trajectory in each of 16 × 20 cells; here it is one ball.
 # - K. Sohn, H. Lee, X. Yan, *Learning Structured Output Representation using Deep Conditional Generative Models*, 2015:
 #   (5.2), (5.8).

@@ -883,9 +883,9 @@ assert apart(whole, resumed) > 1e-4
 # - A resumed run ended with the same bits, but not with `Dropout` or a stream at the wrong epoch. Two devices ended where
 #   one did, to rounding.
 #
-# **The end of the course.** Each lesson chose what is given, what is explained and what stays latent. From this choice came
-# its bound, whatever the networks. To go on with your own data, open `own_images` and `resume` in
-# `notebooks/recipes`.
+# **Where this leads.** Each lesson chose what is given, explained and latent. From this choice came its
+# bound. [Lesson 11](11_where_this_leads.ipynb) stacks several layers of $z$; with many of them and a fixed $q$, the
+# same bound trains a diffusion model.
 
 # %% [markdown]
 # ## References

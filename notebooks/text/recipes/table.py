@@ -17,6 +17,7 @@
 # %%
 import keras
 import numpy as np
+import pandas
 import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import stats
@@ -32,17 +33,16 @@ keras.utils.set_random_seed(0)
 # ## A table
 #
 # 442 patients with diabetes, from scikit-learn. The age is put into three groups, so that the table has a categorical
-# column. `table[name]` is what a pandas DataFrame gives too, so with `table = pandas.read_csv(…)` the rest stays.
+# column. With a file of your own the first line becomes `table = pandas.read_csv(…)`.
 
 # %%
 # NBVAL_CHECK_OUTPUT
-data = load_diabetes(scaled=False)
-table = dict(zip(data.feature_names, data.data.T, strict=True), progression=data.target)
+table = load_diabetes(as_frame=True, scaled=False).frame.rename(columns={"target": "progression"})
+table["sex"] = table["sex"] == 2  # 1 and 2 in the file
 CONTINUOUS = ["bmi", "bp", "s1", "s2", "s3", "s5", "s6", "progression"]
-continuous = scale(np.column_stack([table[name] for name in CONTINUOUS]))  # mean 0, variance 1
-sex = table["sex"] == 2  # 1 and 2 in the file
-age_group = keras.utils.to_categorical(np.digitize(table["age"], [40, 60]), 3)  # under 40, to 60, over
-x = np.column_stack([continuous, sex, age_group]).astype("float32")
+table[CONTINUOUS] = scale(table[CONTINUOUS])  # mean 0, variance 1
+age_group = pandas.cut(table["age"], [0, 39, 59, 120], labels=["under 40", "to 60", "over"])
+x = table[[*CONTINUOUS, "sex"]].join(pandas.get_dummies(age_group)).to_numpy("float32")
 x_train, x_test = np.split(np.random.default_rng(0).permutation(x), [342])
 print(x.shape, "of which continuous", len(CONTINUOUS), "binary", 1, "one-hot", 3)
 

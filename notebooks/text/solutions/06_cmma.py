@@ -620,30 +620,33 @@ _check_carry(carried, seed=100)
 
 
 # %% [markdown]
-# ## 6.4 A perfect q, and still no edit (2 points)
+# ## 6.4 Ask again, and again (2 points)
 #
-# The lesson says of re-encoding (6.4): $q$ gets a pair that it has never seen. Would a perfect $q$ do better? Take the linear
-# CMMA, (7.2) with $V = 0$, and let $q(z \mid x, y)$ *be* the true posterior, for every pair. Change $y$ to $y'$. Transport moves $z$
-# by the whole step $t = A(y' - y)$, as the prior's scales are the same. Re-encoding moves the mean of $q$ by $R\,t$. Find
-# the matrix $R$.
+# By (6.6), re-encoding with the *exact* posterior of a linear CMMA edits only a part of the way, because $z'$ still has to
+# explain the old picture. Somebody repeats it. Take the linear CMMA, (7.2) with $V = 0$ and $b = 0$, and let
+# $q(z \mid x, y)$ *be* the true posterior, for every pair. One round decodes the present $z$ to the mean picture $x = W z$,
+# and re-encodes this picture with $y'$: the new $z$ is the mean of $q(z \mid x, y')$. Where is $z$ after $n$ rounds? Write
+# $m' = A y' + a$ for the mean of the new prior.
 #
-# **Predict, too:** what does $R$ become when the picture shows $z$ sharply ($\sigma$ small), and when it hardly shows it
-# ($W$ small)? The check prints both.
+# **Predict, too:** where does $z$ end after very many rounds? Two faces began with two different $z$. How do they
+# differ in the end? The check prints both.
 
 
-# %% tags=["task:follow"]
-def followed(W, S, sigma):
-    """R: re-encoding moves q's mean by R t where transport moves it by t. [d, d].
+# %% tags=["task:again"]
+def repeated(W, S, sigma, z, m_new, n):
+    """z after n rounds of decoding and re-encoding with y'. [d].
 
-    W: [D, d]; S: [d], the prior's variances; sigma: a number.
+    W: [D, d]; S: [d], the prior's variances; sigma: a number; z: [d], before the first round;
+    m_new: [d], the mean of p(z|y'); n: an integer, 0 or more.
     """
     ### BEGIN SOLUTION
     precision = np.diag(1 / S) + W.T @ W / sigma**2
-    return np.linalg.solve(precision, np.diag(1 / S))
+    held = np.linalg.solve(precision, W.T @ W / sigma**2)  # what the picture holds, I − R
+    return m_new + np.linalg.matrix_power(held, n) @ (z - m_new)
     ### END SOLUTION
 
 
-# %% tags=["check:follow:2"]
+# %% tags=["check:again:2"]
 import importlib
 
 from cvae_tf import exercises as _e
@@ -652,119 +655,145 @@ _e = importlib.reload(_e)  # nothing that a cell defines reaches a check
 
 
 @_e.alone
-def _check_follow(followed, seed):
+def _check_again(repeated, seed):
     from cvae_tf.oracle import LinearGaussian
 
     rng = np.random.default_rng(seed)
 
-    def measured(W, S, sigma):
-        """R by moving the prior's mean of one z_j by one at a time; and the posterior's covariance."""
+    def true(W, S, sigma, z, m_new, n):  # round by round, each posterior by (7.2)
         D, d = W.shape
         model = LinearGaussian(W, np.zeros(D), sigma, A=np.eye(d), a=np.zeros(d), S=S)
-        x = np.random.default_rng(0).normal(size=(d, D))
-        moved, still = model.posterior(x, np.eye(d))[0], model.posterior(x, np.zeros((d, d)))[0]
-        return (moved - still).T, model.posterior(x, np.eye(d))[1]
+        for _ in range(n):
+            z = model.posterior((W @ z)[None], m_new[None])[0][0]
+        return z
 
-    def true(W, S, sigma):
-        return measured(W, S, sigma)[0]
+    def held(W, S, sigma):  # I − R, column by column
+        d = len(S)
+        return np.stack([true(W, S, sigma, e, np.zeros(d), 1) for e in np.eye(d)], 1)
 
-    def gram(W):
-        return W.T @ W
+    def power(matrix, n):
+        return np.linalg.matrix_power(matrix, n)
+
+    def way(f):  # another matrix on the way from m' to z
+        return lambda W, S, sigma, z, m, n: m + f(held(W, S, sigma), n) @ (z - m)
+
+    def as_if(change):
+        return lambda *case: true(*change(*case))
 
     slips = {
-        "That is what the picture holds back: I − R.": lambda W, S, sigma: (
-            np.eye(len(S)) - true(W, S, sigma)
+        "That is one round. The next one begins with the z that this one found.": way(
+            lambda H, n: H
         ),
-        "Rows and columns are swapped: which of C and S⁻¹ meets the step first?": (
-            lambda W, S, sigma: true(W, S, sigma).T
+        "Each round's step is smaller than the one before: the way left has shrunk.": (
+            lambda W, S, sigma, z, m, n: z + n * (true(W, S, sigma, z, m, 1) - z)
         ),
-        "That is C. The step reaches q's mean through the prior's term in (7.2).": (
-            lambda W, S, sigma: measured(W, S, sigma)[1]
+        "That is one round too many.": way(lambda H, n: power(H, n + 1)),
+        "That is one round too few.": way(lambda H, n: power(H, max(n - 1, 0))),
+        "R is the part that a round moves. What is left of the way is I − R of it.": way(
+            lambda H, n: power(np.eye(len(H)) - H, n)
         ),
-        "That is the precision of the posterior.": lambda W, S, sigma: np.linalg.inv(
-            measured(W, S, sigma)[1]
+        "Rows and columns are swapped: which of C and S⁻¹ meets the step first?": way(
+            lambda H, n: power(H.T, n)
         ),
-        "R is turned over: yours is the inverse matrix.": lambda W, S, sigma: np.linalg.inv(
-            true(W, S, sigma)
+        "The matrix is raised entry by entry: n rounds are n matrix products.": way(
+            lambda H, n: H**n
         ),
-        "S holds variances already: they are not to be squared.": lambda W, S, sigma: true(
-            W, S**2, sigma
+        "n rounds are n products of the matrix, not n times it.": way(lambda H, n: n * H),
+        "What shrinks is the way from z to m', not z itself.": lambda W, S, sigma, z, m, n: (
+            power(held(W, S, sigma), n) @ z
         ),
-        "The prior's precision is 1 / S. S holds variances.": lambda W, S, sigma: true(
-            W, S**0.5, sigma
+        "What shrinks is z in yours, and m' comes on top: it is the way from m' to z that shrinks.": (
+            lambda W, S, sigma, z, m, n: m + power(held(W, S, sigma), n) @ z
         ),
-        "The prior's precision is 1 / S, not S.": lambda W, S, sigma: true(W, 1 / S, sigma),
-        "(7.2) has σ², not σ.": lambda W, S, sigma: true(W, S, np.sqrt(sigma)),
-        "(7.2) has σ², not σ⁴.": lambda W, S, sigma: true(W, S, sigma**2),
-        "WᵀW is divided by σ² in (7.2); σ has no part in yours.": lambda W, S, sigma: true(W, S, 1.0),
-        "WᵀW is divided by σ² in (7.2); you multiply.": lambda W, S, sigma: true(W, S, 1 / sigma),
-        "Of WᵀW you kept the diagonal. The latents share the picture.": lambda W, S, sigma: np.diag(
-            1 / (1 + S * np.diag(gram(W)) / sigma**2)
+        "The way that is left is counted from m': add m'.": lambda W, S, sigma, z, m, n: (
+            power(held(W, S, sigma), n) @ (z - m)
         ),
-        "That is the diagonal of R: the latents share the picture.": lambda W, S, sigma: np.diag(
-            np.diag(true(W, S, sigma))
+        "The way is turned round: it goes from m' to z.": lambda W, S, sigma, z, m, n: (
+            m + power(held(W, S, sigma), n) @ (m - z)
         ),
-        "A matrix is asked for, [d, d]: yours is its diagonal.": lambda W, S, sigma: np.diag(
-            true(W, S, sigma)
+        "z has not moved.": lambda W, S, sigma, z, m, n: z,
+        "That is m' itself, where z comes only after very many rounds.": (
+            lambda W, S, sigma, z, m, n: m
         ),
-        "A prior N(0, I) is CVAE-2's. Here its variances are S.": lambda W, S, sigma: true(
-            W, S**0, sigma
+        "S holds variances already: they are not to be squared.": as_if(
+            lambda W, S, *c: (W, S**2, *c)
         ),
-        "The prior has no part in your precision.": lambda W, S, sigma: (
-            np.linalg.pinv(gram(W) / sigma**2) / S
+        "S holds variances: its roots are not what (7.2) has.": as_if(
+            lambda W, S, *c: (W, np.sqrt(S), *c)
         ),
-        "The picture's part of the step, C WᵀW / σ²: R is the prior's part.": lambda W, S, sigma: (
-            measured(W, S, sigma)[1] @ gram(W) / sigma**2
+        "The prior's precision is 1 / S, not S.": as_if(lambda W, S, *c: (W, 1 / S, *c)),
+        "(7.2) has σ², not σ.": as_if(lambda W, S, sigma, *c: (W, S, np.sqrt(sigma), *c)),
+        "(7.2) has σ², not σ⁴.": as_if(lambda W, S, sigma, *c: (W, S, sigma**2, *c)),
+        "WᵀW is divided by σ² in (7.2); σ has no part in yours.": as_if(
+            lambda W, S, sigma, *c: (W, S, 1.0, *c)
         ),
-        "C meets S, where it is to meet S⁻¹.": lambda W, S, sigma: measured(W, S, sigma)[1] * S,
-        "The step is cut by the picture with a minus in your precision.": lambda W, S, sigma: (
-            np.linalg.solve(np.diag(1 / S) - gram(W) / sigma**2, np.diag(1 / S))
+        "WᵀW is divided by σ² in (7.2); you multiply.": as_if(
+            lambda W, S, sigma, *c: (W, S, 1 / sigma, *c)
         ),
+        "A prior N(m', I) is not this one. Here its variances are S.": as_if(
+            lambda W, S, *c: (W, S**0, *c)
+        ),
+        "Every round re-encodes the first picture in yours: decode the z that was found last.": (
+            lambda W, S, sigma, z, m, n: true(W, S, sigma, z, m, min(n, 1))
+        ),
+        "z and m' have changed places.": as_if(lambda W, S, sigma, z, m, n: (W, S, sigma, m, z, n)),
     }
     simpler = {
-        "the picture shows nothing, W = 0": lambda W, S, sigma: (0 * W, S, sigma),
-        "S is 1": lambda W, S, sigma: (W, S**0, sigma),
-        "σ is 1": lambda W, S, sigma: (W, S, 1.0),
-        "all variances of the prior are equal": lambda W, S, sigma: (W, 0 * S + 1.7, sigma),
-        "the columns of W are orthogonal": lambda W, S, sigma: (
-            np.linalg.qr(np.vstack([W, np.eye(W.shape[1])]))[0] * 1.5, S, sigma
+        "there is one round": lambda *c: (*c[:-1], 1),
+        "there is no round": lambda *c: (*c[:-1], 0),
+        "m' is 0": lambda W, S, sigma, z, m, n: (W, S, sigma, z, 0 * m, n),
+        "z is 0": lambda W, S, sigma, z, m, n: (W, S, sigma, 0 * z, m, n),
+        "z is m' already": lambda W, S, sigma, z, m, n: (W, S, sigma, m, m, n),
+        "S is 1": lambda W, S, *c: (W, S**0, *c),
+        "σ is 1": lambda W, S, sigma, *c: (W, S, 1.0, *c),
+        "all variances of the prior are equal": lambda W, S, *c: (W, 0 * S + 1.7, *c),
+        "the picture shows nothing, W = 0": lambda W, *c: (0 * W, *c),
+        "z has one dimension": lambda W, S, sigma, z, m, n: (
+            W[:, :1], S[:1], sigma, z[:1], m[:1], n
         ),
-        "z has one dimension": lambda W, S, sigma: (W[:, :1], S[:1], sigma),
-        "S and σ are 1": lambda W, S, sigma: (W, S**0, 1.0),
-        "z has one dimension, S and σ are 1": lambda W, S, sigma: (W[:, :1], S[:1] ** 0, 1.0),
-        "W is I and S and σ are 1": lambda W, S, sigma: (np.eye(len(S)), S**0, 1.0),
-        "there are as many pixels as latents": lambda W, S, sigma: (
-            W[: len(S), : len(W)], S[: len(W)], sigma
+        "z has one dimension, S and σ are 1": lambda W, S, sigma, z, m, n: (
+            W[:, :1], S[:1] ** 0, 1.0, z[:1], m[:1], n
+        ),
+        "S and σ are 1": lambda W, S, sigma, *c: (W, S**0, 1.0, *c),
+        "W is I and S and σ are 1": lambda W, S, sigma, *c: (np.eye(len(S)), S**0, 1.0, *c),
+        "there are as many pixels as latents": lambda W, S, sigma, z, m, n: (
+            W[: len(S), : len(W)], S[: len(W)], sigma, z[: len(W)], m[: len(W)], n
         ),
     }  # fmt: skip
 
-    def a_case(D, d):
-        return rng.normal(size=(D, d)), rng.uniform(0.3, 3, d), rng.uniform(0.5, 1.8)
+    def a_case(D, d, n):
+        W, S = 0.6 * rng.normal(size=(D, d)), rng.uniform(0.3, 3, d)
+        return W, S, rng.uniform(0.6, 1.6), *rng.normal(size=(2, d)), n
 
-    W, S, sigma = a_case(4, 2)
+    W, S, sigma, z, m_new, _ = a_case(4, 2, 1)
     edges = {
-        "z has one dimension": a_case(3, 1),
-        "x is one number": a_case(1, 3),
-        "there are as many pixels as latents": a_case(3, 3),
-        "the picture shows nothing, W = 0": (0 * W, S, sigma),
-        "z is seen sharply": (W, S, 1e-2),
-        "z is hardly seen": (W, S, 1e3),
-        "the prior's variances are very uneven": (W, np.array([1e-4, 1e2]), sigma),
+        "there is no round": (W, S, sigma, z, m_new, 0),
+        "there is one round": (W, S, sigma, z, m_new, 1),
+        "there are a thousand rounds": (W, S, sigma, z, m_new, 1000),
+        "z is m' already": (W, S, sigma, m_new, m_new, 3),
+        "z has one dimension": a_case(3, 1, 4),
+        "x is one number": a_case(1, 3, 2),
+        "there are as many pixels as latents": a_case(3, 3, 3),
+        "the picture shows nothing, W = 0": (0 * W, S, sigma, z, m_new, 2),
+        "z is seen sharply": (W, S, 1e-2, z, m_new, 5),
+        "the prior's variances are very uneven": (W, np.array([1e-4, 1e2]), sigma, z, m_new, 3),
     }
-    sizes = ((4, 2), (3, 5), (6, 3), (5, 4))
+    sizes = ((4, 2, 3), (3, 5, 4), (6, 3, 2), (5, 4, 7), (4, 3, 5))
     _e.agree(
-        "R", followed, true, [a_case(*size) for size in sizes], slips=slips, edges=edges,
-        simpler=simpler,
+        "z after n rounds", repeated, true, [a_case(*size) for size in sizes], slips=slips,
+        edges=edges, simpler=simpler,
     )  # fmt: skip
-    for what, w, sigma in (("sharply", 1.0, 0.1), ("half", 1.0, 1.0), ("hardly", 0.1, 1.0)):
-        share = true(np.array([[w]]), np.ones(1), sigma)
-        print(f"R where z is seen {what}: {share.item():.4f}")
-    print("No fault of q's: it tells which z made this very picture, were y' its description.")
+    W, S, m_new = np.array([[1.0, 0.5], [0.2, 1.0], [0.4, -0.6]]), np.ones(2), np.array([1.0, -1.0])
+    for n in (0, 1, 10, 100):
+        ends = np.array([true(W, S, 0.7, np.array(z), m_new, n) for z in ((-1, 0.5), (0.3, 1.2))])
+        to_m, apart = np.linalg.norm(ends - m_new, axis=1).mean(), np.linalg.norm(ends[0] - ends[1])
+        print(f"{n:4} rounds: {to_m:.3f} from m' on average, and {apart:.3f} from one another")
+    print("All end in m', whatever the face was. Transport keeps what sets them apart.")
 
 
-_check_follow(followed, seed=0)
+_check_again(repeated, seed=0)
 ### BEGIN HIDDEN TESTS
-_check_follow(followed, seed=100)
+_check_again(repeated, seed=100)
 ### END HIDDEN TESTS
 
 
