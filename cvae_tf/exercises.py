@@ -120,7 +120,8 @@ def agree(
     wrong = _difference(name, found[at], right[at], atol, unit, parts)
     usual = len(cases)
     if not any(off[:usual]):
-        sentence = f"Yours is right elsewhere, and wrong where {everywhere[at]}."
+        places = [place for place, wrong_there in zip(everywhere, off, strict=True) if wrong_there]
+        sentence = f"Yours is right elsewhere, and wrong where {', and where '.join(places)}."
         raise WrongAnswer(f"{wrong} {sentence}", sentence, "edge")
     sentence, kind = _why(
         yours, true, list(cases), found[:usual], right[:usual], atol, parts,
@@ -322,7 +323,7 @@ def _about_numbers(pairs: list[tuple[np.ndarray, np.ndarray]], atol: float) -> s
     if _close(a, -b, atol).all():
         return "That is minus the true value: look at the sign."
     if np.ptp(b) > 1e-3 * np.abs(b).max() and np.ptp(a) <= 1e-9 * (1 + np.abs(a).max()):
-        return f"Yours is {a[0]:.4g} whatever is put in."
+        return f"Yours is {_first(a)} whatever is put in."
     if (factor := _same(a, b)) is not None:
         return f"That is {factor:.4g} times the true value, whatever is put in: look for a factor."
     if np.ptp(b) > 1e-3 * np.abs(b).max() and _close(a - b, np.full_like(a, (a - b)[0]),
