@@ -122,9 +122,12 @@ def test_nothing_is_said_that_holds_for_some_of_the_inputs_only():
 
 
 def test_all_edges_that_are_missed_are_named():
+    def yours(x):
+        return x + (x in (0, 1))
+
     edges = {"x is 0": (0.0,), "x is 1": (1.0,), "x is large": (1e9,)}
-    with pytest.raises(AssertionError, match=r"elsewhere, and wrong where x is 0, and where x is 1\."):
-        exercises.agree("x", lambda x: x + (x in (0, 1)), lambda x: x, [(2.0,), (3.0,)], edges=edges)
+    with pytest.raises(AssertionError, match="wrong where x is 0, and where x is 1[.]"):
+        exercises.agree("x", yours, lambda x: x, [(2.0,), (3.0,)], edges=edges)
 
 
 def test_parts_are_compared_one_by_one_and_their_order():
