@@ -230,6 +230,8 @@ def _why(
         for a, b in pairs:
             if a.shape != b.shape:
                 return _about_shapes(a, b), "shape"
+        if sentence := _constant(pairs):
+            return sentence, "number"
         if sentence := _about_terms(terms, pairs, cases, which, of, bool(parts), atol):
             return sentence, "term"
         if sentence := _about_numbers(pairs, atol):
@@ -290,6 +292,7 @@ def _about_terms(
         if np.isfinite(column).all() and np.abs(column).max() > atol:
             columns[name] = column
     for number in (1, 2, 3):
+        found = []
         for chosen in itertools.combinations(columns, number):
             X = np.stack([columns[c] for c in chosen], 1)
             if len(y) < 2 * number + 1:
@@ -298,9 +301,10 @@ def _about_terms(
             close = np.abs(X @ c - y) <= atol + 1e-6 * np.abs(y).max()
             nice = np.abs(12 * c - np.round(12 * c)) < 1e-4
             if close.all() and rank == number and (number == 1 or nice.all()):
-                said = [_about_term(n, k) for n, k in zip(chosen, c, strict=True)]
-                text = ", and ".join(said)
-                return f"{text[0].upper()}{text[1:]}{of}."
+                found.append((sum(c > 0), [_about_term(*p) for p in zip(chosen, c, strict=True)]))
+        if found:  # rather what is missing than what is too much
+            text = ", and ".join(min(found, key=lambda each: each[0])[1])
+            return f"{text[0].upper()}{text[1:]}{of}."
     return ""
 
 
@@ -313,6 +317,15 @@ def _about_term(name: str, c: float) -> str:
     return f"{name} counts {1 + c:.3g} times"
 
 
+def _constant(pairs: list[tuple[np.ndarray, np.ndarray]]) -> str:
+    a, b = (np.concatenate([np.ravel(p[i]) for p in pairs]) for i in (0, 1))
+    if len(a) < 3 or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return ""
+    if np.ptp(b) > 1e-3 * np.abs(b).max() and np.ptp(a) <= 1e-9 * (1 + np.abs(a).max()):
+        return f"Yours is {_first(a)} whatever is put in."
+    return ""
+
+
 def _about_numbers(pairs: list[tuple[np.ndarray, np.ndarray]], atol: float) -> str:
     """The sign, a factor, a power, a constant: the same everywhere."""
     a, b = (np.concatenate([np.ravel(p[i]) for p in pairs]) for i in (0, 1))
@@ -322,8 +335,6 @@ def _about_numbers(pairs: list[tuple[np.ndarray, np.ndarray]], atol: float) -> s
         return f"Yours contains {_first(a, ~np.isfinite(a))}."
     if _close(a, -b, atol).all():
         return "That is minus the true value: look at the sign."
-    if np.ptp(b) > 1e-3 * np.abs(b).max() and np.ptp(a) <= 1e-9 * (1 + np.abs(a).max()):
-        return f"Yours is {_first(a)} whatever is put in."
     if (factor := _same(a, b)) is not None:
         return f"That is {factor:.4g} times the true value, whatever is put in: look for a factor."
     if np.ptp(b) > 1e-3 * np.abs(b).max() and _close(a - b, np.full_like(a, (a - b)[0]),
