@@ -1,7 +1,8 @@
 """The lessons hold the library to its bounds: take any term out of one, and a lesson stops.
 
 The library is copied and one line of it changed; the lesson named beside the change is run with
-that copy until an assertion of its own fails.
+that copy until an assertion of its own fails. Lesson 11 makes models of its own: there the line is
+changed in the lesson.
 """
 
 import asyncio
@@ -137,6 +138,56 @@ TERMS = {
         "08",
     ),
 }
+
+# The same of the models that lesson 11 makes: (its line, the line without the term).
+TERMS_OF_LESSON_11 = {
+    "KL of the upper level": (
+        "return SGVBB()(q, p, lambda z2: SGVBB()(*below(z2), epsilon1[None]).value, epsilon2)",
+        "return SGVBB()(q, q, lambda z2: SGVBB()(*below(z2), epsilon1[None]).value, epsilon2)",
+    ),
+    "KL of the lower level": (
+        "return SGVBB()(q, p, lambda z2: SGVBB()(*below(z2), epsilon1[None]).value, epsilon2)",
+        "return SGVBB()(q, p, lambda z2: SGVBB()(*below(z2), epsilon1[None])[1], epsilon2)",
+    ),
+    "y of the lower prior": (
+        "self.latent(apply(self.lower_prior_net, z2, y))",
+        "self.latent(apply(self.lower_prior_net, z2, 0 * y))",
+    ),
+    "KL at the top of the chain": (
+        "return tf.reduce_mean(p_x.log_prob(x)), kl_top, tf.reduce_mean(steps, (0, 2))",
+        "return tf.reduce_mean(p_x.log_prob(x)), 0 * kl_top, tf.reduce_mean(steps, (0, 2))",
+    ),
+    "KL at the top of Diffusion": (
+        "kl = top + (self.T - 1) * step",
+        "kl = (self.T - 1) * step",
+    ),
+    "number of steps": (
+        "kl = top + (self.T - 1) * step",
+        "kl = top + step",
+    ),
+    "reconstruction of Diffusion": (
+        "return Bound(reconstruction - kl, reconstruction, kl)  # (11.3)",
+        "return Bound(-kl, 0 * reconstruction, kl)  # (11.3)",
+    ),
+    "the guess without the label": (
+        "return (1 + self.w) * told - self.w * untold  # (11.6)",
+        "return (1 + self.w) * told  # (11.6)",
+    ),
+}
+
+
+@pytest.mark.parametrize("term", TERMS_OF_LESSON_11)
+def test_lesson_11_misses_the_term(term, tmp_path, monkeypatch):
+    whole, cut = TERMS_OF_LESSON_11[term]
+    paths = [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    (lesson,) = (ROOT / "notebooks").glob("11_*.ipynb")
+    notebook = nbformat.read(lesson, as_version=4)
+    (cell,) = [c for c in notebook.cells if c.cell_type == "code" and whole in c.source]
+    cell.source = cell.source.replace(whole, cut)
+    run = asyncio.run(execute(lesson.stem, notebook, tmp_path, timeout=300))
+    assert run.failure is not None, f"the lesson runs through without {term}"
+    assert "AssertionError" in run.failure.error, str(run.failure)
 
 
 @pytest.mark.parametrize("term", TERMS)

@@ -351,6 +351,9 @@ plotting.show(
 # - **CVAE-4 (CMMA):** what does an image with these attributes look like, when $y$ acts through $z$ alone?
 #   [Lesson 06](06_cmma.ipynb).
 #
+# The last lesson, [where this leads](11_where_this_leads.ipynb), goes beyond the map: to several levels of $z$, and to
+# diffusion models.
+#
 # **Check yourself.** Which arrow does CVAE-2 lack that CVAE-1 has?
 #
 # <details class="answer"><summary>Answer</summary>

@@ -163,15 +163,16 @@ def lattice(nats=None):
     back = look | {"color": orange, "connectionstyle": "arc3,rad=0.3"}
     ax.annotate("", PLACES["CVAE1"], PLACES["CVAE2"], arrowprops=back)
     ax.text(-0.72, 0.78, "$z = m + s \\odot u$", color="#A84A00", va="top", fontsize=19)
-    dotted = look | {"color": ink, "ls": (0, (2, 1.5)), "shrinkA": 58, "shrinkB": 58}
-    ax.annotate("", PLACES["CVAE2"], PLACES["CMMA"], arrowprops=dotted)
-    ax.text(0, -0.12, "CMMA, $k + 10$ latents", ha="center", va="top", fontsize=17)
+    ax.plot([1.7, -1.4], [0, 0], color=ink, ls=(0, (2, 1.5)))
+    ax.annotate("", (-1.72, 0), (-1.4, 0), arrowprops=look | {"color": ink, "shrinkA": 0, "shrinkB": 0})
+    k, more = ("8", f"CMMA, 18 latents:\n{nats['CVAE1', 'CMMA, 18']}") if nats else ("$k$", "CMMA, $k + 10$ latents")
+    ax.text(0, -0.12, more, ha="center", va="top", fontsize=17)
     for name, place in PLACES.items():
-        below = "$\\log p(y \\mid x)$" if name == "CVAE3" else "$k$ latents"
+        below = "$\\log p(y \\mid x)$" if name == "CVAE3" else f"{k} latents"
         ax.text(*place, f"{plotting.written(name)}\n{below}", ha="center", va="center", fontsize=20, zorder=3,
                 bbox={"boxstyle": "round,pad=0.35", "fc": "white", "lw": 3, "ec": plotting.colour(name)})  # fmt: skip
     if nats:
-        ax.text(-4, 2.4, "loss in\n$\\log p(x \\mid y)$", va="center", fontsize=17, color=ink)
+        ax.text(-4, 2.4, "loss to CVAE-1\nin $\\log p(x \\mid y)$", va="center", fontsize=17, color=ink)
         ax.text(-4, -2.3, "loss in\n$\\log p(x)$", va="center", fontsize=17, color=ink)
     ax.set(xlim=(-4.1, 4.1), ylim=(-2.8, 2.8))
     ax.axis("off")
@@ -607,7 +608,7 @@ def compare(first, second, quantity="log p", seeds=SEEDS):
     """first − second, paired by image: by seed, each ± over 300 images; mean, ± over the seeds."""
     differences = [runs[first, s][quantity] - runs[second, s][quantity] for s in seeds]
     by_seed, mean = "   ".join(map(pm, differences)), [d.mean() for d in differences]
-    print(f"{first + ' − ' + second:16}{quantity:6} {by_seed}   mean {pm(mean)}")
+    print(f"{first + ' − ' + second:23}{quantity:6} {by_seed}   mean {pm(mean)}")
     return np.array(mean)
 
 

@@ -9,20 +9,20 @@
 # %% [markdown]
 # # 10 · Full size
 #
-# So far each model trained in seconds, on small images. What changes when images grow, when a run takes days, and when
-# one device is not enough? What must not change?
+# So far most models trained in seconds, on few pixels. What changes when images and runs grow? What must not change,
+# and what may you say about the result?
 
 # %% [markdown]
 # **After this lesson you can**
 #
 # - put convolutional networks into a model, and count what they cost;
 # - say what must stand beside a log-likelihood before anybody can compare it;
+# - tell whether a network learns pixels by heart;
 # - resume a stopped run, and end with the weights of a run that was never stopped;
-# - train on several devices, and check that the result is that of one;
 # - estimate how many hours a run will take.
 #
 # **You need** CVAE-2 (lesson 04a), binary pixels, the training step (2.5) and (2.6) (lesson 02), and the weight $\beta$ of
-# (7.3) (lesson 07). **Time:** 43 min in class.
+# (7.3) (lesson 07). **Time:** 40 min in class.
 
 # %% [markdown]
 # | notation | what it is | in code |
@@ -33,7 +33,7 @@
 # | $p(x \mid y, z)$ | likelihood; its network is the **decoder** | `likelihood_net` |
 # | $\mathcal L$ | **evidence lower bound (ELBO)**, nats per image | `bound`, `elbo` |
 #
-# The next cell divides the processor into two *logical* devices, for the section on several devices. TensorFlow must know
+# The next cell divides the processor into two *logical* devices, for the fold on several devices. TensorFlow must know
 # them before it does anything else.
 
 # %% tags=["hide-input"]
@@ -56,7 +56,6 @@ from pathlib import Path
 import keras
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.linear_model import LogisticRegression
 
 from cvae_tf import CVAE2, datasets, networks, noise, plotting
 from cvae_tf.distributions import Bernoulli
@@ -94,7 +93,7 @@ for factor in (CVAE2.prior, CVAE2.posterior, CVAE2.likelihood, CVAE2.factors):
 
 # %%
 # NBVAL_CHECK_OUTPUT
-def build(kind, image, z=8, filters=16, hidden=64, width=100):
+def build(kind, image, z=8, filters=16, hidden=64, width=118):
     """Networks for q(z|x,y) and p(x|y,z), and the family of the likelihood."""
     size = dict(x=image, y=10, z=z, family=Bernoulli())
     if kind == "dense":
@@ -120,7 +119,7 @@ for name, net in nets.items():
 
 # %% tags=["hide-output"]
 # NBVAL_CHECK_OUTPUT
-print("pixels      dense 100-100   convolutional   of which in filters")
+print("pixels      dense 118-118   convolutional   of which in filters")
 for side in (8, 28, 56):
     dense, convolutional = (build(kind, (side, side, 1))[0] for kind in ("dense", "convolutional"))
     count = [sum(net.count_params() for net in nets.values()) for nets in (dense, convolutional)]
@@ -132,8 +131,9 @@ for side in (8, 28, 56):
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# They have fewer at 56 × 56 pixels, but more at 28 × 28: 217,121 against 182,400. Their dense layers next to the smallest
-# image hold nearly all parameters, and grow with the image. The filters hold only 5 to 11 %.
+# They have fewer at 56 × 56 pixels: 456,353 against 776,760. At 28 × 28 the numbers are alike, because the dense layers
+# were made 118 units wide for that. The convolutional networks grow too: their dense layers next to the smallest image
+# hold nearly all parameters. The filters hold only 5 to 11 %.
 #
 # </details>
 #
@@ -183,28 +183,21 @@ assert agree
 #
 # Lesson 02 drew binary pixels: a grey value is the probability of ink. A **stream** draws new pixels in each *epoch*, that
 # is, in each pass over the data. The draw is a function of the seed and the epoch. *Fixed* binarisation draws once for
-# all.
-#
-# The outputs below are those of the 8 × 8 digits. With the MNIST file (`datasets.mnist()` fetches it once), the lesson
-# takes 20,000 of its images, and some minutes.
+# all. The images are those of lesson 00, a part of MNIST.
 
 # %%
-if datasets.has_mnist():
-    source, few, copies, epochs, latent = datasets.mnist, 20_000, 1, 4, 20
-else:
-    source, few, copies, epochs, latent = datasets.digits, None, 10, 8, 8
-grey, fixed = source(image=True), source(image=True, binarise="fixed")
-image, on_digits = grey.train.x.shape[1:], grey.name == "digits"
-whole = len(grey.train.x[:few]) * copies // 64 * 64  # whole batches, for one program instead of two
-x_grey, y_train, x_fixed = (
-    np.concatenate([values[:few]] * copies)[:whole]
-    for values in (grey.train.x, grey.train.y, fixed.train.x)
-)
+grey, fixed = datasets.mnist_10k(image=True), datasets.mnist_10k(image=True, binarise="fixed")
+image, epochs, latent = grey.train.x.shape[1:], 12, 8
 validation = fixed.validation.x[:300], fixed.validation.y[:300]
 test = x_test, y_test = fixed.test.x[:300], fixed.test.y[:300]
 
-stream = datasets.fresh_batches(x_grey, y_train, batch_size=64, seed=0)
-print(f"{grey.name}, images of {image}; an epoch: {copies} pass(es), {len(stream)} batches of 64")
+
+def new_stream(x=grey.train.x, y=grey.train.y, first_epoch=0):
+    """New pixels at every pass, from grey values; binary ones stay as they are."""
+    return datasets.fresh_batches(x, y, batch_size=100, seed=0, first_epoch=first_epoch)
+
+
+print(f"images of {image}; an epoch: {len(new_stream())} batches of 100")
 
 # %% tags=["hide-input"]
 pick = np.argsort(grey.train.labels[:500], kind="stable")[25::50][:8]
@@ -243,8 +236,7 @@ plotting.show(fig, alt)
 # %% [markdown]
 # ## Training a convolutional CVAE-2
 #
-# `fit` takes a stream as it takes arrays. An epoch of this one is ten passes over the digits, each with its own draws. The
-# step size falls to zero along a cosine.
+# `fit` takes a stream as it takes arrays. The step size falls to zero along a cosine.
 
 # %%
 def make(kind="convolutional", strategy=None, seed=0):
@@ -255,14 +247,17 @@ def make(kind="convolutional", strategy=None, seed=0):
         return CVAE2(**nets, family=family, seed=seed)
 
 
-def train(model, stream):
+def train(model, epochs=epochs):
+    stream = new_stream()
     rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * len(stream))
     model.compile(keras.optimizers.Adam(rate))
-    return model.fit(stream, epochs=epochs, validation_data=validation, verbose=0).history
+    begun = time.perf_counter()
+    history = model.fit(stream, epochs=epochs, validation_data=validation, verbose=0).history
+    return history | {"seconds": time.perf_counter() - begun}
 
 
 cvae = make()
-fresh = train(cvae, stream)
+fresh = train(cvae)
 for name in ("elbo", "val_elbo"):
     step = fresh[name][-1] - fresh[name][-2]
     print(f"{name:8} {fresh[name][-1]:7.2f} nats, of which the last epoch {step:+.2f}")
@@ -284,24 +279,8 @@ plotting.show(fig, alt)
 # %% [markdown]
 # *Top: one real test image of each digit. Below: the mean of $p(x \mid y, z)$ for new $z$.*
 #
-# A logistic regression, trained on real images, reads binary draws of the model:
-
-# %%
-reader = LogisticRegression(max_iter=500)
-reader.fit(fixed.train.x[:1197].reshape(1197, -1), fixed.train.labels[:1197])
-wanted = np.repeat(labels, 50)
-drawn = cvae.generate(np.eye(10)[wanted], seed=0, sample=True).reshape(500, -1)
-of_real = estimate(reader.predict(x_test.reshape(300, -1)) == fixed.test.labels[:300])
-of_drawn = estimate(reader.predict(drawn) == wanted)
-for name, e in (("300 real test images", of_real), ("500 generated, binary draws", of_drawn)):
-    print(f"a logistic regression reads {name:28}{e.mean:6.1%} ± {e.standard_error:.1%}")
-assert of_drawn.mean > 0.75 or not on_digits  # six seeds gave 85–87 %
-
-# %% [markdown]
-# It reads 87.0 % of the draws as the digit you asked for, and 81.7 % of the real images correctly.
-#
-# **Predict before you look.** You train a dense CVAE-2 with about as many parameters on the same stream. Which model has
-# the higher $\log p(x \mid y)$? Importance weights measure it:
+# **Predict before you look.** You train a dense CVAE-2 with about as many parameters on the same stream, for as many epochs.
+# Which model has the higher $\log p(x \mid y)$? And if the dense one gets three times the epochs? Importance weights measure it:
 #
 # $$
 # \mathcal L_K = \mathbb E_{z_1, \dots, z_K \sim q}\left[
@@ -314,32 +293,33 @@ assert of_drawn.mean > 0.75 or not on_digits  # six seeds gave 85–87 %
 # baseline “pixels, no z” gives each pixel of a label its own probability.
 
 # %%
-dense = make("dense")
-fresh_dense = train(dense, datasets.fresh_batches(x_grey, y_train, batch_size=64, seed=0))
+dense, longer = make("dense"), make("dense")
+fresh_dense, long_dense = train(dense), train(longer, epochs=3 * epochs)
 share = np.stack([fixed.train.x[fixed.train.labels == k].mean(0) for k in labels])
 share = share.clip(1e-3, 1 - 1e-3)[fixed.test.labels[:300]]  # each pixel of a label by itself
 log_p = {
     "convolutional": cvae.log_likelihood(*test, num_samples=200),
     "dense": dense.log_likelihood(*test, num_samples=200),
+    "dense, 3 × epochs": longer.log_likelihood(*test, num_samples=200),
     "pixels, no z": np.log(np.where(x_test == 1, share, 1 - share)).sum((1, 2, 3)),
 }
 
 # %% tags=["hide-output"]
-print("log p(x|y), 300 test images, fixed draw, S = 200    convolutional ahead by")
+print("log p(x|y), 300 test images, fixed draw, S = 200      convolutional ahead by")
 for name, nats in log_p.items():
     ahead = estimate(log_p["convolutional"] - nats)
     paired = f"{ahead.mean:12.2f} ± {ahead.standard_error:.2f}" if ahead.mean else ""
-    print(f"    {name:16}{estimate(nats)}{paired}")
-assert ahead.mean > 1  # six seeds gave 1.5–1.6 against the pixels
+    print(f"    {name:18}{estimate(nats)}{paired}")
+took = [run["seconds"] / fresh["seconds"] for run in (fresh_dense, long_dense)]
+print("seconds of training, convolutional 1: dense", ", 3 × epochs ".join(f"{share:.2f}" for share in took))
+assert ahead.mean > 20
 
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# On these digits, convolutions gain nothing worth the name. In this run the dense model is ahead by 0.16 ± 0.05 nats (the
-# error is over images). Over six seeds each was ahead at times, and the mean difference was within its error. A likely
-# reason: the digits are small and centred, so a dense network can learn each place by itself.
-#
-# The convolutional model is 1.50 ± 0.13 nats ahead of the baseline.
+# For as many epochs the convolutional one, by 4.10 ± 0.71 nats. With three times the epochs the dense one, by
+# 11.81 ± 0.68 nats, and it still takes less time. So “the better network” depends on what is held equal: epochs or time.
+# Neither has stopped improving, and this is one seed. Both beat the baseline without $z$.
 #
 # </details>
 #
@@ -385,8 +365,7 @@ for name, nats in numbers.items():
     paired = "" if name == "training images" else f"{d.mean:+10.2f} ± {d.standard_error:.2f}"
     print(f"{name:28}{e.mean:14.2f} ± {e.standard_error:.2f}{paired}")
 moved = {name: nats.mean() - reference.mean() for name, nats in numbers.items()}
-# six seeds gave 4.0–4.1 and −0.28…−0.13
-assert moved["pixels cut at one half"] > 2 and moved["… S = 1, the bound"] < 0
+assert moved["pixels cut at one half"] > 5 and moved["… S = 1, the bound"] < 0
 
 # %% tags=["hide-input", "hide-output"]
 shown = {name: estimate(nats) for name, nats in numbers.items()}
@@ -411,9 +390,9 @@ plotting.show(
 #
 # *Dashed: test images, a fixed draw, $S = 200$.*
 #
-# Pixels cut at one half gain 4.10 ± 0.20 nats. These images are easier, because the chance at the edges is gone. The model
-# is no better. With $S = 1$ you get the bound, here 0.13 ± 0.07 nats lower. Training images have −20.34 nats, test images
-# −21.11.
+# Pixels cut at one half gain 6.22 ± 0.40 nats. These images are easier, because the chance at the edges is gone. The model
+# is no better. With $S = 1$ you get the bound, here 4.56 ± 0.26 nats lower. Training images have −118.59 ± 2.05 nats, test
+# images −117.65 ± 2.02: between so few images no difference shows.
 #
 # For grey values between 0 and 1 the formula gives no probability: its values do not add up to one over all images.
 #
@@ -429,71 +408,54 @@ plotting.show(
 # No. The second model is given the label.
 #
 # </details>
+#
+# [What has been reproduced](../docs/reproduced.md) puts published numbers beside this library's, with those settings.
 
 # %% [markdown] tags=["notes"]
 # **Speaker, 5 min.** Collect the guesses, then the dots. Ask which of the seven numbers a careless paper would print. Then
 # the two papers: which numbers may be compared, and which not?
 
-# %% [markdown] tags=["fold"]
-# ### Numbers from papers
-#
-# Burda et al. (2015) and a replication measure $-\log p$ in nats. Both use 10,000 MNIST test images, $S = 5000$, layers of
-# 200 units, 3,280 epochs, and pixels drawn at random, in training anew each time. They train with $k$ draws of $z$.
-#
-# | what is measured | source | trained on (1.2), $k$ = 1 / 5 / 50 | trained on (2.6), $k$ = 1 / 5 / 50 |
-# |---|---|---|---|
-# | $-\log p(x)$ | Burda et al. 2015 | 86.76 / 86.47 / 86.35 | 86.76 / 85.54 / 84.78 |
-# | $-\log p(x)$ | replication, nbip/IWAE | 86.35 / 86.10 / 86.06 | 86.35 / 85.18 / 84.59 |
-# | $-\log p(x \mid y)$, CVAE-1 | the same replication | – | 82.32 / 81.41 / 80.78 |
-#
-# These numbers are quoted, not measured here, and neither source gives an error bar. $z$ has 50 dimensions in the paper
-# of 2015 and 100 in the replication, so even the first two rows differ in more than the run. In the last row the label is
-# given: lesson 03 says how many nats that can be worth.
-
 # %% [markdown]
 # ## When to stop
 #
-# You can draw fresh pixels in every epoch, or keep one draw for good. The dense model has seen fresh draws. `restart` takes
+# You can draw fresh pixels in every epoch, or keep one draw for good. The longer dense run has seen fresh draws. `restart` takes
 # it back to its first weights, then it trains on one draw. (A stream repeats pixels that are already binary.) **Predict
-# before you look:** which run has the higher training bound, and which has the higher validation bound?
+# before you look:** in which run is the training bound further above the validation bound?
 #
 # `EarlyStopping` puts back the weights of the best validation bound. Its patience is the whole run here, so it ends nothing.
 
 # %%
 keep_best = keras.callbacks.EarlyStopping(
-    "val_elbo", mode="max", patience=epochs, restore_best_weights=True
+    "val_elbo", mode="max", patience=3 * epochs, restore_best_weights=True
 )
-one_draw = datasets.fresh_batches(x_fixed, y_train, batch_size=64, seed=0)
-dense.restart(make("dense").get_weights())
-kept = dense.fit(
-    one_draw, epochs=epochs, validation_data=validation, callbacks=[keep_best], verbose=0
+longer.restart(make("dense").get_weights())
+kept = longer.fit(
+    new_stream(fixed.train.x), epochs=3 * epochs, validation_data=validation, callbacks=[keep_best], verbose=0
 ).history
 
 # %% tags=["hide-output"]
 best = int(np.argmax(kept["val_elbo"]))
 held_out = kept["val_elbo"]
-print(f"one draw, validation: {held_out[best]:.2f} nats in its best epoch, {best + 1} of {epochs},")
+print(f"one draw, validation: {held_out[best]:.2f} nats in its best epoch, {best + 1} of {3 * epochs},")
 print(f"and {held_out[-1]:.2f} in the last")
 excess = {}
-for name, run in (("fresh draws", fresh_dense), ("one draw", kept)):
+for name, run in (("fresh draws", long_dense), ("one draw", kept)):
     excess[name] = run["elbo"][-1] - run["val_elbo"][-1]
     print(f"{name:12} training − validation, last epoch: {excess[name]:5.2f} nats")
-difference = estimate(log_p["dense"] - dense.log_likelihood(*test, num_samples=200))
+difference = estimate(log_p["dense, 3 × epochs"] - longer.log_likelihood(*test, num_samples=200))
 pair = f"{difference.mean:.2f} ± {difference.standard_error:.2f}"
 print(f"test, S = 200: fresh draws ahead by {pair} nats per image")
-# six seeds gave 0.80–1.00 against 0.02–0.18, and 0.09–0.29
-if on_digits:
-    assert excess["one draw"] > excess["fresh draws"] + 0.3 and difference.mean > -0.05
+assert excess["one draw"] > excess["fresh draws"]
 
 # %% tags=["hide-input", "hide-output"]
 fig = plotting.bound_curves(
-    {"fresh draws": fresh_dense, "one draw": kept}, ylabel="bound (nats per image)",
-    ylim=(min(kept["val_elbo"]) - 0.2, max(kept["elbo"]) + 0.2),
+    {"fresh draws": long_dense, "one draw": kept}, ylabel="bound (nats per image)",
+    ylim=(kept["val_elbo"][3], max(kept["elbo"] + long_dense["elbo"]) + 1),
 )  # fmt: skip
 plotting.show(
     fig,
-    "Two pairs of curves against epochs. With one draw the training bound climbs far above its validation bound, which "
-    "flattens early; with fresh draws both climb together and end above that validation bound.",
+    "Two pairs of curves against epochs, all rising and flattening. With one draw the training bound ends higher, and the "
+    "validation bound lower, than with fresh draws.",
 )
 
 # %% [markdown]
@@ -501,9 +463,9 @@ plotting.show(
 #
 # *Solid: training. Dashed: validation.*
 #
-# One draw has the higher training bound, fresh draws the higher validation bound. At the end, training is 1.00 nats above
-# validation with one draw, and 0.18 with fresh draws. The one draw was learned by heart: which of the fading pixels were
-# ink. On test images fresh draws are 0.27 ± 0.05 nats ahead.
+# At the end, the training bound is 9.17 nats above validation with one draw, and 5.34 with fresh draws. Both runs know their
+# training images. The run on one draw has also learned by heart which of the fading pixels were ink. On test images fresh
+# draws are 0.78 ± 0.29 nats ahead.
 #
 # Early stopping had nothing to choose, as the last epoch was the best.
 #
@@ -536,22 +498,31 @@ plotting.show(
 # In this library, order and noise are functions of the seed and of the number of batches seen, which is saved with the
 # weights.
 #
-# `BackupAndRestore` saves at the end of every epoch. Start the same script again, and the run goes on from there. Here the
-# power is cut in the second of three epochs. **Predict before you look:** by how much do the weights of the resumed run
-# differ from those of a run that nobody stopped?
+# `BackupAndRestore` saves at the end of every epoch. Start the same script again, and the run goes on from there.
 
-# %%
-class PowerCut(keras.callbacks.Callback):
-    def __init__(self, step):
+# %% tags=["hide-input"]
+class Watch(keras.callbacks.Callback):
+    """Notes the weights after every fourth step, and may cut the power."""
+
+    def __init__(self, trail, cut=None, steps_before=0):
         super().__init__()
-        self.step = step
+        self.trail, self.cut, self.steps_before = trail, cut, steps_before
 
     def on_train_batch_end(self, batch, logs=None):
-        if int(self.model.optimizer.iterations) >= self.step:
-            raise RuntimeError(f"power cut at step {int(self.model.optimizer.iterations)}")
+        step = int(self.model.optimizer.iterations) + self.steps_before
+        if step % 4 == 0:
+            self.trail[step] = self.model.get_weights()
+        if step == self.cut:
+            raise RuntimeError(f"power cut at step {step}")
+
+
+def apart(one, other):
+    """The largest difference of any two weights."""
+    return max(np.abs(a - b).max() for a, b in zip(one, other, strict=True))
+
 
 # %%
-part = fixed.train.x[:1152], fixed.train.y[:1152]
+part = fixed.train.x[:1152], fixed.train.y[:1152]  # 72 batches of 16
 
 
 def script(*callbacks, make=lambda: make("dense")):
@@ -562,49 +533,92 @@ def script(*callbacks, make=lambda: make("dense")):
     return model
 
 
-def apart(model, other):
-    """The largest difference of any two weights."""
-    pairs = zip(model.get_weights(), other.get_weights(), strict=True)
-    return max(np.abs(a - b).max() for a, b in pairs)
+def stopped_and_resumed(**options):
+    """Three trails, {step: weights}: never stopped, cut in the second epoch, resumed."""
+    whole, cut, resumed = {}, {}, {}
+    script(Watch(whole), **options)
+    with tempfile.TemporaryDirectory() as folder:
+        backup = keras.callbacks.BackupAndRestore
+        with contextlib.suppress(RuntimeError):
+            script(backup(folder), Watch(cut, cut=100), **options)
+        script(backup(folder), Watch(resumed), **options)
+    return whole, cut, resumed
+
+
+whole, cut, resumed = stopped_and_resumed()
+
+# %% [markdown]
+# Two other runs go on after the cut. The first loads the weights of epoch 1 and nothing else. The second restores
+# everything, but has `Dropout`, which sets inputs to zero at random. Keras keeps the counter of this randomness in the layer,
+# and does not save it.
+
+# %%
+weights_only, model = {}, make("dense")
+model.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
+model.set_weights(whole[72])
+watch = Watch(weights_only, steps_before=72)
+model.fit(*part, batch_size=16, initial_epoch=1, epochs=3, callbacks=[watch], verbose=0)
+
+
+def with_dropout():
+    keras.utils.set_random_seed(0)
+    nets, family = build("dense", image, z=latent)
+    x, y = inputs = [keras.Input(image), keras.Input((10,))]
+    noisy = nets["posterior_net"]([keras.layers.Dropout(0.2)(x), y])
+    nets["posterior_net"] = keras.Model(inputs, noisy)
+    return CVAE2(**nets, family=family)
+
+
+dropout, _, dropout_resumed = stopped_and_resumed(make=with_dropout)
+
+# %% [markdown]
+# **Predict before you look.** By how much do the weights of the three resumed runs differ at the end from those of a run that
+# nobody stopped?
 
 # %% tags=["hide-output"]
 # NBVAL_CHECK_OUTPUT
-with tempfile.TemporaryDirectory() as folder:
-    whole = script()
-    try:
-        script(keras.callbacks.BackupAndRestore(folder), PowerCut(100))
-    except RuntimeError as error:
-        print(error)
-    resumed = script(keras.callbacks.BackupAndRestore(folder))
-print("steps in all:", int(whole.optimizer.iterations), int(resumed.optimizer.iterations))
-print("epochs run after the cut:", [epoch + 1 for epoch in resumed.history.epoch])
-print("largest difference of any weight:", apart(whole, resumed))
-assert apart(whole, resumed) == 0.0
+print("steps noted, first and last: cut", [min(cut), max(cut)], "resumed", [min(resumed), max(resumed)])
+print("resumed, largest difference of any weight:", max(apart(resumed[step], whole[step]) for step in resumed))
+assert apart(resumed[216], whole[216]) == 0.0
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "hide-output"]
+green, brown, violet = plotting.colour("CVAE2"), "#7F3F10", "#6A51A3"
+runs = {  # the trail, its own uninterrupted run, colour, marker
+    "everything restored": (resumed, whole, green, "s-"),
+    "weights only": (weights_only, whole, brown, "^--"),
+    "everything, but Dropout": (dropout_resumed, dropout, violet, "D:"),
+}
+ends = {name: apart(trail[216], own[216]) for name, (trail, own, *_) in runs.items()}
 with plotting.style():
-    fig = Figure(figsize=(12, 3.4), layout="constrained")
+    fig = Figure(figsize=(12.5, 5), layout="constrained")
     ax = fig.subplots()
-    for row, (first, last) in enumerate([(0, 216), (0, 100), (72, 216)]):
-        ax.barh(-row, last - first, left=first, height=0.5, color=ink if row == 0 else green)
-    ax.plot(100, -1, "X", color="#AA4499", ms=16)
-    arrow = {"arrowstyle": "-|>", "color": "#222222", "lw": 2}
-    ax.annotate("", (72, -1.75), (72, -1.25), arrowprops=arrow)
-    ax.text(70, -1.5, "saved at the end of epoch 1", ha="right", va="center")
-    ax.set_yticks([0, -1, -2], ["never stopped", "cut", "resumed"])
-    ax.set(xlabel="training step (a tick: the end of an epoch)", xlim=(0, 221), ylim=(-2.4, 0.4))
-    ax.set_xticks(range(0, 217, 72))
+    for name, (trail, own, shade, form) in runs.items():
+        differences = [apart(trail[step], own[step]) for step in trail]
+        ax.plot(list(trail), differences, form, color=shade, ms=6, markevery=3)
+        ax.text(219, ends[name], name, color=shade, va="center")
+    ax.plot(list(cut), [apart(cut[step], whole[step]) for step in cut], color="#222222", lw=5, solid_capstyle="butt")
+    ax.plot(100, 0, "X", color="#222222", ms=15, clip_on=False)
+    ax.annotate("power cut", (100, 0), (40, 0.35 * max(ends.values())), ha="center",
+                arrowprops={"arrowstyle": "-|>", "color": "#222222"})  # fmt: skip
+    ax.set(xlabel="training step (a tick: the end of an epoch)", xlim=(0, 285), xticks=range(0, 217, 72))
+    ax.set(ylabel="largest difference\nof any weight", ylim=(-0.002, None))
 plotting.show(
     fig,
-    "Three bars over training steps: the run never stopped from 0 to 216; the run that was cut from 0 to a cross at 100; the "
-    "resumed run from 72, where the last epoch before the cut had ended, to 216.",
+    "The difference to the uninterrupted run against the training step. The cut run lies at zero up to its end at step 100. "
+    "Resumed from step 72, the run with everything restored stays at zero to the last step 216. The run with "
+    "weights only and the run with Dropout leave zero at once and end far above.",
 )
+for name, end in ends.items():
+    print(f"{name:24}at the end {end:.4f}")
+print(f"training itself moved some weight by {apart(whole[216], make('dense').get_weights()):.4f}")
+assert min(ends["weights only"], ends["everything, but Dropout"]) > 1e-3
 
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# Not at all: the weights agree bit for bit. The steps between 72 and 100 are lost. They run again with the same images and
-# the same $\varepsilon$.
+# With everything restored, not at all: the weights agree bit for bit. The steps between 72 and 100 run again, with the same
+# images and the same $\varepsilon$. With the weights alone they end up to 0.0949 apart, with `Dropout` up to 0.0863. If you need
+# exact resumption, leave such layers out.
 #
 # </details>
 #
@@ -630,8 +644,7 @@ plotting.show(
 # %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 def pixels_from(epoch):
-    data = grey.train.x[:1152], grey.train.y[:1152]
-    return datasets.fresh_batches(*data, batch_size=64, seed=0, first_epoch=epoch)
+    return new_stream(grey.train.x[:1200], grey.train.y[:1200], first_epoch=epoch)
 
 
 with tempfile.TemporaryDirectory() as folder:
@@ -646,29 +659,30 @@ done = int(same[0].optimizer.iterations) // len(pixels_from(0))  # the step know
 print("epochs done:", done)
 for model, first in zip(same, (0, done), strict=True):
     model.fit(pixels_from(first), initial_epoch=done, epochs=4, verbose=0)
-    print(f"stream from epoch {first}: the same weights: {apart(model, whole) == 0.0}")
-assert apart(same[0], whole) > 1e-4 and apart(same[1], whole) == 0.0
+    print(f"stream from epoch {first}: the same weights: {apart(model.get_weights(), whole.get_weights()) == 0.0}")
+off = apart(same[0].get_weights(), whole.get_weights())
+assert off > 1e-4 and apart(same[1].get_weights(), whole.get_weights()) == 0.0
 
 # %% tags=["fold"]
 astray = estimate(same[0].bound(*test).value.numpy() - whole.bound(*test).value.numpy())
-print(f"stream from epoch 0: weights differ by up to {apart(same[0], whole):.3f},")
+print(f"stream from epoch 0: weights differ by up to {off:.3f},")
 print(f"the test bound by {astray.mean:+.3f} ± {astray.standard_error:.3f} nats per image")
 
 # %% [markdown] tags=["fold"]
 # Without `first_epoch` the run sees the pixels of epochs 1 and 2 twice, and those of epochs 3 and 4 never. Nothing fails,
-# and the bound hardly changes: −0.055 ± 0.022 nats. But the run is another run.
+# and the bound changes by little more than its standard error: −0.243 ± 0.178 nats. But the run is another run.
 
-# %% [markdown]
-# ## More than one device
+# %% [markdown] tags=["fold"]
+# ### More than one device
 #
 # In **data parallelism** every device holds a copy of the weights, a *replica*, and takes a part of each batch. The
 # gradients are added up, and every replica takes the same step.
 #
-# Two mistakes are easy. If each of two replicas averages over its own part, the sum is twice the gradient; by (2.5) the
+# Two mistakes are easy. If each of two replicas averages over its own part, the sum is twice the gradient. By (2.5) the
 # average goes over the *global* batch. If both draw noise from the same seed, the second half of the batch gets the
 # $\varepsilon$ of the first. In this library $\varepsilon$ belongs to a place in the global batch:
 
-# %%
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 key = noise.key(0, "training")
 of_all = noise.normal(1, 8, 2, key=key, step=5)[0]  # 8 rows, one device
@@ -676,135 +690,100 @@ of_second = noise.normal(1, 4, 2, key=key, step=5, first_row=4)[0]  # rows 4 to 
 print("the second device's noise is that of rows 4 to 7:", np.array_equal(of_all[4:], of_second))
 print("and not that of rows 0 to 3:", not np.array_equal(of_all[:4], of_second))
 
-# %% [markdown]
+# %% [markdown] tags=["fold"]
 # `MirroredStrategy` copies the weights and adds up the gradients. You make and compile the model in its scope.
-# `batch_size` counts the global batch.
 
-# %%
+# %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-one, two, start = make("dense"), make("dense", strategy), make("dense")
+one, two, start = make("dense"), make("dense", strategy), make("dense").get_weights()
 for model, scope in ((one, contextlib.nullcontext()), (two, strategy.scope())):
     with scope:
         model.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
-    model.fit(*part, batch_size=64, epochs=2, verbose=0)
+    model.fit(*part, batch_size=64, epochs=2, verbose=0)  # the global batch
+one_end, two_end = one.get_weights(), two.get_weights()
 print("replicas:", two.distribute_strategy.num_replicas_in_sync)
-print("one device moved a weight by more than 0.01: ", apart(one, start) > 0.01)
-print("two devices end elsewhere by less than 0.0001:", apart(one, two) < 1e-4)
-assert apart(one, two) < 1e-4 < 0.01 < apart(one, start)  # 1e-7 to 1e-5 and 0.04 were seen
+print("one device moved a weight by more than 0.01: ", apart(one_end, start) > 0.01)
+print("two devices end elsewhere by less than 0.0001:", apart(one_end, two_end) < 1e-4)
+assert apart(one_end, two_end) < 1e-4 < 0.01 < apart(one_end, start)
 
-# %%
-print(f"training moved some weight by {apart(one, start):.3f}")
-print(f"largest difference between one device and two: {apart(one, two):.1e}")
+# %% tags=["fold"]
+print(f"training moved some weight by {apart(one_end, start):.3f}")
+print(f"largest difference between one device and two: {apart(one_end, two_end):.1e}")
 
-# %% [markdown]
-# The two runs differ by rounding only: two devices add up in another order. With real devices, `MirroredStrategy()` takes
-# all of the machine. For several machines, see [the documentation](../docs/distributed.md).
-#
-# **Check yourself.** Both replicas end with equal weights. Does this show that training was right?
-#
-# <details class="answer"><summary>Answer</summary>
-#
-# No. They would also be equal with twice the gradient, or with the same noise for both halves. Compare with one device.
-#
-# </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Draw a batch of eight on the board and cut it in two. Ask what the class would test; "both replicas end up
-# equal" proves nothing, as they would with the same wrong noise too.
+# %% [markdown] tags=["fold"]
+# The two runs differ by rounding only: two devices add up in another order. That both replicas end with equal weights would
+# prove nothing: they would with twice the gradient, too. For several machines, see
+# [the documentation](../docs/distributed.md).
 
 # %% [markdown]
-# ## Speed
+# ## What a long run costs
 #
 # Between two steps Python has to call TensorFlow. `fit` avoids most of these calls: it runs many steps in one
 # program, compiled by XLA. The plain loop is compiled too, but called once per batch.
 
 # %% tags=["hide-input"]
-def compare(side, batch, steps, **size):
-    """Milliseconds per step of a dense CVAE-2: (fit, plain loop)."""
-    nets, family = build("dense", (side, side, 1), **size)
+def compare(kind, side, steps, **size):
+    """Milliseconds per step of a CVAE-2 with batches of 100: (fit, plain loop)."""
+    nets, family = build(kind, (side, side, 1), **size)
     model = CVAE2(**nets, family=family)
     model.compile(keras.optimizers.Adam(1e-3))
-    x = np.random.default_rng(0).integers(0, 2, (steps * batch, side, side, 1)).astype("float32")
-    y = np.resize(np.eye(10, dtype="float32"), (steps * batch, 10))
+    x = np.random.default_rng(0).integers(0, 2, (steps * 100, side, side, 1)).astype("float32")
+    y = np.resize(np.eye(10, dtype="float32"), (steps * 100, 10))
     step = tf.function(model.train_step)
     times = []
     for _ in range(3):
         times.append(time.perf_counter())
-        model.fit(x, y, batch_size=batch, verbose=0)
+        model.fit(x, y, batch_size=100, verbose=0)
         times.append(time.perf_counter())
-        for first in range(0, len(x), batch):
-            step((x[first : first + batch], y[first : first + batch]))
+        for first in range(0, len(x), 100):
+            step((x[first : first + 100], y[first : first + 100]))
     rounds = np.diff([*times, time.perf_counter()]).reshape(3, 2)
     return 1000 / steps * rounds[1:].min(0)
 
 # %%
 speed = {
-    "8 × 8, 100-100, batch 64": compare(8, 64, 100),
-    "28 × 28, 500-500, batch 128": compare(28, 128, 24, width=500, z=20),
+    "8 × 8, dense": compare("dense", 8, 100),
+    "28 × 28, dense": compare("dense", 28, 50),
+    "28 × 28, convolutional": compare("convolutional", 28, 20),
 }
-print("ms per step                              fit     loop    fit ÷ loop")
+print("ms per step                fit     loop    fit ÷ loop")
 for name, (fit, loop) in speed.items():
-    print(f"{name:36}{fit:8.2f}{loop:9.2f}{fit / loop:12.2f}")
-small, large = speed.values()
-assert small[0] < small[1]
+    print(f"{name:22}{fit:8.2f}{loop:9.2f}{fit / loop:12.2f}")
+for name in list(speed)[1:]:
+    hours = 600 * speed[name][0] / 1000 / 3600  # 60,000 images, 600 steps
+    print(f"{name}, 60,000 images: {3600 * hours:.1f} s an epoch; 500 epochs {500 * hours:.2f} hours, "
+          f"3280 epochs {3280 * hours:.1f} hours")  # fmt: skip
+assert speed["8 × 8, dense"][0] < speed["8 × 8, dense"][1]
 
 # %% [markdown]
-# In this run `fit` saves a larger share of the small step. The loop of the small step mostly waits for Python. In the large
-# step arithmetic takes over. Quieter measurements are in `benchmarks/results/speed.md`.
+# In this run `fit` saves a larger share of the small step, whose loop mostly waits for Python. In the convolutional step
+# arithmetic takes over. (Burda et al., 2015, train for 3,280 epochs, with smaller batches.)
 #
-# **Check yourself.** A new processor halves the time of arithmetic. Which row gains more from it?
-#
-# <details class="answer"><summary>Answer</summary>
-#
-# The large step, because most of its time is arithmetic.
-#
-# </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask where the milliseconds of a step at 8×8 go. Then what a faster processor would change in either row.
-
-# %% [markdown]
-# ## A recipe for a real run
-#
-# You can start from these settings at the size of MNIST. They may not be the best.
+# Before a long run, train on 1 % of the data, cut this run, and resume it. You can start from these settings, which may not be
+# the best:
 #
 # | what | setting |
 # |---|---|
 # | data | `fresh_batches` for training, one fixed draw for validation |
-# | networks | dense, 500-500 and back; 20 latents |
-# | optimiser | Adam, batch 128, step size 0.001 falling to 0 along a cosine |
-# | length | 100 epochs for a first answer, 500 for a number to report |
+# | optimiser | Adam, step size 0.001 or 0.003, falling to 0 along a cosine |
 # | safety | `BackupAndRestore` on arrays; on a stream `ModelCheckpoint` and `first_epoch` |
 # | at the end | test images once, mean ± error over images |
-
-# %%
-steps = -(-50_000 // 128)
-hours = steps * large[0] / 1000 / 3600
-print(f"one epoch: {steps} steps of {large[0]:.1f} ms = {3600 * hours:.1f} s = {hours:.4f} hours")
-for number in (100, 500, 3280):
-    print(f"{number:5} epochs: {number * hours:5.2f} hours")
-
-# %% [markdown]
-# The hours are those of `fit` with dense networks. Drawing fresh pixels adds some. (Burda et al., 2015, train for 3,280
-# epochs, with smaller batches.) Before a long run, train on 1 % of the data,
-# cut this run, and resume it.
 #
-# **Check yourself.** Why does validation get one fixed draw, when training gets fresh ones?
+# **Check yourself.** A new processor halves the time of arithmetic. Which row gains most from it?
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# Bounds of different epochs are then of the same pixels. No gradient comes from these pixels.
+# The convolutional one, because most of its time is arithmetic.
 #
 # </details>
 
 # %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Take the printed hours and ask what they would do differently if it were ten times as many.
+# **Speaker, 4 min.** Ask where the milliseconds of a step at 8×8 go. Take the printed hours and ask what they would do
+# differently if it were ten times as many.
 
 # %% [markdown]
 # ## Where this breaks
-#
-# ### More devices, larger batches, fewer steps
 #
 # People often give each of eight devices a full batch of 64 images. An epoch then has an eighth of the steps. **Predict
 # before you look:** after the same two epochs, is a batch of 512 as good? Is it as good with eight times the step
@@ -816,53 +795,23 @@ ends = {}
 for batch, rate in ((64, 1e-3), (512, 1e-3), (512, 8e-3)):
     model = make("dense")
     model.compile(keras.optimizers.Adam(rate), jit_compile=False)
-    model.fit(x_fixed[:10_240], y_train[:10_240], batch_size=batch, epochs=2, verbose=0)
+    model.fit(fixed.train.x[:6656], fixed.train.y[:6656], batch_size=batch, epochs=2, verbose=0)
     ends[batch, rate] = nats = model.bound(*validation).value.numpy()
     behind = estimate(ends[64, 1e-3] - nats)
     paired = f"   behind by {behind.mean:.2f} ± {behind.standard_error:.2f}" if behind.mean else ""
     print(f"{batch:5}{rate:12.3f}{int(model.optimizer.iterations):8}    {estimate(nats)}{paired}")
 lost = estimate(ends[64, 1e-3] - ends[512, 1e-3]).mean
-assert lost > 2 and behind.mean < 0.5 * lost or not on_digits  # six seeds: 5.8–6.4, then 0.4–0.6
+assert lost > 5 and behind.mean < 0.7 * lost
 
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# No. After 40 steps instead of 320 its validation bound is 5.99 ± 0.20 nats behind. The larger step size makes good most
-# of the loss, and leaves 0.56 ± 0.10 nats.
+# No. After the same two epochs the batch of 512 is 65.91 ± 1.67 nats behind, since it took an eighth of the steps. Eight times
+# the step size helps, and still leaves it 24.73 ± 0.98 nats behind.
 #
 # </details>
 #
 # Two devices give the result of one only for the same *global* batch.
-#
-# ### Randomness that is in no file
-#
-# `Dropout` sets inputs to zero at random. Its randomness is not a function of the step: Keras keeps its counter in the
-# layer, and does not save it. **Predict before you look:** what does the power cut do now?
-
-# %% tags=["hide-output"]
-def with_dropout():
-    keras.utils.set_random_seed(0)
-    nets, family = build("dense", image, z=latent)
-    x, y = inputs = [keras.Input(image), keras.Input((10,))]
-    noisy = nets["posterior_net"]([keras.layers.Dropout(0.2)(x), y])
-    nets["posterior_net"] = keras.Model(inputs, noisy)
-    return CVAE2(**nets, family=family)
-
-
-with tempfile.TemporaryDirectory() as folder:
-    whole = script(make=with_dropout)
-    with contextlib.suppress(RuntimeError):
-        script(keras.callbacks.BackupAndRestore(folder), PowerCut(100), make=with_dropout)
-    resumed = script(keras.callbacks.BackupAndRestore(folder), make=with_dropout)
-print(f"with Dropout: largest difference of any weight {apart(whole, resumed):.4f}")
-assert apart(whole, resumed) > 1e-4
-
-# %% [markdown]
-# <details class="answer"><summary>Answer</summary>
-#
-# The resumed run is another run: weights differ by up to 0.0783. If you need exact resumption, leave such layers out.
-#
-# </details>
 #
 # **Check yourself.** Is one step over 512 images worth eight steps over 64 images?
 #
@@ -878,20 +827,19 @@ assert apart(whole, resumed) > 1e-4
 # %% [markdown]
 # ## What you saw
 #
-# - The ELBO did not change with the networks. On 8 × 8 pixels convolutions gained nothing worth the name.
+# - The ELBO did not change with the networks. Which network was ahead changed with what was held equal, epochs or time.
 # - One model had many “log-likelihoods”. Fresh pixels kept a model from learning one draw by heart.
-# - A resumed run ended with the same bits, but not with `Dropout` or a stream at the wrong epoch. Two devices ended where
-#   one did, to rounding.
+# - A resumed run ended with the same bits, but not with its weights alone, `Dropout`, or a stream at the wrong epoch.
 #
-# **Where this leads.** Each lesson chose what is given, explained and latent. From this choice came its
-# bound. [Lesson 11](11_where_this_leads.ipynb) stacks several layers of $z$; with many of them and a fixed $q$, the
-# same bound trains a diffusion model.
+# **Where this leads.** Ten lessons changed what is given, what is explained, the networks and the size. The bound followed
+# each time from the graph. Nearly always $z$ had a single layer. [Lesson 11](11_where_this_leads.ipynb) stacks
+# layers. With two of them you get a richer prior and a richer $q$. With many, and a $q$ that is fixed and not
+# learned, the same bound trains a diffusion model. To go on with your own data, open `own_images` and `resume` in
+# `notebooks/recipes`.
 
 # %% [markdown]
 # ## References
 #
-# - Y. Burda, R. Grosse and R. Salakhutdinov (2015), *Importance weighted autoencoders*: (2.6), the table, fresh binarisation.
-# - The replication quoted: github.com/nbip/IWAE, summary table.
+# - Y. Burda, R. Grosse and R. Salakhutdinov (2015), *Importance weighted autoencoders*: (2.6), fresh binarisation.
 # - Y. LeCun, C. Cortes and C. J. C. Burges, *The MNIST database of handwritten digits*.
-# - E. Alpaydin and C. Kaynak (1998), *Optical recognition of handwritten digits* (UCI): the images.
 # - Y. LeCun et al. (1989), *Backpropagation applied to handwritten zip code recognition*: convolutions for digits.
