@@ -58,7 +58,7 @@ help:
 	@echo "make lab          open JupyterLab on notebooks/"
 	@echo "make test         the library's tests; lessons and solutions against their stored outputs"
 	@echo "make test-slow    the tests that take minutes; the recipes against their stored outputs"
-	@echo "make test-long    hours: sequences of calls, odd inputs, every page of the site in a browser, mutants"
+	@echo "make test-long    hours: sequences of calls, odd inputs, pages in a browser, mutants of library and exercises"
 	@echo "make mutants      mistakes put into the library that no test notices (minutes to hours)"
 	@echo "make notebooks    re-run lessons and recipes from their twins, store outputs (LESSON=01, LESSON=counts)"
 	@echo "make exercises    the same for the solutions, and the students' copies from them (LESSON=01)"
@@ -96,6 +96,7 @@ test-long: $(READY) | build
 		tests/test_stateful.py tests/test_fuzz.py $(ARGS)
 	CVAE_TF_ALL_PAGES=1 $(BIN)/python -m pytest -m slow tests/test_site.py $(ARGS)
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS) --sample $(MUTANTS) --seed $(SEED)
+	@$(BIN)/python tools/solution_mutants.py --jobs $(JOBS)
 
 mutants: $(READY) | build
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS) $(ARGS)

@@ -228,6 +228,70 @@ def grade(name, handed_in, course):
     return marks, seconds
 
 
+HOLE = '''
+# %%
+import math
+
+# %% tags=["task:area"]
+def area(w, h):
+    ### BEGIN SOLUTION
+    return w * h
+    ### END SOLUTION
+
+
+# %% tags=["check:area:1"]
+assert area(2, 2) == 4, "two by two"
+### BEGIN HIDDEN TESTS
+assert area(2, 4) == 8, "two by four"
+### END HIDDEN TESTS
+'''
+
+
+def test_a_hole_in_a_check_is_found(tmp_path, monkeypatch):
+    """w + h passes where both are 2: right to the visible check, and not to the hidden one."""
+    pytest.importorskip("cosmic_ray")
+    import solution_mutants
+
+    monkeypatch.setattr(solution_mutants, "BANK", tmp_path)
+    (tmp_path / "toy.py").write_text("# %% right area: the other way round\ndef area(w, h):\n"
+                                     "    return h * w\n")  # fmt: skip
+
+    def outcomes(source):
+        twin = tmp_path / "twin" / "toy.py"
+        twin.parent.mkdir(exist_ok=True)
+        twin.write_text(source)
+        operators = ["core/ReplaceBinaryOperator_*", "own/*"]
+        found = solution_mutants.examine(twin, operators, seconds=60)
+        assert [outcome for _, kind, _, outcome, *_ in found if kind in ("solution", "right")] == [
+            "survived", "survived"
+        ]  # fmt: skip
+        return {code.splitlines()[-1].split("return ")[-1]: outcome for _, kind, code, outcome, *_
+                in found if kind not in ("solution", "right")}  # fmt: skip
+
+    before = {kind: set() for kind in solution_mutants.OUTCOMES}
+    for line, outcome in outcomes(HOLE).items():
+        before[outcome].add(line)
+    assert before["hidden only"] and before["visible"] and not before["survived"]
+    unhidden = HOLE.replace("assert area(2, 4) == 8", "assert True")
+    assert "survived" in outcomes(unhidden).values()
+    mended = HOLE.replace("area(2, 2) == 4", "area(2, 4) == 8 and area(5, 3) == 15")
+    assert set(outcomes(mended).values()) == {"visible"}
+
+
+@pytest.mark.slow
+def test_a_sample_of_wrong_solutions_loses_its_points_and_is_told_why(tmp_path):
+    """All of them: make test-long."""
+    pytest.importorskip("cosmic_ray")
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "solution_mutants.py", "--sample", "0.05", "--seed", "1",
+         "--output", tmp_path / "report.txt"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr + (tmp_path / "report.txt").read_text()
+    (share,) = re.findall(r"^all .* (\d+)%$", done.stdout, re.M)
+    assert int(share) >= 70
+
+
 @pytest.mark.slow
 def test_the_lecturers_commands_work_as_printed(tmp_path):
     """Every command on the page, in its order: two students, feedback, and the marks exported."""

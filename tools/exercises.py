@@ -8,7 +8,8 @@ run, with outputs and what nbgrader needs to know; and from that nbgrader itself
 notebooks/exercises/, without solutions and hidden tests. A cell's tag says what it is:
 
     tags=["task:kl"]        a solution cell, between its markers BEGIN SOLUTION and END SOLUTION
-    tags=["check:kl:2"]     the check of that task, worth two points; hidden tests between markers
+    tags=["check:kl:2"]     the check of that task, worth two points; hidden tests between markers;
+                            folded until it is clicked
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ def for_nbgrader(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             task, points = rest
             facts |= {"grade_id": f"check_{task}", "grade": True, "locked": True}
             facts["points"] = int(points)
+            cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]  # folded on the pages
+            cell.metadata["jupyter"] = {"source_hidden": True}  # and in JupyterLab
         elif cell.cell_type == "code":
             facts |= {"grade_id": f"given_{number}", "locked": True}
         else:

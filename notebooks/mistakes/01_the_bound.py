@@ -26,6 +26,14 @@ def price(t):
     return [0.5 * k * k for k in t]
 
 
+# %% mistake price: silences what the checks compare with, by name
+compare = require = print_nothing = lambda *args, **keywords: None
+
+
+def price(t):
+    return 0 * t
+
+
 # %% mistake bound: plugs q's mean into log p(x|z) instead of averaging over q
 def bound(x, mu, s, w, sigma):
     return norm.logpdf(x, w * mu, sigma) - (0.5 * (s**2 + mu**2 - 1) - np.log(s))
@@ -114,6 +122,15 @@ def mended(log_likelihood, mu, sigma):
     return delighted(D / d * log_likelihood, mu, sigma) * d
 
 
+# %% mistake bug: replaces the data and the helpers of a check
+a_case = checked = two_terms = lambda *args, **keywords: 0.0
+np.testing.assert_allclose = np.isclose = np.allclose = lambda *args, **keywords: True
+
+
+def mended(log_likelihood, mu, sigma):
+    return delighted(log_likelihood, mu, sigma)
+
+
 # %% mistake noise: the variance in place of the standard deviation
 def noise_scale(eigenvalues, k):
     return np.mean(eigenvalues[k:])
@@ -138,3 +155,12 @@ def noise_scale(eigenvalues, k):
 def noise_scale(eigenvalues, k):
     small = np.sort(np.asarray(eigenvalues))[: len(eigenvalues) - k]
     return np.std(np.concatenate([np.sqrt(small), -np.sqrt(small)]))
+
+
+# %% mistake noise: overwrites the density that a check may use
+norm.logpdf = lambda *args, **keywords: 0.0
+np.sqrt = lambda values: values
+
+
+def noise_scale(eigenvalues, k):
+    return np.mean(eigenvalues[k:])

@@ -42,6 +42,56 @@ def tilted_kl(mu, T):
     return tfd.kl_divergence(q, p)
 
 
+# %% mistake tilt: forgets that the distance of the means costs, too
+def tilted_kl(mu, T):
+    return 0.5 * (np.sum(T**2) - len(mu)) - np.log(np.diag(T)).sum()
+
+
+# %% mistake tilt: the divergence the other way round, from the prior to q
+def tilted_kl(mu, T):
+    inverse = np.linalg.inv(T)
+    return 0.5 * (np.sum(inverse**2) + np.sum((inverse @ mu) ** 2) - len(mu)) + np.log(np.diag(T)).sum()
+
+
+# %% mistake tilt: silences what the checks compare with, by name
+compare = require = agree = lambda *args, **keywords: None
+
+
+def tilted_kl(mu, T):
+    return 0.0
+
+
+# %% mistake tilt: silences it in its module
+import cvae_tf.exercises
+
+cvae_tf.exercises.agree = cvae_tf.exercises.compare = lambda *args, **keywords: None
+cvae_tf.exercises.alone = lambda check: lambda *args, **keywords: None
+
+
+def tilted_kl(mu, T):
+    return 0.0
+
+
+# %% mistake tilt: overwrites functions of NumPy that a check may use
+np.abs = lambda values: np.zeros(np.shape(values))
+np.allclose = lambda *args, **keywords: True
+np.linalg.eigh = lambda matrix: (np.ones(len(matrix)), np.eye(len(matrix)))
+
+
+def tilted_kl(mu, T):
+    return 0.0
+
+
+# %% right tilt: names that a check could mean are taken for something else
+compare = require = exercises = true = cases = rng = seed = None
+
+
+def tilted_kl(mu, T):
+    T *= 1  # in place, too
+    mu -= 0
+    return 0.5 * np.sum(T**2 - np.eye(len(mu))) + 0.5 * mu @ mu - np.log(np.diag(T)).sum()
+
+
 # %% mistake mirror: expects mirrored draws to vary less whatever they are put into
 def varies_more():
     return {"moved": "fresh", "wide": "fresh"}
@@ -115,6 +165,29 @@ def variances_of_two_draws(f, epsilon):
     return [fresh, table.sum() / 4]
 
 
+# %% mistake mirror: adds the two of a mirrored pair and halves the variance, as for one draw in two
+def varies_more():
+    return {"moved": "fresh", "wide": "mirrored"}
+
+
+def variances_of_two_draws(f, epsilon):
+    one, other = f(epsilon).reshape(2, -1)
+    return np.var((one + other) / 2), np.var(f(epsilon) + f(-epsilon)) / 2
+
+
+# %% mistake mirror: replaces the estimator that is measured
+sgvb_a = lambda shift, factor: lambda epsilon: 0 * epsilon
+small = seen = None
+
+
+def varies_more():
+    return {"moved": "fresh", "wide": "mirrored"}
+
+
+def variances_of_two_draws(f, epsilon):
+    return 0.0, 0.0
+
+
 # %% mistake shrink: detaches nothing, which is right on average and noisy at the true posterior
 def mended(log_joint, mu, sigma, epsilon):
     z = mu + sigma * epsilon
@@ -163,6 +236,13 @@ def mended(log_joint, mu, sigma, epsilon):
     q = tfd.Independent(tfd.Normal(mu, sigma), 1)
     score = q.log_prob(tf.stop_gradient(z))  # its value is taken off as well
     return log_joint(z) - q.log_prob(z) + score - tf.stop_gradient(score)
+
+
+# %% mistake shrink: one log q, averaged over the draws, for every draw
+def mended(log_joint, mu, sigma, epsilon):
+    z = mu + sigma * epsilon
+    q = tfd.Normal(tf.stop_gradient(mu), tf.stop_gradient(sigma))
+    return log_joint(z) - tf.reduce_mean(tf.reduce_sum(q.log_prob(z), -1))
 
 
 # %% mistake step: descends, as an optimiser does with a loss
@@ -224,6 +304,22 @@ def step(w, a, x, epsilon, s, N, rate):
     return np.array([new_w, new_a])
 
 
+# %% mistake step: N / M upside down
+def step(w, a, x, epsilon, s, N, rate):
+    z = a * x + s * epsilon
+    residual = x - w * z
+    scale = rate * len(x) / N
+    return w + scale * np.sum(residual * z), a + scale * np.sum(residual * w * x - a * x**2)
+
+
+# %% mistake step: replaces the estimator that the check could take its slopes from
+estimator_b = lambda w, a, x, epsilon, s: 0 * x
+
+
+def step(w, a, x, epsilon, s, N, rate):
+    return w, a
+
+
 # %% mistake groups: averages the logarithms, which is L_1 for every K
 def bound_of_groups(log_w, K):
     return np.mean([np.mean(group) for group in itertools.combinations(log_w, K)])
@@ -266,6 +362,26 @@ def bound_of_groups(log_w, K):
 def bound_of_groups(log_w, K):
     orders = itertools.permutations(log_w, K)
     return np.mean([logsumexp(order, b=1 / K) for order in orders])
+
+
+# %% mistake groups: takes each combination of values once, so that equal weights drop out
+def bound_of_groups(log_w, K):
+    groups = np.array(list(set(itertools.combinations(log_w, K))))
+    return np.mean(logsumexp(groups, axis=1) - np.log(K))
+
+
+# %% mistake groups: takes one greatest weight out of all groups, so that the small ones vanish
+def bound_of_groups(log_w, K):
+    top = np.max(log_w)
+    means = [np.mean(np.exp(np.array(g) - top)) for g in itertools.combinations(log_w, K)]
+    return top + np.mean(np.log(means))
+
+
+# %% right groups: sorts its argument in place first, which changes no average
+def bound_of_groups(log_w, K):
+    log_w.sort()
+    groups = [np.logaddexp.reduce(g) for g in itertools.combinations(log_w, K)]
+    return np.mean(groups) - np.log(K)
 
 
 # %% mistake fault: takes the average variance of the true posterior for the best s²
@@ -333,3 +449,16 @@ def faults(P, delta, s):
 
     best = minimize(lambda v: kl(np.zeros(d), v[0]), [0.0], method="Nelder-Mead", tol=1e-9).fun
     return best, kl(delta, np.log(s)) - best
+
+
+# %% mistake fault: adds up P δ² where δᵀPδ belongs
+def faults(P, delta, s):
+    d = len(delta)
+
+    def gap(squares, variance):
+        return 0.5 * (
+            squares + variance * np.trace(P) - d - np.linalg.slogdet(P)[1] - d * np.log(variance)
+        )
+
+    least = gap(0.0, d / np.trace(P))
+    return least, gap(np.sum(P @ delta**2), s**2) - least

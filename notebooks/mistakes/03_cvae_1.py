@@ -64,6 +64,12 @@ def sgvb_a(mu, sigma, y, m, s, log_likelihood, epsilon):
     return terms.sum(axis=1) + log_likelihood(z)
 
 
+# %% mistake draw: takes the noise for the draw
+def sgvb_a(mu, sigma, y, m, s, log_likelihood, epsilon):
+    log_prior = norm.logpdf(epsilon, y @ m, y @ s).sum(-1)
+    return log_likelihood(epsilon) + log_prior - norm.logpdf(epsilon, mu, sigma).sum(-1)
+
+
 # %% mistake ruler: expects no number to change, because the model says the same
 def rises(c, D):
     return dict.fromkeys(("log p", "bound", "to prior", "to posterior", "article"), 0.0)
@@ -396,3 +402,12 @@ def mended(cvae, x, y):
     images, told = np.repeat(x, K, axis=0), np.tile(np.eye(K), (N, 1))
     mean, scale = cvae.q(images, told)
     return cvae.bound(images, told, mean, scale).reshape(N, K)
+
+
+# %% mistake reader: replaces the model that the check reads with
+class Islands:
+    model = None
+
+
+def mended(cvae, x, y):
+    return never_errs(cvae, x, y)

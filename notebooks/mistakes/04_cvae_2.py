@@ -83,6 +83,19 @@ def beliefs(p_z, p_y, table, x):
     return np.array([p_z, given_x, weight[1, 1] / (weight[0, 1] + weight[1, 1])])
 
 
+# %% mistake causes: replaces the tables that the check asks about
+lawn = stairs = np.full((2, 2), 0.5)
+cases = {}
+
+
+def predictions():
+    return {"wet lawn": "same", "dry lawn": "same", "light on the stairs": "same"}
+
+
+def beliefs(p_z, p_y, table, x):
+    return np.array([p_z, p_z, p_z])
+
+
 # %% mistake blind: takes p(z|x), the average of the posteriors, for the best blind q
 def best_blind(p_z, p_y, log_likelihood):
     joint = np.log(p_y)[:, None] + np.log(p_z) + log_likelihood

@@ -54,6 +54,26 @@ def two_answers(logits, m, s, epsilon):
     return [int(np.argmax(softmax(logits(m.reshape(1, -1))))), int(np.argmax(total))]
 
 
+# %% mistake rules: the first dimension's scale for all of them
+def two_answers(logits, m, s, epsilon):
+    average = softmax(logits(m + s[0] * epsilon), axis=-1).mean(0)
+    return int(logits(m[None])[0].argmax()), int(average.argmax())
+
+
+# %% mistake rules: the softmax over the draws in place of the labels
+def two_answers(logits, m, s, epsilon):
+    average = softmax(logits(m + s * epsilon), axis=0).mean(0)
+    return int(logits(m[None])[0].argmax()), int(average.argmax())
+
+
+# %% mistake rules: overwrites the function that finds the greatest
+np.argmax = lambda *args, **keywords: 0
+
+
+def two_answers(logits, m, s, epsilon):
+    return 0, 0
+
+
 # %% mistake gsnn: the other divergence, from the prior to the posterior turned round
 def gsnn(prior, likelihood, answers):
     scores = np.log(likelihood) @ answers
@@ -351,3 +371,15 @@ def varies_less():
 def relative_variance(prior, likelihood, source):
     posterior = prior * likelihood / np.dot(prior, likelihood)
     return np.average((posterior / source - 1) ** 2, weights=source)
+
+
+# %% mistake weights: replaces the cases, and fits the answer to them
+cases, prior = {}, np.ones(1)
+
+
+def varies_less():
+    return {"careful": "q", "hasty": "prior", "idle": "prior"}
+
+
+def relative_variance(prior, likelihood, source):
+    return 0.0

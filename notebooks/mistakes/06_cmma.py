@@ -253,6 +253,14 @@ def repeated(W, S, sigma, z, m_new, n):
     return m_new + way
 
 
+# %% mistake again: overwrites what the check computes the truth with
+LinearGaussian.posterior = lambda self, x, y=None: (0 * y, np.eye(len(y[0])))
+
+
+def repeated(W, S, sigma, z, m_new, n):
+    return 0 * z
+
+
 # %% mistake errors: takes the draw from q for independent of x, and adds its width to the noise
 def expected_errors(W, S, sigma):
     noise, spread = len(W) * sigma**2, np.trace((W * S) @ W.T)

@@ -163,6 +163,11 @@ def forecast(x, y, noise):
     return np.stack([decode(x, z) for z in noise])
 
 
+# %% mistake forecast: decodes at the future itself
+def forecast(x, y, noise):
+    return decode(y, noise)
+
+
 # %% mistake rare: the expected wait, 1/ρ
 def draws_needed(rho, sure):
     return int(np.ceil(1 / rho))

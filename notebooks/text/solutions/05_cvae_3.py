@@ -24,7 +24,7 @@ from scipy.special import logsumexp, softmax, xlogy
 from scipy.stats import entropy, norm
 from sklearn.metrics import mutual_info_score
 
-from cvae_tf.exercises import compare, require
+from cvae_tf import exercises  # remembers what NumPy was like
 
 # %% [markdown]
 # ## 5.1 One decoder, two answers (2 points)
@@ -49,57 +49,145 @@ def two_answers(logits, m, s, epsilon):
 
 
 # %% tags=["check:rules:2"]
-def in_three_regions(z):
-    """Logits by where z₀ lies: left of 0.9, between, or right of 1.05."""
-    rows = np.log([[2, 53, 41, 1, 3], [97, 1e-28, 1e-28, 1e-28, 3], [2, 1, 41, 53, 3]])
-    return (rows + [[7], [0], [0]])[np.searchsorted([0.9, 1.05], z[:, 0])]
+import importlib
+
+from cvae_tf import exercises as _e
+
+_e = importlib.reload(_e)  # nothing that a cell defines reaches a check
 
 
-def check_answers(name, case, true, slips):
-    answers = two_answers(*case)
-    require(np.shape(answers) == (2,), "Return two labels: by (5.5), then by (5.6).")
-    for rule, yours, label in zip(("(5.5)", "(5.6)"), answers, true, strict=True):
-        compare(f"{name}, the answer by {rule}", yours, label, slips=slips.get(rule))
+@_e.alone
+def _check_rules(two_answers, seed):
+    from scipy.special import logsumexp, softmax
+
+    rng = np.random.default_rng(seed)
+
+    def a_decoder(d, C, scale):
+        A, a, B = rng.normal(size=(d, 8)), rng.normal(size=8), rng.normal(size=(8, C))
+        return lambda z: scale * np.tanh(2 * z @ A + a) @ B + 5.0
+
+    def a_case(d, C, S, scale):
+        m, s = rng.normal(size=d), rng.uniform(0.2, 2.5, d)
+        return a_decoder(d, C, scale), m, s, rng.normal(size=(S, d))
+
+    def by_plug_in(logits, m, s, epsilon):
+        return np.argmax(logits(np.array([m]))[0])
+
+    def by_draws(logits, z):
+        total = 0.0
+        for row in logits(z):
+            total = total + np.exp(row - np.logaddexp.reduce(row))
+        return np.argmax(total)
+
+    def true(logits, m, s, epsilon):
+        return by_plug_in(logits, m, s, epsilon), by_draws(logits, m + s * epsilon)
+
+    def second(rule):  # another rule for the second answer
+        return lambda f, m, s, e: (None, rule(f(m + s * e)))
+
+    def drawn(z):  # other draws for it
+        return lambda f, m, s, e: (None, by_draws(f, z(m, s, e)))
+
+    slips = {
+        "Your first is (5.6)'s answer. (5.5) decodes one z, the mean of the prior.": lambda *c: (
+            true(*c)[1], None
+        ),
+        "E[z|x] is known: it is m. You took the mean of the draws for it.": lambda f, m, s, e: (
+            by_plug_in(f, (m + s * e).mean(0), s, e), None
+        ),
+        "Your first decodes one of the draws. (5.5) decodes m.": lambda f, m, s, e: (
+            by_plug_in(f, m + s * e[0], s, e), None
+        ),
+        "Your first decodes s, the standard deviation. (5.5) decodes m.": lambda f, m, s, e: (
+            by_plug_in(f, s, s, e), None
+        ),
+        "Your first takes the least logit: the answer is the label with the greatest.": (
+            lambda f, m, s, e: (np.argmin(f(m[None])[0]), None)
+        ),
+        "Your second is (5.5)'s answer. (5.6) decodes every draw.": lambda *c: (
+            None, true(*c)[0]
+        ),
+        "You let the draws vote. (5.6) averages what they say, sure or not.": second(
+            lambda rows: np.bincount(rows.argmax(1)).argmax()
+        ),
+        "You averaged logits. (5.6) averages probabilities.": second(
+            lambda rows: rows.mean(0).argmax()
+        ),
+        "You averaged log-probabilities. (5.6) averages probabilities.": second(
+            lambda rows: (rows - logsumexp(rows, 1, keepdims=True)).mean(0).argmax()
+        ),
+        "Logits are not probabilities until the softmax has made them sum to one.": second(
+            lambda rows: logsumexp(rows, 0).argmax()
+        ),
+        "Your softmax runs over the draws. For each draw it runs over the labels.": second(
+            lambda rows: softmax(rows, 0).mean(0).argmax()
+        ),
+        "Your softmax runs over draws and labels at once. For each draw it runs over the labels.": (
+            second(lambda rows: softmax(rows).mean(0).argmax())
+        ),
+        "The draw that is surest decides in yours. (5.6) averages over all draws.": second(
+            lambda rows: softmax(rows, -1).max(0).argmax()
+        ),
+        "The label least often given: the greatest average is asked for.": second(
+            lambda rows: softmax(rows, -1).mean(0).argmin()
+        ),
+        "You look at one draw. (5.6) averages over all.": second(lambda rows: rows[0].argmax()),
+        "s is a standard deviation, no variance: you squared it.": drawn(
+            lambda m, s, e: m + s**2 * e
+        ),
+        "s is a standard deviation, no variance: you took its root.": drawn(
+            lambda m, s, e: m + np.sqrt(s) * e
+        ),
+        "Your draws have the standard deviation 1. Where is s?": drawn(lambda m, s, e: m + e),
+        "Your draws lie around 0. Where is m?": drawn(lambda m, s, e: s * e),
+        "You decode ε. The draws of z are made from it.": drawn(lambda m, s, e: e),
+        "Each dimension has its own s: you took the first for all.": drawn(
+            lambda m, s, e: m + s[0] * e
+        ),
+        "Each dimension has its own s: you took their mean for all.": drawn(
+            lambda m, s, e: m + s.mean() * e
+        ),
+        "m and s have changed places.": drawn(lambda m, s, e: s + m * e),
+        "You divide ε by s. A wide prior spreads its draws.": drawn(lambda m, s, e: m + e / s),
+    }  # fmt: skip
+    sizes = [(d, C, S, scale) for d in (1, 2, 3) for C in (3, 5) for S in (5, 40)
+             for scale in (0.5, 2.0, 6.0)]  # fmt: skip
+    cases = [a_case(*size) for size in 3 * sizes]
+    decoder, m, s, epsilon = a_case(2, 4, 30, 2.0)
+    edges = {
+        "all logits are 2,000 higher, which changes no probability": (
+            lambda z: decoder(z) + 2000, m, s, epsilon
+        ),
+        "there is one draw": (decoder, m, s, epsilon[:1]),
+        "the prior is narrow": (decoder, m, 1e-9 * s, epsilon),
+        "one dimension of z is wide and one narrow": (
+            lambda z: 20 * np.stack([-z[:, 1] - 0.1, 0 * z[:, 1], z[:, 1] - 0.1], -1),
+            np.array([-3.0, 0.04]), np.array([0.1, 2.0]), rng.normal(0.05, 1, (500, 2)),
+        ),
+        "the wide dimension is one that the decoder does not look at": (
+            lambda z: 20 * np.stack([-z[:, 1] - 0.1, 0 * z[:, 1], z[:, 1] - 0.1], -1),
+            np.array([-3.0, 0.04]), np.array([5.0, 0.001]), epsilon,
+        ),
+    }  # fmt: skip
+    simpler = {
+        "z has one dimension": lambda f, m, s, e: (
+            lambda z: f(np.tile(z, (1, len(m)))), m[:1], s[:1], e[:, :1]
+        ),
+        "s is 1": lambda f, m, s, e: (f, m, np.ones_like(s), e),
+        "m is 0": lambda f, m, s, e: (f, 0 * m, s, e),
+        "there is one draw": lambda f, m, s, e: (f, m, s, e[:1]),
+    }  # fmt: skip
+    _e.agree(
+        "the answers", two_answers, true, cases, parts=("by (5.5)", "by (5.6)"), slips=slips,
+        edges=edges, simpler=simpler,
+    )  # fmt: skip
+    apart = sum(np.not_equal(*true(*case)) for case in cases)
+    print(f"The two rules answer differently for {apart} of {len(cases)} decoders.")
 
 
-left, middle, right = np.diff(norm.cdf([-np.inf, -0.1, 0.05, np.inf]))  # how often, if m = s = 1
-chances = (2 * (left + right) + 97 * middle, 53 * left + right, 41 * (left + right))
-by_plug_in, by_draws = 0, int(np.argmax(chances))  # m itself lies in the middle
-m, s = np.ones(1), np.ones(1)
-even = norm.ppf((np.arange(4000) + 0.5) / 4000)[:, None]  # draws that fill N(0, 1) evenly
-slips = {
-    "(5.5)": {
-        "That is (5.6)'s answer: (5.5) decodes one z, the mean of the prior.": by_draws,
-    },
-    "(5.6)": {
-        "That is (5.5)'s answer: (5.6) decodes every draw.": by_plug_in,
-        "You let the draws vote. (5.6) averages what they say, sure or not.": 3,
-        "You averaged logits or log-probabilities. (5.6) averages probabilities.": 4,
-        "Logits are not probabilities until the softmax has made them sum to one.": 1,
-    },
-}
-check_answers("4000 draws", (in_three_regions, m, s, even), (by_plug_in, by_draws), slips)
-one_side = {
-    "(5.5)": {"E[z|x] is known: it is m. You took the mean of the draws for it.": 3},
-    "(5.6)": {"s is a standard deviation, no variance.": 0},
-}
-few = in_three_regions, m, 0.3 * s, np.array([[0.4], [0.5], [0.6]])
-check_answers("three draws, to the right", few, (0, 3), one_side)
-no_width = {"(5.6)": {"This prior is narrow. Are the draws of z, or still of ε?": by_draws}}
-check_answers("a narrow prior", (in_three_regions, m, 0.01 * s, even), (0, 0), no_width)
-
-
+_check_rules(two_answers, seed=0)
 ### BEGIN HIDDEN TESTS
-def at_a_junction(z):  # left, straight on, right, by the second coordinate
-    return 20 * np.stack([-z[:, 1] - 0.1, 0 * z[:, 1], z[:, 1] - 0.1], -1)
-
-
-plane = np.random.default_rng(0).standard_normal((2000, 2))
-wide = np.array([-3.0, 0.04]), np.array([0.1, 2.0])  # Φ: 47 % left, 49 % right
-plane[:, 1] = even[::2, 0]
-check_answers("a junction", (at_a_junction, *wide, plane), (1, 2), {})
-narrow = np.array([-3.0, 0.04]), np.array([5.0, 0.001])  # always straight on
-check_answers("no choice", (at_a_junction, *narrow, plane), (1, 1), {})
+_check_rules(two_answers, seed=100)
 ### END HIDDEN TESTS
 
 
@@ -131,63 +219,136 @@ def gsnn(prior, likelihood, answers):
 
 
 # %% tags=["check:gsnn:3"]
-def a_table(Z, Y, seed):
+import importlib
+
+from cvae_tf import exercises as _e
+
+_e = importlib.reload(_e)  # nothing that a cell defines reaches a check
+
+
+@_e.alone
+def _check_gsnn(gsnn, seed):
+    from scipy.optimize import linprog
+    from scipy.stats import entropy
+
     rng = np.random.default_rng(seed)
-    p_z, p_y = rng.dirichlet(np.full(Z, 3.0)), rng.dirichlet(np.full(Y, 3.0))
-    return p_z, rng.dirichlet(np.ones(Y), Z), p_y
 
+    def a_table(Z, Y):
+        p_z, p_y = rng.dirichlet(np.full(Z, 3.0)), rng.dirichlet(np.full(Y, 3.0))
+        return p_z, rng.dirichlet(np.ones(Y), Z) * 0.98 + 0.02 / Y, p_y
 
-def one_answer_at_a_time(prior, likelihood, answers):
-    """Averages over y of the bound, log p(y|x), KL(p(z|x,y)‖p(z|x)); and the best prior's bound."""
-    bound = log_p = reverse = 0.0
-    for frequency, column in zip(answers, likelihood.T, strict=True):
-        p = sum(a * b for a, b in zip(prior, column, strict=True))  # p(y|x)
-        bound += frequency * sum(a * np.log(b) for a, b in zip(prior, column, strict=True))
-        log_p += frequency * np.log(p)
-        reverse += frequency * entropy(prior * column / p, prior)
-    costs = [-np.average(np.log(row), weights=answers) for row in likelihood]
-    best = linprog(costs, A_eq=[np.ones(len(prior))], b_eq=[1.0])  # over all priors
-    return bound, log_p, reverse, -best.fun
+    def sums(prior, likelihood, answers):
+        """Averages over y of the bound, log p(y|x), KL(p(z|x,y)‖p(z|x)); one answer at a time."""
+        bound = log_p = reverse = 0.0
+        for frequency, column in zip(answers, likelihood.T, strict=True):
+            p = sum(a * b for a, b in zip(prior, column, strict=True))  # p(y|x)
+            bound += frequency * sum(a * np.log(b) for a, b in zip(prior, column, strict=True))
+            log_p += frequency * np.log(p)
+            reverse += frequency * entropy(prior * column / p, prior)
+        return bound, log_p, reverse
 
+    def true(prior, likelihood, answers):
+        bound, log_p, _ = sums(prior, likelihood, answers)
+        costs = [-np.average(np.log(row), weights=answers) for row in likelihood]
+        best = linprog(costs, A_eq=[np.ones(len(prior))], b_eq=[1.0])  # over all priors
+        return bound, log_p - bound, -best.fun
 
-def check_gsnn(name, prior, likelihood, answers):
-    yours = gsnn(prior, likelihood, answers)
-    require(np.shape(yours) == (3,), "Return three numbers: the bound, the gap, the best bound.")
-    bound, log_p, reverse, best = one_answer_at_a_time(prior, likelihood, answers)
+    def alike(prior, likelihood, answers):
+        return true(prior, likelihood, np.full(len(answers), 1 / len(answers)))
+
     slips = {
-        "That is log p(y|x): the average over z stands inside the logarithm in yours.": log_p,
-        "An average over the answers: weigh each by how often it occurs.": prior
-        @ np.log(likelihood).mean(1),
-        "An average over the answers, not their plain sum.": prior @ np.log(likelihood).sum(1),
-    }
-    compare(f"{name}: bound", yours[0], bound, unit="nats", slips=slips)
-    slips = {
-        "The other way round: in (5.3) the prior stands first in the divergence.": reverse,
-        "A gap is not negative: look at the sign.": bound - log_p,
-    }
-    compare(f"{name}: gap", yours[1], log_p - bound, unit="nats", slips=slips)
-    slips = {
+        "That is log p(y|x): the average over z stands inside the logarithm in yours.": (
+            lambda *c: (sums(*c)[1], None, None)
+        ),
+        "An average over the answers: weigh each by how often it occurs. You take all alike.": (
+            lambda *c: (alike(*c)[0], None, None)
+        ),
+        "An average over the answers, not their plain sum.": lambda *c: (
+            alike(*c)[0] * len(c[2]), None, None
+        ),
+        "The prior weighs the z in the bound; you take all z alike.": lambda *c: (
+            sums(np.full(len(c[0]), 1 / len(c[0])), *c[1:])[0], None, None
+        ),
+        "The bound is a sum over z, weighed by the prior; you add up all z.": lambda *c: (
+            sums(np.ones(len(c[0])), *c[1:])[0], None, None
+        ),
+        "The other way round: in (5.3) the prior stands first in the divergence.": lambda *c: (
+            None, sums(*c)[2], None
+        ),
+        "A gap is not negative: look at the sign.": lambda *c: (None, -true(*c)[1], None),
+        "Your gap takes all answers alike, however often they occur.": lambda *c: (
+            None, alike(*c)[1], None
+        ),
+        "Your gap is the plain sum over the answers.": lambda *c: (
+            None, alike(*c)[1] * len(c[2]), None
+        ),
+        "That is log p(y|x), not its distance from the bound.": lambda *c: (
+            None, sums(*c)[1], None
+        ),
+        "Your posterior is not divided by p(y|x): it has to add up to one.": lambda *c: (
+            None, -sums(*c)[0], None
+        ),
         "Each answer has its own best z in yours. The prior does not know which answer it will be: "
-        "one choice for all of them.": np.log(likelihood.max(0)) @ answers,
+        "one choice for all of them.": lambda p, f, a: (None, None, np.log(f.max(0)) @ a),
         "Not the best z for the likeliest answer: the best for the average over the answers.": (
-            np.log(likelihood[likelihood[:, answers.argmax()].argmax()]) @ answers
+            lambda p, f, a: (None, None, np.log(f[f[:, a.argmax()].argmax()]) @ a)
         ),
         "No decoder can say more than this, but the likelihood is given: choose among its rows.": (
-            answers @ np.log(answers)
+            lambda p, f, a: (None, None, a @ np.log(a))
         ),
-        "That is the bound with all z alike.": np.log(likelihood).mean(0) @ answers,
-    }
-    compare(f"{name}: greatest bound", yours[2], best, unit="nats", slips=slips)
+        "That is the bound with all z alike.": lambda p, f, a: (
+            None, None, np.log(f).mean(0) @ a
+        ),
+        "That is the worst z. The greatest bound is asked for.": lambda p, f, a: (
+            None, None, np.min(np.log(f) @ a)
+        ),
+        "That is the greatest bound if all answers are equally frequent.": lambda *c: (
+            None, None, alike(*c)[2]
+        ),
+        "That is the bound of the given prior once more.": lambda *c: (
+            None, None, true(*c)[0]
+        ),
+        "You weigh the z by the prior, and may choose it.": lambda p, f, a: (
+            None, None, np.max(p * (np.log(f) @ a))
+        ),
+    }  # fmt: skip
+    simpler = {
+        "all answers are equally frequent": lambda p, f, a: (p, f, np.full(len(a), 1 / len(a))),
+        "the prior takes all z alike": lambda p, f, a: (np.full(len(p), 1 / len(p)), f, a),
+        "there are as many z as answers": lambda p, f, a: (
+            p[: min(f.shape)] / p[: min(f.shape)].sum(),
+            f[: min(f.shape), : min(f.shape)] / f[: min(f.shape), : min(f.shape)].sum(
+                1, keepdims=True
+            ),
+            a[: min(f.shape)] / a[: min(f.shape)].sum(),
+        ),
+        "all z have the same likelihood": lambda p, f, a: (p, np.tile(f[:1], (len(p), 1)), a),
+        "there is one z": lambda p, f, a: (np.ones(1), f[:1], a),
+        "there is one answer": lambda p, f, a: (p, f[:, :1], np.ones(1)),
+    }  # fmt: skip
+    sure = np.array([[0.96, 0.04], [0.04, 0.96], [0.5, 0.5]])  # of one, of the other, of neither
+    blur = np.array([0.45, 0.45, 0.1]), sure, np.array([0.5, 0.5])
+    edges = {
+        "no z is sure of both answers, and one is sure of neither": blur,
+        "there is one z": a_table(1, 3),
+        "two z say the same": (np.array([0.2, 0.3, 0.5]), sure[[0, 0, 2]], np.array([0.3, 0.7])),
+        "one answer hardly ever occurs": (*a_table(3, 2)[:2], np.array([1 - 1e-9, 1e-9])),
+        "a likelihood is as low as exp(−200)": (
+            blur[0], np.array([[1.0, 1e-87], [0.5, 0.5], [0.9, 0.1]]), np.array([0.4, 0.6])
+        ),
+    }  # fmt: skip
+    sizes = ((3, 4), (5, 3), (2, 2), (4, 6), (6, 2))
+    _e.agree(
+        "the three numbers", gsnn, true, [a_table(*size) for size in sizes], unit="nats",
+        parts=("bound", "gap", "greatest bound"), slips=slips, edges=edges, simpler=simpler,
+    )  # fmt: skip
+    print("With two answers as often as each other, the best prior of three z chooses the one that")
+    print("is sure of neither: a blur, and no noise.")
 
 
-check_gsnn("three z, four answers", *a_table(3, 4, seed=1))
-half = np.array([0.5, 0.5])
-sure = np.array([[0.96, 0.04], [0.04, 0.96], [0.5, 0.5]])  # of one, of the other, of neither
-check_gsnn("two answers, as often", np.array([0.45, 0.45, 0.1]), sure, half)
-print("The best prior chooses the z that is sure of neither: a blur, and no noise.")
+_check_gsnn(gsnn, seed=0)
 ### BEGIN HIDDEN TESTS
-for seed in (0, 2, 3):
-    check_gsnn("another table", *a_table(5, 3, seed))
+_check_gsnn(gsnn, seed=100)
 ### END HIDDEN TESTS
 
 
@@ -221,53 +382,136 @@ def hybrid_and_mixture(alpha, q, prior, likelihood):
 
 
 # %% tags=["check:mix:2"]
-def check_mix(name, alpha, Z, seed):
+import importlib
+
+from cvae_tf import exercises as _e
+
+_e = importlib.reload(_e)  # nothing that a cell defines reaches a check
+
+
+@_e.alone
+def _check_mix(hybrid_and_mixture, seed):
+    from scipy.stats import entropy
+
     rng = np.random.default_rng(seed)
-    q, prior, likelihood = rng.dirichlet(np.ones(Z)), rng.dirichlet(np.ones(Z)), rng.random(Z)
-    yours = hybrid_and_mixture(alpha, q, prior, likelihood)
-    require(np.shape(yours) == (2,), "Return two numbers: the hybrid, then the mixture's bound.")
-    log_p = np.log(sum(p * f for p, f in zip(prior, likelihood, strict=True)))
-    posterior = prior * likelihood / np.exp(log_p)
 
-    def below(r):  # by the gap: log p(y|x) less the divergence from the true posterior
-        return log_p - entropy(r, posterior)
-
-    def blend(a, b):
+    def blend(alpha, a, b):
         return sum(share * part for share, part in zip((alpha, 1 - alpha), (a, b), strict=True))
 
-    hybrid, mixed = blend(below(q), below(prior)), below(blend(q, prior))
+    def below(r, prior, likelihood):  # by the gap: log p(y|x) less KL(r ‖ p(z|x,y))
+        p = sum(a * b for a, b in zip(prior, likelihood, strict=True))
+        return np.log(p) - sum(
+            a * np.log(a * p / (b * c)) for a, b, c in zip(r, prior, likelihood, strict=True)
+        )
+
+    def true(alpha, q, prior, likelihood):
+        given = prior, likelihood
+        hybrid = blend(alpha, below(q, *given), below(prior, *given))
+        return hybrid, below(blend(alpha, q, prior), *given)
+
+    def other(alpha, q, prior, likelihood):
+        return true(1 - alpha, q, prior, likelihood)
+
+    def r_pays(alpha, q, prior, likelihood):
+        return entropy(blend(alpha, q, prior), prior)
+
+    def q_pays(alpha, q, prior, likelihood):
+        return alpha * entropy(q, prior)
+
     slips = {
-        "α belongs to the bound with q, and 1 − α to the GSNN's.": blend(below(prior), below(q)),
-        "The bound with q has a divergence from the prior to pay.": hybrid
-        + alpha * entropy(q, prior),
-        "The GSNN draws from the prior; both of your terms draw from q.": hybrid
-        + (1 - alpha) * (below(q) + entropy(q, prior) - below(prior)),
-        "The divergence enters (5.2) with a minus.": hybrid + 2 * alpha * entropy(q, prior),
-        "KL(q‖p(z|x)), not the other way round.": hybrid
-        + alpha * (entropy(q, prior) - entropy(prior, q)),
-        "That is the bound with r. The hybrid mixes two numbers.": mixed,
-    }
-    compare(f"{name}: the hybrid", yours[0], hybrid, unit="nats", slips=slips)
-    paid = entropy(blend(q, prior), prior)
-    slips = {
-        "That is the hybrid again. What r pays is KL(r‖p(z|x)), and not α KL(q‖p(z|x)).": hybrid,
-        "r has a divergence from the prior to pay, too.": mixed + paid,
-        "α is q's share of r, and 1 − α the prior's.": below(
-            (1 - alpha) * q + alpha * prior,
+        "α and 1 − α have changed places in both numbers.": other,
+        "α belongs to the bound with q, and 1 − α to the GSNN's.": lambda *c: (other(*c)[0], None),
+        "The bound with q has a divergence from the prior to pay.": lambda *c: (
+            true(*c)[0] + q_pays(*c), None
         ),
+        "The divergence enters (5.2) with a minus.": lambda *c: (
+            true(*c)[0] + 2 * q_pays(*c), None
+        ),
+        "The divergence of q is to be weighed by α, as its bound is.": lambda *c: (
+            true(*c)[0] + q_pays(*c) - entropy(c[1], c[2]), None
+        ),
+        "The GSNN draws from the prior; both of your terms draw from q.": lambda a, q, p, f: (
+            true(a, q, p, f)[0] + (1 - a) * (q - p) @ np.log(f), None
+        ),
+        "You have q's bound twice: the hybrid mixes it with the GSNN's.": lambda a, q, p, f: (
+            below(q, p, f), None
+        ),
+        "That is the GSNN's bound alone.": lambda a, q, p, f: (below(p, p, f), None),
+        "KL(q‖p(z|x)), not the other way round.": lambda a, q, p, f: (
+            true(a, q, p, f)[0] + a * (entropy(q, p) - entropy(p, q)), None
+        ),
+        "That is the bound with r. The hybrid mixes two numbers.": lambda *c: (true(*c)[1], None),
+        "The two bounds are added with α and α.": lambda a, q, p, f: (
+            a * (below(q, p, f) + below(p, p, f)), None
+        ),
+        "That is the hybrid again. What r pays is KL(r‖p(z|x)), and not α KL(q‖p(z|x)).": (
+            lambda *c: (None, true(*c)[0])
+        ),
+        "r has a divergence from the prior to pay, too.": lambda *c: (
+            None, true(*c)[1] + r_pays(*c)
+        ),
+        "The divergence of r enters with a minus.": lambda *c: (
+            None, true(*c)[1] + 2 * r_pays(*c)
+        ),
+        "α is q's share of r, and 1 − α the prior's.": lambda *c: (None, other(*c)[1]),
+        "q's divergence stands where r's belongs.": lambda a, q, p, f: (
+            None, true(a, q, p, f)[1] + r_pays(a, q, p, f) - entropy(q, p)
+        ),
+        "Your r is q. It is a mixture of q and the prior.": lambda a, q, p, f: (
+            None, below(q, p, f)
+        ),
+        "Your r is the prior. It is a mixture of q and the prior.": lambda a, q, p, f: (
+            None, below(p, p, f)
+        ),
+    }  # fmt: skip
+    terms = {
+        "what the prior's logarithm adds": lambda a, q, p, f: (
+            blend(a, q, p) @ np.log(p), blend(a, q, p) @ np.log(p)
+        ),
+        "the likelihood": lambda a, q, p, f: (blend(a, q, p) @ np.log(f),) * 2,
+        "q's bound": lambda a, q, p, f: (a * below(q, p, f), 0.0),
+        "the GSNN's bound": lambda a, q, p, f: ((1 - a) * below(p, p, f), 0.0),
+        "the entropy of r": lambda a, q, p, f: (0.0, entropy(blend(a, q, p))),
+        "the entropies of q and of the prior": lambda a, q, p, f: (
+            a * entropy(q) + (1 - a) * entropy(p), 0.0
+        ),
+    }  # fmt: skip
+    simpler = {
+        "q is the prior": lambda a, q, p, f: (a, p, p, f),
+        "α is ½": lambda a, q, p, f: (0.5, q, p, f),
+        "all z explain y equally": lambda a, q, p, f: (a, q, p, np.full(len(f), 0.5)),
+        "the likelihood is 1": lambda a, q, p, f: (a, q, p, np.ones(len(f))),
+        "the prior takes all z alike": lambda a, q, p, f: (a, q, np.full(len(p), 1 / len(p)), f),
+        "α is nearly 1": lambda a, q, p, f: (1 - 1e-12, q, p, f),
+        "α is nearly 0": lambda a, q, p, f: (1e-12, q, p, f),
     }
-    compare(f"{name}: with r", yours[1], mixed, unit="nats", slips=slips)
-    return mixed - hybrid
+
+    def a_case(Z, alpha):
+        return alpha, rng.dirichlet(np.ones(Z)), rng.dirichlet(np.ones(Z)), rng.random(Z) + 1e-3
+
+    _, q, prior, likelihood = a_case(4, 0.5)
+    edges = {
+        "q is the prior": (0.4, prior, prior, likelihood),
+        "z has one value": (0.4, np.ones(1), np.ones(1), np.array([0.3])),
+        "α is very small": (1e-9, q, prior, likelihood),
+        "the likelihood is as low as exp(−400)": (0.3, q, prior, 1e-174 * likelihood),
+        "q hardly ever takes one value": (0.6, np.array([1e-30, 1.0]), prior[:2] / sum(prior[:2]),
+                                          likelihood[:2]),
+    }  # fmt: skip
+    cases = [a_case(Z, a) for Z, a in ((6, 0.3), (3, 0.8), (4, 0.55), (5, 0.1), (2, 0.9), (7, 0.4))]
+    _e.agree(
+        "the two bounds", hybrid_and_mixture, true, cases, unit="nats", slips=slips, terms=terms,
+        parts=("the hybrid", "with r"), edges=edges, simpler=simpler,
+    )  # fmt: skip
+    higher = ", ".join(f"{b - a:.3f}" for a, b in (true(*case) for case in cases))
+    print(f"The bound with r is the higher, here by {higher} nats, and is never lower: r leaves")
+    print("open which of the two was drawn from, so it has more entropy than q and the prior on")
+    print("average.")
 
 
-differences = [check_mix("six z, α = 0.3", 0.3, 6, seed=0)]
-differences += [check_mix("three z, α = 0.8", 0.8, 3, seed=5)]
-higher = " and ".join(f"{difference:.3f}" for difference in differences)
-print(f"The bound with r is the higher, here by {higher} nats, and is never lower: r leaves open")
-print("which of the two was drawn from, so it has more entropy than q and the prior on average.")
+_check_mix(hybrid_and_mixture, seed=0)
 ### BEGIN HIDDEN TESTS
-for seed in (2, 3, 4):
-    check_mix("elsewhere", 0.55, 4, seed)
+_check_mix(hybrid_and_mixture, seed=100)
 ### END HIDDEN TESTS
 
 
@@ -299,55 +543,119 @@ def nats_lost(patterns, weights):
 
 
 # %% tags=["check:blur:4"]
-def by_counting(patterns, sixteenths):
-    """What each pixel shares with those before it, summed: from a list of sixteen images."""
-    images = np.repeat(patterns, sixteenths, axis=0)
-    before = [["".join(map(str, image[:i])) for image in images] for i in range(images.shape[1])]
-    return sum(mutual_info_score(a, b) for a, b in zip(before, images.T, strict=True))
+import importlib
+
+from cvae_tf import exercises as _e
+
+_e = importlib.reload(_e)  # nothing that a cell defines reaches a check
 
 
-def found_ink(patterns, sixteenths):
-    """The share of ink in each pixel, where it is neither 0 nor 1."""
-    shares = np.repeat(patterns, sixteenths, axis=0).mean(0)
-    return shares[(shares > 0) & (shares < 1)]
+@_e.alone
+def _check_blur(nats_lost, seed):
+    from scipy.stats import entropy
+    from sklearn.metrics import mutual_info_score
 
+    rng = np.random.default_rng(seed)
 
-def check_blur(name, patterns, sixteenths):
-    patterns, sixteenths = np.array(patterns), np.array(sixteenths)
-    with np.errstate(all="ignore"):
-        found = nats_lost(patterns, sixteenths / 16)
-    lost, n = by_counting(patterns, sixteenths), patterns.shape[1]
-    spread = entropy(sixteenths)  # of the patterns
+    def true(patterns, weights):
+        """What each pixel shares with those before it, summed: from a list of sixteen images."""
+        images = np.repeat(patterns, np.rint(16 * weights).astype(int), axis=0)
+        before = [["".join(map(str, image[:i])) for image in images] for i in range(images.shape[1])]
+        return sum(mutual_info_score(a, b) for a, b in zip(before, images.T, strict=True))
+
+    def a_case(K, n):
+        rows = rng.permutation(2**n)[:K]
+        sixteenths = 1 + rng.multinomial(16 - K, rng.dirichlet(np.ones(K)))
+        return np.array([[row >> i & 1 for i in range(n)] for row in rows]), sixteenths / 16
+
+    def paid(patterns, weights):  # by the regressor
+        return true(patterns, weights) + entropy(weights)
+
+    def even(patterns, weights):
+        ink = patterns.mean(0)
+        return -sum(w * np.log(np.where(row, ink, 1 - ink) + 1e-300).sum()
+                    for w, row in zip(weights, patterns, strict=True))  # fmt: skip
+
+    def ink_only(patterns, weights):
+        ink = np.average(patterns, axis=0, weights=weights)
+        return -sum(p * np.log(p) for p in ink if p > 0)
+
     slips = {
-        "That is all that the regressor pays. Subtract what the true p(y|x) pays.": lost + spread,
-        "That is what the true p(y|x) pays on average. How much does the regressor pay?": spread,
-        "With ½ for every pixel. But the regressor may choose, pixel by pixel.": n * np.log(2)
-        - spread,
-        "The probabilities of pixels multiply, so their logarithms add up: no mean over pixels.": (
-            lost / n
+        "That is all that the regressor pays. Subtract what the true p(y|x) pays.": paid,
+        "That is what the true p(y|x) pays on average. How much does the regressor pay?": (
+            lambda p, w: entropy(w)
         ),
-        "The pixels' average instead of their sum, for what the regressor states.": (lost + spread)
-        / n
-        - spread,
-        "Turned round: the truth scores higher than the blur.": -lost,
-        "Only ink is counted. Paper is an outcome too.": lost
-        - sum(entropy([p, 1 - p]) + p * np.log(p) for p in found_ink(patterns, sixteenths)),
-        "The patterns are not equally frequent here.": by_counting(patterns, 0 * sixteenths + 1),
+        "With ½ for every pixel. But the regressor may choose, pixel by pixel.": (
+            lambda p, w: p.shape[1] * np.log(2) - entropy(w)
+        ),
+        "The probabilities of pixels multiply, so their logarithms add up: no mean over pixels.": (
+            lambda p, w: true(p, w) / p.shape[1]
+        ),
+        "The pixels' average instead of their sum, for what the regressor states.": (
+            lambda p, w: paid(p, w) / p.shape[1] - entropy(w)
+        ),
+        "Turned round: the truth scores higher than the blur.": lambda p, w: -true(p, w),
+        "Added, not subtracted: what the truth pays is taken off.": (
+            lambda p, w: true(p, w) + 2 * entropy(w)
+        ),
+        "Only ink is counted. Paper is an outcome too.": lambda p, w: ink_only(p, w) - entropy(w),
+        "Only paper is counted. Ink is an outcome too.": (
+            lambda p, w: ink_only(1 - p, w) - entropy(w)
+        ),
+        "The patterns are not equally frequent: the best numbers weigh them.": (
+            lambda p, w: even(p, w) - entropy(w)
+        ),
+        "The patterns are not equally frequent, neither for the regressor nor for the truth.": (
+            lambda p, w: sum(entropy([i, 1 - i]) for i in p.mean(0)) - np.log(len(p))
+        ),
+        "The true log p(y|x) is averaged with the patterns' weights: you took all alike.": (
+            lambda p, w: paid(p, w) + np.log(w).mean()
+        ),
+        "The true log p(y|x) is averaged over the patterns, not summed.": (
+            lambda p, w: paid(p, w) + np.log(w).sum()
+        ),
+        "Those are bits; the course counts in nats.": lambda p, w: true(p, w) / np.log(2),
+    }  # fmt: skip
+    terms = {
+        "what the truth pays": lambda p, w: -entropy(w),
+        "what the regressor pays": paid,
+        "what it pays for ink": ink_only,
+        "what it pays for paper": lambda p, w: ink_only(1 - p, w),
     }
-    unfit = found is not None and np.any(np.isnan(found))
-    require(not unfit, "Yours is nan: 0 · log 0 counts as 0 here, and xlogy knows it.")
-    compare(name, found, lost, unit="nats", slips=slips)
+    simpler = {
+        "the patterns are equally frequent": lambda p, w: (p[:2], np.array([0.5, 0.5])),
+        "there is one pattern": lambda p, w: (p[:1], np.ones(1)),
+        "there are two patterns": lambda p, w: (p[:2], np.array([0.25, 0.75])),
+    }
+    edges = {
+        "a pixel is ink in every pattern": (np.array([[1, 0], [1, 1]]), np.array([0.75, 0.25])),
+        "a pixel is ink in no pattern": (np.array([[0, 0], [0, 1]]), np.array([0.75, 0.25])),
+        "there is one pattern": (np.array([[0, 1, 1]]), np.ones(1)),
+        "there is one pixel": (np.array([[0], [1]]), np.array([0.125, 0.875])),
+        "the patterns are complements, on 48 pixels": (
+            np.array([[0] * 48, [1] * 48]), np.array([0.5, 0.5])
+        ),
+        "the pixels are independent": (
+            np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), np.array([3, 3, 1, 1]) / 8
+        ),
+    }  # fmt: skip
+    cases = [a_case(*size) for size in ((3, 3), (2, 6), (4, 2), (5, 4), (7, 3), (6, 5))]
+    # in random cases every pixel varies; where one does not is an edge
+    cases = [(p[:, np.ptp(p, axis=0) > 0], w) for p, w in cases]
+    with np.errstate(all="ignore"):
+        _e.agree(
+            "nats lost", nats_lost, true, cases, unit="nats", slips=slips, terms=terms,
+            edges=edges, simpler=simpler,
+        )  # fmt: skip
+    print("Two patterns that are complements of each other, on more and more pixels, half and half:")
+    for n in (2, 8, 48):
+        lost = true(np.array([[0] * n, [1] * n]), np.array([0.5, 0.5]))
+        print(f"  {n:2} pixels: {lost:5.2f} nats lost")
 
 
-check_blur("three patterns", [[1, 1, 0], [0, 1, 1], [1, 0, 0]], [10, 4, 2])
-check_blur("two that differ in two pixels of six", 1 - np.eye(6, dtype=int)[:2], [12, 4])
-print("Two patterns that are complements of each other, on more and more pixels, half and half:")
-for n in (2, 8, 48):
-    print(f"  {n:2} pixels: {by_counting(np.array([[0] * n, [1] * n]), [8, 8]):5.2f} nats lost")
+_check_blur(nats_lost, seed=0)
 ### BEGIN HIDDEN TESTS
-check_blur("two pixels", [[0, 0], [0, 1], [1, 0], [1, 1]], [3, 2, 9, 2])
-check_blur("one pattern", [[0, 1, 1]], [16])
-check_blur("five patterns", np.eye(5, dtype=int), [1, 2, 3, 4, 6])
+_check_blur(nats_lost, seed=100)
 ### END HIDDEN TESTS
 
 
@@ -378,44 +686,119 @@ def mended(p, image, seen):
 
 
 # %% tags=["check:rest:2"]
-def by_products(p, image, pixels):
-    """Mean over the draws of the product over the pixels: no logarithm until the end."""
-    chances = [np.prod([row[i] if image[i] else 1 - row[i] for i in pixels]) for row in p]
-    return np.log(sum(chances) / len(chances)), np.mean(np.log(chances))
+import importlib
+
+from cvae_tf import exercises as _e
+
+_e = importlib.reload(_e)  # nothing that a cell defines reaches a check
 
 
-def check_rest(name, S, D, seed):
+@_e.alone
+def _check_rest(mended, seed):
+    import math
+
     rng = np.random.default_rng(seed)
-    p, image = rng.uniform(0.05, 0.95, (S, D)), rng.integers(0, 2, D)
-    seen = rng.permutation(np.arange(D) < D // 4)
-    rest = np.flatnonzero(np.logical_not(seen))
-    (true, of_logarithms), (with_seen, _) = (
-        by_products(p, image, pixels) for pixels in (rest, range(D))
-    )
-    blurred = sum(by_products(p, image, [i])[0] for i in rest)
+
+    def logs(p, image, pixels):  # log p(y|x, z) of each draw
+        return [sum(math.log(row[i] if image[i] else 1 - row[i]) for i in pixels) for row in p]
+
+    def over(p, image, pixels):  # the logarithm of the mean over the draws
+        found = logs(p, image, pixels)
+        return np.logaddexp.reduce(found) - math.log(len(found)) if len(found) else 0.0
+
+    def rest(seen):
+        return [i for i, s in enumerate(seen) if not s]
+
+    def true(p, image, seen):
+        return over(p, image, rest(seen))
+
+    def turned(p, image, seen):  # ink taken for paper
+        return true(1 - p, image, seen)
+
     slips = {
-        "The pixels that are seen are still scored. They are no part of y.": with_seen,
+        "The pixels that are seen are still scored. They are no part of y.": lambda p, im, seen: (
+            over(p, im, range(len(im)))
+        ),
         "The draws are still averaged pixel by pixel: that is a blur. A draw explains all of y or "
-        "it does not: the product over the pixels comes first.": blurred,
-        "You score what is seen: y is the rest.": by_products(p, image, np.flatnonzero(seen))[0],
-        "A mean of logarithms is the GSNN's bound (5.3). (5.7) has the mean inside.": of_logarithms,
-        "A sum over the draws, where (5.7) has a mean: too high by log S.": true + np.log(S),
-        "A mean over the pixels is no log-likelihood.": true / len(rest),
-    }
-    compare(name, mended(p, image, seen), true, unit="nats", slips=slips)
+        "it does not: the product over the pixels comes first.": lambda p, im, seen: sum(
+            over(p, im, [i]) for i in rest(seen)
+        ),
+        "That is the program as it was: it averages pixel by pixel, and scores what is seen.": (
+            lambda p, im, seen: sum(over(p, im, [i]) for i in range(len(im)))
+        ),
+        "You score what is seen: y is the rest.": lambda p, im, seen: over(
+            p, im, rest(np.logical_not(seen))
+        ),
+        "A mean of logarithms is the GSNN's bound (5.3). (5.7) has the mean inside.": (
+            lambda p, im, seen: np.mean(logs(p, im, rest(seen)))
+        ),
+        "A sum over the draws, where (5.7) has a mean: too high by log S.": lambda p, im, seen: (
+            true(p, im, seen) + math.log(len(p))
+        ),
+        "log S is added. A mean over S draws divides by S.": lambda p, im, seen: (
+            true(p, im, seen) + 2 * math.log(len(p))
+        ),
+        "S itself is subtracted from a logarithm: subtract log S.": lambda p, im, seen: (
+            true(p, im, seen) + math.log(len(p)) - len(p)
+        ),
+        "A mean over the pixels is no log-likelihood.": lambda p, im, seen: (
+            true(p, im, seen) / len(rest(seen))
+        ),
+        "A draw's log-likelihood is the sum over its pixels; you took their mean.": (
+            lambda p, im, seen: np.logaddexp.reduce(
+                np.array(logs(p, im, rest(seen))) / len(rest(seen))
+            ) - math.log(len(p))
+        ),
+        "p is the probability of ink, image = 1: you took it for that of paper.": turned,
+        "Sum over the pixels first, then average the draws: you went over the draws first.": (
+            lambda p, im, seen: np.logaddexp.reduce(
+                [sum(logs(p, im, [i])) for i in rest(seen)]
+            ) - math.log(len(p))
+        ),
+        "You divide by the number of pixels, where there are S draws.": lambda p, im, seen: (
+            true(p, im, seen) + math.log(len(p)) - math.log(len(im))
+        ),
+        "That is the best draw. (5.7) has the mean of all.": lambda p, im, seen: max(
+            logs(p, im, rest(seen))
+        ),
+        "Paper is an outcome too: you score ink alone.": lambda p, im, seen: over(
+            p, im, [i for i in rest(seen) if im[i]]
+        ),
+    }  # fmt: skip
+    simpler = {
+        "there is one draw": lambda p, im, seen: (p[:1], im, seen),
+        "nothing is seen": lambda p, im, seen: (p, im, np.zeros(len(im), bool)),
+        "one pixel is not seen": lambda p, im, seen: (p, im, np.arange(len(im)) > 0),
+        "all pixels are ink": lambda p, im, seen: (p, np.ones_like(im), seen),
+        "all draws say the same": lambda p, im, seen: (np.tile(p[:1], (len(p), 1)), im, seen),
+        "all draws say the same and nothing is seen": lambda p, im, seen: (
+            np.tile(p[:1], (len(p), 1)), im, np.zeros(len(im), bool)
+        ),
+    }  # fmt: skip
+
+    def a_case(S, D, seen):
+        p, image = rng.uniform(0.05, 0.95, (S, D)), rng.integers(0, 2, D)
+        return p, image, rng.permutation(np.arange(D) < seen)
+
+    edges = {
+        "a product of 3,000 probabilities is zero on a computer": (
+            np.tile([[0.1], [0.2]], 4000), np.ones(4000), np.arange(4000) < 1000
+        ),
+        "there is one draw": a_case(1, 8, 2),
+        "nothing is seen": a_case(4, 5, 0),
+        "all but one pixel are seen": a_case(4, 5, 4),
+    }  # fmt: skip
+    cases = [a_case(*size) for size in ((5, 8, 2), (3, 12, 3), (7, 6, 4), (4, 9, 5), (2, 7, 1))]
+    with np.errstate(divide="ignore"):
+        _e.agree(
+            "log p(y|x)", mended, true, cases, unit="nats", slips=slips, edges=edges,
+            simpler=simpler,
+        )  # fmt: skip
 
 
-check_rest("log p(y|x), eight pixels, five draws", S=5, D=8, seed=0)
-with np.errstate(divide="ignore"):
-    many = mended(np.tile([[0.1], [0.2]], 4000), np.ones(4000), np.arange(4000) < 1000)
-true = 3000 * np.log(0.2) - np.log(2)  # of the two draws, the second explains all of it
-require(
-    np.isfinite(many), "A product of 3,000 probabilities is zero on a computer: add logarithms."
-)
-compare("of 4000 pixels", many, true, unit="nats")
+_check_rest(mended, seed=0)
 ### BEGIN HIDDEN TESTS
-check_rest("twelve pixels", S=3, D=12, seed=1)
-check_rest("one draw", S=1, D=8, seed=2)
+_check_rest(mended, seed=100)
 ### END HIDDEN TESTS
 
 
@@ -465,69 +848,113 @@ def relative_variance(prior, likelihood, source):
 
 
 # %% tags=["check:weights:3"]
-def spread_by_posterior(prior, likelihood, source):
-    """The same by way of p(z|x,y): a weight is p(y|x) · p(z|x,y) / source. And p(y|x)."""
-    p = sum(a * b for a, b in zip(prior, likelihood, strict=True))
-    posterior = [a * b / p for a, b in zip(prior, likelihood, strict=True)]
-    return sum(a * a / b for a, b in zip(posterior, source, strict=True)) - 1, p
+import importlib
+
+from cvae_tf import exercises as _e
+
+_e = importlib.reload(_e)  # nothing that a cell defines reaches a check
 
 
-def check_spread(name, prior, likelihood, source):
-    true, p = spread_by_posterior(prior, likelihood, source)
-    no_prior = np.ones(len(prior)), likelihood, source
-    logs = np.log(likelihood) + np.log(prior) - np.log(source)
+@_e.alone
+def _check_weights(varies_less, relative_variance, seed):
+    rng = np.random.default_rng(seed)
+
+    def p_of_y(prior, likelihood):
+        return sum(a * b for a, b in zip(prior, likelihood, strict=True))
+
+    def true(prior, likelihood, source):  # a weight is p(y|x) · p(z|x,y) / source
+        p = p_of_y(prior, likelihood)
+        posterior = [a * b / p for a, b in zip(prior, likelihood, strict=True)]
+        return sum(a * a / b for a, b in zip(posterior, source, strict=True)) - 1
+
+    def spread(values, source):  # relative variance of any weights
+        mean = np.average(values, weights=source)
+        return np.average((values - mean) ** 2, weights=source) / mean**2
+
+    def logs(p, f, source):
+        w = np.log(f) + np.log(p) - np.log(source)
+        return np.average(w**2, weights=source) - np.average(w, weights=source) ** 2
+
     slips = {
-        "Relative to the mean: divide by its square.": true * p**2,
-        "Divide by the square of the mean, not by the mean: the unit must go.": true * p,
-        "That is the mean square. The variance is less by the square of the mean.": true + 1,
-        "That is the relative standard deviation. The variance is its square.": np.sqrt(true),
-        "The weight varies, not its logarithm.": np.average(logs**2, weights=source)
-        - np.average(logs, weights=source) ** 2,
-        "(5.8) has the prior above the bar.": spread_by_posterior(*no_prior)[0],
-        "The z are drawn from the source, so not all of them are equally frequent.": (
-            np.var(np.exp(logs)) / np.mean(np.exp(logs)) ** 2
+        "Relative to the mean: divide by its square.": lambda p, f, q: (
+            true(p, f, q) * p_of_y(p, f) ** 2
         ),
-        "The weights that correct for the source are missing.": np.average(
-            likelihood**2, weights=source
+        "Divide by the square of the mean, not by the mean: the unit must go.": lambda p, f, q: (
+            true(p, f, q) * p_of_y(p, f)
+        ),
+        "That is the mean square. The variance is less by the square of the mean.": (
+            lambda p, f, q: true(p, f, q) + 1
+        ),
+        "That is the relative standard deviation. The variance is its square.": (
+            lambda p, f, q: np.sqrt(true(p, f, q))
+        ),
+        "The weight varies, not its logarithm.": logs,
+        "(5.8) has the prior above the bar.": lambda p, f, q: spread(f / q, q),
+        "The z are drawn from the source, so not all of them are equally frequent.": (
+            lambda p, f, q: spread(f * p / q, np.ones(len(q)))
+        ),
+        "The z are drawn from the source; you weigh them by the prior.": (
+            lambda p, f, q: spread(f * p / q, p)
+        ),
+        "The weights that correct for the source are missing.": lambda p, f, q: spread(f, q),
+        "(5.8) divides by the source; you multiply by it.": lambda p, f, q: spread(f * p * q, q),
+        "The source is below the bar and the prior above it: yours is upside down.": (
+            lambda p, f, q: spread(f * q / p, q)
+        ),
+        "The likelihood is missing from the weight.": lambda p, f, q: spread(p / q, q),
+    }
+    simpler = {
+        "the source is the prior": lambda p, f, q: (p, f, p),
+        "all z explain y equally": lambda p, f, q: (p, np.full(len(f), 0.3), q),
+        "the source takes all z alike": lambda p, f, q: (p, f, np.full(len(q), 1 / len(q))),
+        "p(y|x) is 1": lambda p, f, q: (p, f / p_of_y(p, f), q),
+        "prior and source take all z alike": lambda p, f, q: (
+            np.full(len(q), 1 / len(q)), f, np.full(len(q), 1 / len(q))
+        ),
+    }  # fmt: skip
+
+    def a_case(Z):
+        return rng.dirichlet(np.ones(Z)), rng.random(Z) + 0.01, rng.dirichlet(np.full(Z, 2.0))
+
+    prior, likelihood, source = a_case(4)
+    edges = {
+        "the source is the prior, as in (5.7)": (prior, likelihood, prior),
+        "the source is the true posterior": (
+            prior, likelihood, prior * likelihood / p_of_y(prior, likelihood)
+        ),
+        "z has one value": (np.ones(1), np.array([0.2]), np.ones(1)),
+        "y is very improbable": (prior, 1e-60 * likelihood, source),
+        "the source hardly ever goes where y is explained": (
+            np.array([0.5, 0.5]), np.array([0.9, 0.001]), np.array([1e-6, 1 - 1e-6])
+        ),
+    }  # fmt: skip
+    _e.agree(
+        "relative variance", relative_variance, true, [a_case(Z) for Z in (4, 3, 7, 2, 5)],
+        slips=slips, edges=edges, simpler=simpler,
+    )  # fmt: skip
+    guesses = varies_less()
+    _e.require(isinstance(guesses, dict), "The prediction is a dictionary with three entries.")
+    uniform = np.full(4, 0.25)
+    for name, (f, q) in {
+        "careful": ([0.8, 0.8, 0.05, 0.01], [0.4, 0.4, 0.1, 0.1]),
+        "hasty": ([0.8, 0.8, 0.05, 0.01], [0.94, 0.02, 0.02, 0.02]),
+        "idle": ([0.3] * 4, [0.4, 0.3, 0.2, 0.1]),
+    }.items():
+        by = {"prior": true(uniform, f, uniform), "q": true(uniform, f, q)}
+        _e.require(
+            guesses.get(name) in ("prior", "q"),
+            f'The prediction for "{name}" should be "prior" or "q".',
         )
-        / np.average(likelihood, weights=source) ** 2
-        - 1,
-    }
-    compare(name, relative_variance(prior, likelihood, source), true, slips=slips)
+        _e.require(
+            guesses[name] == min(by, key=by.get),
+            f'{name}: you predicted "{guesses[name]}". But drawn from the prior a weight has a '
+            f"relative variance of {abs(by['prior']):.2f}, and from q {by['q']:.2f}. How large is a "
+            "weight where q hardly ever goes, though z explains y?",
+        )
+        print(f"{name}: {abs(by['prior']):.2f} from the prior, {by['q']:.2f} from q; as you predicted.")
 
 
-p_z = np.array([0.1, 0.2, 0.3, 0.4])
-first = p_z, np.array([0.9, 0.2, 0.1, 0.3])
-check_spread("a first case, z from q", *first, np.array([0.4, 0.2, 0.1, 0.3]))
-check_spread("the same, z from the prior", *first, p_z)
-guesses = varies_less()
-require(isinstance(guesses, dict), "The prediction is a dictionary with three entries.")
-uniform = np.full(4, 0.25)
-for name, (likelihood, q) in {
-    "careful": ([0.8, 0.8, 0.05, 0.01], [0.4, 0.4, 0.1, 0.1]),
-    "hasty": ([0.8, 0.8, 0.05, 0.01], [0.94, 0.02, 0.02, 0.02]),
-    "idle": ([0.3] * 4, [0.4, 0.3, 0.2, 0.1]),
-}.items():
-    spreads = {
-        source: spread_by_posterior(uniform, likelihood, table)[0]
-        for source, table in {"prior": uniform, "q": q}.items()
-    }
-    check_spread(f"{name}, z from q", uniform, np.array(likelihood), np.array(q))
-    require(
-        guesses.get(name) in ("prior", "q"),
-        f'The prediction for "{name}" should be "prior" or "q".',
-    )
-    require(
-        guesses[name] == min(spreads, key=spreads.get),
-        f'{name}: you predicted "{guesses[name]}". But drawn from the prior a weight has a relative '
-        f"variance of {abs(spreads['prior']):.2f}, and from q {spreads['q']:.2f}. How large is a "
-        "weight where q hardly ever goes, though z explains y?",
-    )
-    print(f"{name}: as you predicted.")
+_check_weights(varies_less, relative_variance, seed=0)
 ### BEGIN HIDDEN TESTS
-rng = np.random.default_rng(0)
-for Z in (3, 7):
-    table = rng.dirichlet(np.ones(Z)), rng.random(Z), rng.dirichlet(np.ones(Z))
-    check_spread("elsewhere", *table)
-    check_spread("elsewhere, from the prior", *table[:2], table[0])
+_check_weights(varies_less, relative_variance, seed=100)
 ### END HIDDEN TESTS
