@@ -169,7 +169,7 @@ def index(runs: list[Run], summary: str, source: Path, recipes: list[Run]) -> st
         "Lessons": lessons,
         "How do I ...?": "\n".join(f"recipes/{run.name}" for run in recipes),
         "Exercises": exercises,
-        "Reference": "equations\nequation_index\nglossary\napi/index\nreferences\ndistributed",
+        "Reference": "equations\nequation_index\nglossary\napi/index\nreferences\nreproduced\ndistributed",
         "For the lecturer": "lecturer",
     }
     toctrees = "\n".join(
@@ -420,6 +420,18 @@ def write_api(folder: Path) -> None:
     (folder / "index.md").write_text("\n".join(parts), encoding="utf-8")
 
 
+def with_tables(page: Path) -> None:
+    """Put the tables of benchmarks/results/ where the page names them, under its own headings."""
+
+    def table(found: re.Match[str]) -> str:
+        text = (ROOT / "benchmarks" / "results" / f"{found[1]}.md").read_text(encoding="utf-8")
+        body = text.partition("\n")[2]  # without its title
+        return re.sub(r"^#", "##", body, flags=re.MULTILINE)
+
+    text = page.read_text(encoding="utf-8")
+    page.write_text(re.sub(r"<!-- table: (\w+) -->", table, text), encoding="utf-8")
+
+
 def misconceptions() -> str:
     """What the mistake bank knows, by exercise and task."""
     parts = []
@@ -466,6 +478,7 @@ def build(runs: list[Run], output: Path, summary: str, recipes: list[Run]) -> No
             nbformat.write(page, source / folder / f"{run.name}.ipynb")
             nbformat.write(to_download(run.notebook), downloads / f"{run.name}.ipynb")
     write_api(source / "api")
+    with_tables(source / "reproduced.md")
     notebooks = {run.name: run.notebook for run in runs}
     (source / "equation_index.md").write_text(equation_index(notebooks), encoding="utf-8")
     for name, data in {
