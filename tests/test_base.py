@@ -14,7 +14,19 @@ from requirements_of_a_model import (
     small_model,
 )
 
-from cvae_tf import CMMA, CVAE1, GSNN, M2, VAE, diagnostics, evaluation, networks, noise, penalties
+from cvae_tf import (
+    CMMA,
+    CVAE1,
+    GSNN,
+    M2,
+    VAE,
+    base,
+    diagnostics,
+    evaluation,
+    networks,
+    noise,
+    penalties,
+)
 from cvae_tf.base import BoundModel
 from cvae_tf.distributions import Bernoulli, Gaussian
 from cvae_tf.estimators import (
@@ -349,6 +361,9 @@ def test_what_a_model_draws_is_a_function_of_the_seed_by_hand():
     z = q.mean() + q.stddev() * normal("encoding")[0]
     np.testing.assert_allclose(model.encode(*data, sample=True, seed=5), z, rtol=1e-5)
     np.testing.assert_array_equal(model.encode(*data), q.mean())
+    p = model.likelihood(y, q.mean()).mean()
+    np.testing.assert_allclose(model.reconstruct(*data), p, rtol=1e-5)
+    np.testing.assert_allclose(model.decode(q.mean(), data[1]), p, rtol=1e-5)
     for num in (None, 2):
         z = prior.mean() + prior.stddev() * normal("generation", num or 1)
         p = model.likelihood(y, z if num else z[0]).mean().numpy()
@@ -407,6 +422,23 @@ def test_a_step_by_itself_counts_one_batch_and_an_evaluation_its_rows():
         model.test_step((tf.constant(x[3:]),))["loss"], -np.mean(both), rtol=1e-5
     )
     np.testing.assert_array_equal(model.evaluation_noise(3, 4), epsilon[:, 4:])
+
+
+def test_a_replica_s_rows_have_their_places_in_the_global_batch(monkeypatch):
+    """Three rows of ten, from the fifth on: their noise, their share, and the rows seen."""
+    model, (x,) = small_model(VAE, seed=3), tf.constant(small_data(VAE, num_rows=3))
+    model.compile(jit_compile=False)
+    monkeypatch.setattr(base, "place_in_global_batch", lambda size: (4, tf.constant(10)))
+    for first in (4, 14):
+        bound = model.bound(x, noise=model.evaluation_noise(3, first)).value
+        logs = model.test_step((x,))
+        model._terms.reset_state()
+        np.testing.assert_allclose(logs["loss"], -np.mean(bound), rtol=1e-5)
+    losses = tf.constant([1.0, 2.0, 3.0])
+    assert float(model.mean_loss(losses, None)) == pytest.approx(0.6)
+    assert tuple(map(int, model.training_place(3)[1:])) == (0, 4) and model.seed == 3
+    epsilon = noise.normal(1, 3, 2, key=noise.key(3, "training"), first_row=4)
+    np.testing.assert_allclose(model.training_noise(3), epsilon, rtol=1e-6)
 
 
 def test_what_evaluation_reports_is_the_evaluation_s_objective():

@@ -430,7 +430,7 @@ for _when in ("begin", "end"):
 USES = {
     "fit": lambda m, c: m.fit(X, Y, batch_size=SIZE, epochs=2, callbacks=c, verbose=0),
     "fit, validation now and then": lambda m, c: m.fit(
-        X, Y, batch_size=SIZE, epochs=5, callbacks=c, verbose=0, validation_freq=(2, 5),
+        X, Y, batch_size=SIZE, epochs=5, callbacks=c, verbose=0, validation_freq=[2, 5],
         validation_data=(X, Y), validation_batch_size=20,
     ),
     "fit, a part held out": lambda m, c: m.fit(
@@ -563,10 +563,26 @@ def test_steps_are_compiled_as_was_asked_for(options, expected, monkeypatch):
     model = ManyOwn()
     model.compile("sgd", **options)
     model.train_on_batch(X[:3], Y[:3])
-    assert seen == [expected]
+    model.run_eagerly = True  # XLA is asked for, and Python runs
+    model.train_on_batch(X[:3], Y[:3])
+    assert seen[0] == expected and seen[1:] in ([(False, True)], [])
+
+
+@pytest.mark.parametrize("kind", [list, tuple, set])
+def test_epochs_that_are_validated_may_be_said_in_any_collection(kind):
+    options = {"validation_data": (X, Y), "validation_freq": kind([1, 3]), "verbose": 0}
+    history = made(ManyOwn).fit(X, Y, batch_size=53, epochs=3, **options).history
+    assert len(history["val_loss"]) == 2
 
 
 # As on several replicas, on one -------------------------------------------------------------------
+
+
+class Counting(ManyOwn):
+    def train_step(self, data):
+        logs = super().train_step(data)
+        self.batches_seen.assign_add(1)  # Keras's loop leaves it to the step
+        return logs
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -575,9 +591,9 @@ def test_keras_s_loop_does_the_same_where_there_are_several_replicas(shuffle, mo
     found = []
     for is_distributed in (False, True):
         monkeypatch.setattr(
-            ManyOwn, "_is_distributed", property(lambda self, d=is_distributed: d), raising=False
+            Counting, "_is_distributed", property(lambda self, d=is_distributed: d), raising=False
         )
-        model, callbacks = made(ManyOwn), [Told() for _ in range(3)]
+        model, callbacks = made(Counting), [Told() for _ in range(3)]
         model.fit(X, Y, batch_size=SIZE, verbose=0, epochs=1)
         options = {"validation_data": (X[:20], Y[:20], W[:20]), "validation_batch_size": 6}
         options |= {"validation_steps": 2, "epochs": 3, "initial_epoch": 1, "shuffle": shuffle}
@@ -623,3 +639,45 @@ def test_where_a_replica_s_rows_stand_in_the_global_batch(monkeypatch):
     for context in (None, SimpleNamespace(num_replicas_in_sync=1)):
         monkeypatch.setattr(tf.distribute, "get_replica_context", lambda c=context: c)
         assert place(7) == (0, 7)
+
+
+def test_a_batch_has_as_many_parts_as_are_given_and_only_floats_are_cast():
+    model = made(ManyOwn)
+    assert [len(model.batch_of(*parts, "fit")) for parts in (
+        (X, None, None), (X, Y, None), (X, None, W), (X, Y, W))] == [1, 2, 3, 3]  # fmt: skip
+    x, y = model.batch_of(X.astype("float64"), np.arange(53), None, "fit")
+    assert x.dtype == "float32" and y.dtype == np.arange(1).dtype
+
+
+@BOTH
+def test_several_metrics_are_a_list_and_one_is_a_number(kind):
+    model = made(kind, **({} if kind.own_step else {"metrics": ["mae"]}))
+    values = model.evaluate(X, Y, verbose=0)
+    assert len(values) == 2 and values == model.test_on_batch(X, Y)
+    assert np.ndim(made(ManyOwn).evaluate(X, Y, verbose=0)) == 0
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_a_progress_bar_is_there_only_where_it_is_shown(verbose):
+    names = [type(c).__name__ for c in made(ManyOwn)._callbacks(None, verbose, 1, 1).callbacks]
+    assert ("ProgbarLogger" in names) == (verbose > 0) and "History" not in names
+
+
+def test_keras_s_loop_keeps_the_order_of_a_pydataset_and_its_validation_data(monkeypatch, capsys):
+    """It shuffles a PyDataset unless told otherwise, and would set up validation at each epoch."""
+    monkeypatch.setattr(Counting, "_is_distributed", property(lambda self: True), raising=False)
+    cached, evaluate = [], keras.Model.evaluate
+
+    def noted(self, *arguments, _use_cached_eval_dataset=False, **options):
+        cached.append(_use_cached_eval_dataset)
+        options["_use_cached_eval_dataset"] = _use_cached_eval_dataset
+        return evaluate(self, *arguments, **options)
+
+    monkeypatch.setattr(keras.Model, "evaluate", noted)
+    model, plain = made(Counting), made(PlainOwn)
+    model.fit(Batches(), epochs=2, validation_data=(X, Y), verbose=0)
+    assert cached == [True, True]
+    model.evaluate(X, Y, verbose=0), model.predict(X, verbose=0)
+    assert cached == [True, True, False] and capsys.readouterr().out == ""
+    plain.fit(Batches(), epochs=2, shuffle=False, verbose=0)
+    np.testing.assert_allclose(weights(model), weights(plain), rtol=1e-5)
