@@ -16,7 +16,7 @@ from requirements_of_a_model import labelled_data as data
 from scipy import stats
 from scipy.special import log_softmax, logsumexp
 
-from cvae_tf import CVAE2, M2, VAE, StackedM2, datasets, networks, noise
+from cvae_tf import CVAE2, M2, VAE, StackedM2, base, datasets, networks, noise
 from cvae_tf.distributions import Bernoulli
 from cvae_tf.estimators import SGVBA, SGVBB, ImportanceWeighted
 from cvae_tf.penalties import Beta
@@ -588,15 +588,18 @@ def test_every_term_of_the_bounds_and_the_weights_of_8_3_by_hand():
 
 
 @pytest.mark.parametrize("draws", [1, 2, 3])
-def test_the_sampled_bound_and_its_gradient_by_hand(draws):
+def test_the_sampled_bound_and_its_gradient_by_hand(draws, monkeypatch):
     """(8.2) by draws of y, their noise, the entropy's gradient, and the baseline of (8.5)."""
-    model = small_model(M2, sum_over_classes=False, label_draws=draws, alpha=0.0)
+    options = {"dtype": "float64", "family": Bernoulli(dtype="float64"), "alpha": 0.0}
+    model = small_model(M2, sum_over_classes=False, label_draws=draws, **options)
     model.batches_seen.assign(6)
+    monkeypatch.setattr(base, "place_in_global_batch", lambda size: (4, size))  # of a replica
     x, y = data(10, labelled=3)
-    epsilon = np.random.default_rng(1).normal(size=(1, 10, 2)).astype("float32")
+    x, epsilon = x.astype("float64"), np.random.default_rng(1).normal(size=(1, 10, 2))
     log_p, kl, log_q = terms_by_hand(model, x, epsilon)
     q, seen, rows = np.exp(log_q), y >= 0, np.arange(10)[:, None]
-    u = noise.uniform(10, draws, key=noise.key(0, "classes"), step=6).numpy()
+    where = {"step": 6, "first_row": 4, "dtype": "float64"}
+    u = noise.uniform(10, draws, key=noise.key(0, "classes"), **where).numpy()
     drawn = (u[:, :, None] > np.cumsum(q, 1)[:, None, :-1]).sum(-1)  # [B, K]
     labels = np.where(seen[:, None], y[:, None], drawn)
     entropy = np.where(seen, 0, -(q * log_q).sum(1))
