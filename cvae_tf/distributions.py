@@ -491,7 +491,6 @@ def _many_alike(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
 
 
 @drawn_by(tfd.Normal)
-@drawn_by(tfd.MultivariateNormalDiag)
 def _location_and_scale(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
     return distribution.mean() + distribution.stddev() * epsilon
 

@@ -351,6 +351,11 @@ def test_phi_is_clipped_half_a_step_inside_of_0_and_1():
         assert u[0] == half and u[-1] == 1 - half and u.dtype == dtype
 
 
+def test_a_gaussian_s_draw_is_not_clipped():
+    for p in (tfd.Normal(1.0, 2.0), tfd.MultivariateNormalDiag([1.0], [2.0])):
+        assert float(from_noise(p, tf.constant([[[12.0]]]))[0, 0, 0]) == 25
+
+
 def test_a_choice_at_the_edge_is_the_lower_category():
     """u = ½ where the categories meet: one convention, for every version."""
     zero = tf.zeros([1, 1, 2])
@@ -359,12 +364,13 @@ def test_a_choice_at_the_edge_is_the_lower_category():
     assert found.numpy().tolist() == [[[1, 0]]]
 
 
-def test_categories_are_drawn_by_the_first_number_of_their_noise():
+@pytest.mark.parametrize("batch", [(5,), (3, 5)])
+def test_categories_are_drawn_by_the_first_number_of_their_noise(batch):
     rng = np.random.default_rng(0)
-    probabilities, epsilon = rng.dirichlet(np.ones(4), size=5), rng.normal(size=(3, 5, 4))
+    probabilities, epsilon = rng.dirichlet(np.ones(4), size=batch), rng.normal(size=(3, 5, 4))
     drawn = from_noise(tfd.OneHotCategorical(probs=probabilities), tf.constant(epsilon)).numpy()
     u = stats.norm.cdf(epsilon[..., :1])
-    chosen = (u > np.cumsum(probabilities, -1)[:, :-1]).sum(-1)
+    chosen = (u > np.cumsum(probabilities, -1)[..., :-1]).sum(-1)
     np.testing.assert_array_equal(drawn, np.eye(4)[chosen])
     assert drawn.dtype == "float64" and len(set(chosen.ravel())) > 2
 
@@ -453,6 +459,8 @@ def test_a_family_computes_in_float32_or_better(policy):
     made = [distributions.Bernoulli(dtype=policy), Gaussian(dtype=policy)]
     made.append(ObservedOnly(distributions.Bernoulli(dtype=policy)))
     assert {family.compute_dtype for family in made} == {wanted}
+    for family in (distributions.Bernoulli(dtype=policy), Categorical(dtype=policy)):
+        assert family(tf.zeros([2, 3], wanted)).dtype == wanted
     assert ObservedOnly(made[0], dtype="float64").compute_dtype == "float64"
 
 
