@@ -368,7 +368,8 @@ def test_a_choice_at_the_edge_is_the_lower_category():
 def test_categories_are_drawn_by_the_first_number_of_their_noise(batch):
     rng = np.random.default_rng(0)
     probabilities, epsilon = rng.dirichlet(np.ones(4), size=batch), rng.normal(size=(3, 5, 4))
-    drawn = from_noise(tfd.OneHotCategorical(probs=probabilities), tf.constant(epsilon)).numpy()
+    categories = tfd.OneHotCategorical(probs=tf.constant(probabilities))
+    drawn = from_noise(categories, tf.constant(epsilon)).numpy()
     u = stats.norm.cdf(epsilon[..., :1])
     chosen = (u > np.cumsum(probabilities, -1)[..., :-1]).sum(-1)
     np.testing.assert_array_equal(drawn, np.eye(4)[chosen])
