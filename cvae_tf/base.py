@@ -425,7 +425,7 @@ class LatentVariableModel(BoundModel):
         key = tf.constant(noise.key(seed, "log-likelihood"), tf.int64)
         arrays = wiring.variables(self, self.data_names, data, "log_likelihood")
         chunk = estimators.draws_per_chunk(num_samples)
-        size = max(1, _ROWS_PER_CHUNK // chunk) if batch_size is None else batch_size
+        size = _ROWS_PER_CHUNK // chunk if batch_size is None else batch_size  # of ≤ 100 draws
         size = min(len(arrays[0]), checks.count(size, "batch_size"))
 
         def of_batch(batch: Any, first_row: Any, count: Any, key: Any) -> tf.Tensor:

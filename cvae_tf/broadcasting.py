@@ -33,7 +33,7 @@ def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
 
     Raises:
         ValueError: if the number of inputs is not the network's, their rows do not go together, or
-            a NaN among them comes out again.
+            a NaN in an array (not in a tensor) comes out again.
 
     Example:
         >>> net = mlp([3, 2], (8,), 4)
@@ -44,28 +44,27 @@ def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
         raise ValueError(
             f"Received {len(inputs)} input(s) for {net.name!r}. Expected {len(net.inputs)}."
         )
+    numbers = [_numbers(value, net) for value in inputs]
     tensors = [
-        tf.cast(tf.convert_to_tensor(_numbers(value, net)), spec.dtype)
-        for value, spec in zip(inputs, net.inputs, strict=True)
+        tf.cast(tf.convert_to_tensor(value), spec.dtype)
+        for value, spec in zip(numbers, net.inputs, strict=True)
     ]
     given = [_Spread(len(s.shape) - 1, t) for t, s in zip(tensors, net.inputs, strict=True)]
     shapes = [t.shape[: len(t.shape) - g.event_rank] for t, g in zip(tensors, given, strict=True)]
     whole = _together(net, shapes, tensors)
-    if len(whole) == 1:
-        return _as_good(net(tensors if len(tensors) > 1 else tensors[0]), inputs, net)
     repeats = any([1] * (len(whole) - len(s)) + s.as_list() != whole for s in shapes)
+
+    def at_once(*tensors: tf.Tensor) -> tf.Tensor:
+        return net(list(tensors) if len(tensors) > 1 else tensors[0])
+
     if repeats and has_graph(net):
-        output = through_graph(net, given, _on_own_rows)
+        output = through_graph(net, given, _on_own_rows).broadcast(_batch(given))
+    elif len(whole) == 1 and not repeats:
+        output = at_once(*tensors)
     else:
-        output = _on_own_rows(lambda *t: net(t if len(t) > 1 else t[0]), *given)
-    return _as_good(output.broadcast(_batch(given)), inputs, net)
-
-
-def _as_good(output: tf.Tensor, inputs: Any, net: keras.Model) -> tf.Tensor:
-    """The output. Raises: ValueError: if arrays (not tensors) with NaN made one of it."""
-    arrays = [np.asarray(v) for v in inputs if not tf.is_tensor(v) and not _is_variable(v)]
-    bad = [a for a in arrays if a.dtype.kind == "f" and not np.isfinite(a).all()]
-    if bad and tf.executing_eagerly() and not np.isfinite(output).all():
+        output = _on_own_rows(at_once, *given).broadcast(_batch(given))
+    nan = any(isinstance(v, np.ndarray) and not np.isfinite(v).all() for v in numbers)
+    if nan and tf.executing_eagerly() and not np.isfinite(output).all():
         raise ValueError(
             f"The network {net.name!r} made NaN or infinities of inputs that hold some. Expected "
             "finite numbers, or a network that begins with networks.Filled."
@@ -73,12 +72,9 @@ def _as_good(output: tf.Tensor, inputs: Any, net: keras.Model) -> tf.Tensor:
     return output
 
 
-def _is_variable(value: Any) -> bool:
-    return isinstance(value, (tf.Variable, keras.Variable))
-
-
 def _numbers(value: Any, net: keras.Model) -> Any:
-    is_tensor = tf.is_tensor(value) or _is_variable(value)
+    """A tensor or a variable, of either kind, as it is; else an array."""
+    is_tensor = tf.is_tensor(value) or isinstance(value, keras.Variable)
     return value if is_tensor else checks.dense(value, f"an input of the network {net.name!r}")
 
 
@@ -102,7 +98,7 @@ class _Spread:
     def broadcast(self, batch: tf.Tensor) -> tf.Tensor:
         """One tensor, with these batch axes."""
         wholes = [_with_batch(part, self.event_rank, batch) for part in self.parts]
-        return wholes[0] if len(wholes) == 1 else tf.concat(wholes, -1)
+        return tf.concat(wholes, -1)
 
 
 def _with_batch(tensor: tf.Tensor, event_rank: int, batch: tf.Tensor) -> tf.Tensor:

@@ -171,7 +171,7 @@ class Categorical(Family):
 
     def call(self, raw: tf.Tensor) -> tfd.Distribution:
         one = _OneHot(logits=raw, dtype=raw.dtype)
-        positions = len(self.event_shape) - 1 if self.built else 0
+        positions = len(self.event_shape) - 1
         return tfd.Independent(one, positions) if positions else one
 
     def check(self, values: np.ndarray, name: str) -> None:
@@ -491,7 +491,6 @@ def _many_alike(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
 
 
 @drawn_by(tfd.Normal)
-@drawn_by(tfd.MultivariateNormalDiag)
 def _location_and_scale(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
     return distribution.mean() + distribution.stddev() * epsilon  # (2.1)
 

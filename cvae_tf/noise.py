@@ -133,7 +133,7 @@ def normal(
     dim = checks.count(dim, "dim", least=0)
     u = uniform(num_rows, num_samples * dim, key=key, step=step, first_row=first_row, dtype=dtype)
     epsilon = tf.cast(np.sqrt(2.0), dtype) * tf.math.erfinv(2.0 * u - 1.0)
-    return tf.transpose(tf.reshape(epsilon, [-1, num_samples, dim]), [1, 0, 2])
+    return tf.transpose(tf.reshape(epsilon, [num_rows, num_samples, dim]), [1, 0, 2])
 
 
 def normal_at(

@@ -205,15 +205,15 @@ class M2(LatentVariableModel):
             first_row=place.first_row,
             dtype=self.compute_dtype,
         )
-        chosen = u[:, :, None] > tf.cumsum(q, axis=-1)[:, None, :-1]
-        drawn = tf.transpose(tf.reduce_sum(tf.cast(chosen, tf.int32), -1))  # [K, B]
+        chosen = u[:, :, None] > tf.cumsum(q, axis=1)[:, None, :-1]  # [B, K, C − 1]
+        drawn = tf.transpose(tf.reduce_sum(tf.cast(chosen, tf.int32), 2))  # [K, B]
         found = [
             self.estimator(*self.factors(x, tf.where(labelled, y, drawn[k])), noise)
             for k in range(self.label_draws)
         ]
         each = Bound(*(tf.stack(part) for part in zip(*found, strict=True)))  # [K, B]
         nothing = tf.zeros_like(each.value)
-        entropy = tf.where(labelled, nothing, -tf.reduce_sum(q * log_q, -1))
+        entropy = tf.where(labelled, nothing, -tf.reduce_sum(q * log_q, 1))
         latent_log_p = tf.where(labelled, nothing, self.log_label_prior(drawn))
         log_q_drawn = tf.transpose(tf.gather(log_q, tf.transpose(drawn), axis=1, batch_dims=1))
         score = tf.where(labelled, nothing, log_q_drawn - tf.stop_gradient(log_q_drawn))
@@ -245,7 +245,7 @@ class M2(LatentVariableModel):
         else:
             bound, value = self._sampled_bound(x, y, noise, log_q)
         weight, alpha, num_examples = self._weights(labelled)
-        log_q_y = tf.reduce_sum(self._one_hot(y) * log_q, -1)  # 0 where unlabelled
+        log_q_y = tf.reduce_sum(self._one_hot(y) * log_q, 1)  # 0 where unlabelled
         losses = -weight * (value + alpha * log_q_y)  # (8.3)
         if self.weight_prior:
             log_p_w = [
@@ -279,7 +279,7 @@ class M2(LatentVariableModel):
         return -bound.value, self._logged(bound, y, log_q)
 
     def _logged(self, bound: Bound, y: Tensor, log_q: Tensor) -> LabelledBound:
-        correct = tf.argmax(log_q, -1, output_type=tf.int32) == y
+        correct = tf.argmax(log_q, 1, output_type=tf.int32) == y
         return LabelledBound(*bound, self.tensor(correct), self.tensor(y >= 0))
 
     # Using a trained model --------------------------------------------------------------------
@@ -439,6 +439,7 @@ class M2(LatentVariableModel):
                     "both or neither."
                 )
             self.num_examples = self.num_labelled = None
+            n = n_l = 0  # (8.3) is then that of the batch
         else:
             n = checks.count(num_examples, "num_examples")
             n_l = checks.count(num_labelled, "num_labelled", least=0)
@@ -448,7 +449,7 @@ class M2(LatentVariableModel):
                     "num_examples."
                 )
             self.num_examples, self.num_labelled = n, n_l
-        self._counts.assign([float(self.num_labelled or 0), float(self.num_examples or 0)])
+        self._counts.assign([n_l, n])
 
     def get_config(self) -> dict[str, Any]:
         return {

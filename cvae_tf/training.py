@@ -183,7 +183,6 @@ class ManyStepModel(CompiledModel):
                 x = self._data(x, y, sample_weight, batch_size, steps, "evaluate").for_keras()
             return super().evaluate(
                 x,
-                batch_size=batch_size,
                 verbose=verbose,
                 steps=steps,
                 callbacks=callbacks,
@@ -221,7 +220,9 @@ class ManyStepModel(CompiledModel):
         """What `predict_step` gives for every example; as `keras.Model.predict`."""
         data = self._data(x, None, None, batch_size, steps, "predict")
         if self._is_distributed:
-            return super().predict(data.for_keras(), verbose=verbose, steps=steps)
+            return super().predict(
+                data.for_keras(), verbose=verbose, steps=steps, callbacks=callbacks
+            )
         self.refresh()
         step = self.program("predict", self.predict_step)
         callbacks = self._callbacks(callbacks, verbose, 1, data.steps)
@@ -347,7 +348,7 @@ class ManyStepModel(CompiledModel):
         warnings.warn(
             f"The stream has no data for epoch {epoch + 1}: it can be gone through only once. "
             "Training ends here; pass a tf.data.Dataset, a PyDataset or a list of batches.",
-            stacklevel=3,
+            stacklevel=4,  # where fit is called
         )
 
     def _fit_by_keras(

@@ -5,11 +5,13 @@ the error. So a check here is known to be able to fail.
 """
 
 import json
+import re
 import subprocess
 import sys
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, M2, VAE, StackedM2, networks, noise
@@ -290,3 +292,12 @@ def stacked(**options):
     family = Gaussian("network")
     nets = networks.mlps(M2, x=3, y=4, z=2, hidden=(16,), family=family)
     return StackedM2(features=vae, **nets, family=family, **options)
+
+
+def check_limits(use, name, refused, taken):
+    """Values just outside of an argument's range are refused by its name, those just inside not."""
+    for value in refused:
+        with pytest.raises((ValueError, TypeError), match=re.escape(f"Received {name}={value!r}.")):
+            use(value)
+    for value in taken:
+        use(value)

@@ -1,22 +1,40 @@
 """The contract: what every model gives once its factors are written, by hand or against itself."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from requirements_of_a_model import (
     MODELS,
+    check_limits,
+    labelled_data,
     small_data,
     small_model,
 )
 
-from cvae_tf import CVAE1, GSNN, M2, VAE, diagnostics, evaluation, networks, noise, penalties
+from cvae_tf import (
+    CMMA,
+    CVAE1,
+    GSNN,
+    M2,
+    VAE,
+    base,
+    diagnostics,
+    evaluation,
+    networks,
+    noise,
+    penalties,
+)
+from cvae_tf.base import BoundModel
 from cvae_tf.distributions import Bernoulli, Gaussian
 from cvae_tf.estimators import (
     SGVBA,
     log_mean_exp,
     log_weights,
 )
+from cvae_tf.noise import Place
 
 
 @pytest.mark.parametrize("model_class", [*MODELS, GSNN])
@@ -326,3 +344,206 @@ def test_a_likelihood_without_a_rule_is_drawn_by_its_own_sampler():
     mean = model.generate(3, num_samples=50)
     np.testing.assert_allclose(draws.mean((0, 1)), mean.mean((0, 1)), atol=5 * np.sqrt(7 / 150))
     assert model.generate(3, sample=True).shape == (3, 6)
+
+
+# Noise and places, by hand -----------------------------------------------------------------------
+
+
+def test_what_a_model_draws_is_a_function_of_the_seed_by_hand():
+    """Three latent dimensions: of two, a second draw would be in the same count of the stream."""
+    model, data = small_model(CVAE1, z=3), small_data(CVAE1, num_rows=6)
+    x, y = map(tf.constant, data)
+
+    def normal(purpose, num=1):
+        return noise.normal(num, 6, 3, key=noise.key(5, purpose))
+
+    q, prior = model.posterior(x, y), model.prior(y)
+    z = q.mean() + q.stddev() * normal("encoding")[0]
+    np.testing.assert_allclose(model.encode(*data, sample=True, seed=5), z, rtol=1e-5)
+    np.testing.assert_array_equal(model.encode(*data), q.mean())
+    p = model.likelihood(y, q.mean()).mean()
+    np.testing.assert_allclose(model.reconstruct(*data), p, rtol=1e-5)
+    np.testing.assert_allclose(model.decode(q.mean(), data[1]), p, rtol=1e-5)
+    for num in (None, 2):
+        z = prior.mean() + prior.stddev() * normal("generation", num or 1)
+        p = model.likelihood(y, z if num else z[0]).mean().numpy()
+        mean = model.generate(data[1], num_samples=num, seed=5)
+        np.testing.assert_allclose(mean, p, rtol=1e-5)
+        drawn = model.generate(data[1], num_samples=num, seed=5, sample=True)
+        u = noise.normal(num or 1, 6, 6, key=noise.key(5, "observation"))
+        u = 0.5 * (1 + tf.math.erf(u / np.sqrt(2))).numpy()
+        np.testing.assert_array_equal(drawn, (u if num else u[0]) < p)
+    tail = model.generated({"y": y[4:]}, (2, 2), seed=5, sample=False, first_row=4)
+    np.testing.assert_allclose(tail, p[:, 4:], rtol=1e-5)
+    by_hand = np.mean(model.likelihood(y, prior.mean() + prior.stddev() * noise.normal(
+        4, 1, 3, key=noise.key(5, "prediction"))).mean(), 0)  # fmt: skip
+    np.testing.assert_allclose(model.mean_over_prior(y, 4, seed=5), by_hand, rtol=1e-5)
+    np.testing.assert_allclose(model.mean_over_prior({"y": y}, 4, seed=5), by_hand, rtol=1e-5)
+
+
+def test_where_the_noise_of_each_use_is():
+    """Training by the batches seen, evaluation by the row, the uses of a trained model nowhere."""
+    seen = []
+
+    class Watched(VAE):
+        def factors_see(self, *data, place):
+            at = None if place is None else Place(place[0], *(int(n) for n in place[1:]))
+            seen.append(at)
+            return super().factors_see(*data, place=place)
+
+    model, (x,) = small_model(Watched), small_data(VAE, num_rows=20)
+    model.compile(run_eagerly=True)
+    model.fit(x, batch_size=8, verbose=0)
+    assert seen == [Place("training", step, 0) for step in range(3)]
+    seen.clear()
+    for _ in range(2):
+        model.evaluate(x, batch_size=8, verbose=0)
+    assert seen == 2 * [Place("evaluation", 0, row) for row in (0, 8, 16)]
+    seen.clear()
+    model.log_likelihood(x, num_samples=3, batch_size=8)
+    assert seen == [Place("evaluation", 0, row) for row in (0, 8, 16)]
+    seen.clear()
+    model.encode(x), model.reconstruct(x)
+    assert seen == [None, None]
+
+
+def test_a_step_by_itself_counts_one_batch_and_an_evaluation_its_rows():
+    model, (x,) = small_model(VAE), small_data(VAE, num_rows=7)
+    model.compile(jit_compile=False)
+    for _ in range(2):
+        model.train_step((tf.constant(x),))
+    assert int(model.batches_seen) == 2
+    model.reset_metrics()
+    first = model.test_step((tf.constant(x[:3]),))
+    epsilon = model.evaluation_noise(7)
+    one, both = (model.bound(x[:n], noise=epsilon[:, :n]).value for n in (3, 7))
+    np.testing.assert_allclose(first["loss"], -np.mean(one), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.test_step((tf.constant(x[3:]),))["loss"], -np.mean(both), rtol=1e-5
+    )
+    np.testing.assert_array_equal(model.evaluation_noise(3, 4), epsilon[:, 4:])
+
+
+def test_a_replica_s_rows_have_their_places_in_the_global_batch(monkeypatch):
+    """Three rows of ten, from the fifth on: their noise, their share, and the rows seen."""
+    model, (x,) = small_model(VAE, seed=3), tf.constant(small_data(VAE, num_rows=3))
+    model.compile(jit_compile=False)
+    monkeypatch.setattr(base, "place_in_global_batch", lambda size: (4, tf.constant(10)))
+    for first in (4, 14):
+        bound = model.bound(x, noise=model.evaluation_noise(3, first)).value
+        logs = model.test_step((x,))
+        model._terms.reset_state()
+        np.testing.assert_allclose(logs["loss"], -np.mean(bound), rtol=1e-5)
+    losses = tf.constant([1.0, 2.0, 3.0])
+    assert float(model.mean_loss(losses, None)) == pytest.approx(0.6)
+    assert tuple(map(int, model.training_place(3)[1:])) == (0, 4) and model.seed == 3
+    epsilon = noise.normal(1, 3, 2, key=noise.key(3, "training"), first_row=4)
+    np.testing.assert_allclose(model.training_noise(3), epsilon, rtol=1e-6)
+
+
+def test_what_evaluation_reports_is_the_evaluation_s_objective():
+    class Two(VAE):
+        def objective(self, *data, noise):
+            loss, bound = super().objective(*data, noise=noise)
+            return loss + 100, bound
+
+        def evaluation_objective(self, *data, noise):
+            loss, bound = super().objective(*data, noise=noise)
+            return loss + 1000, bound
+
+    model, (x,) = small_model(Two), small_data(VAE)
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    plain = -float(tf.reduce_mean(model.bound(x).value))
+    assert model.evaluate(x, verbose=0)[0] == pytest.approx(1000 + plain, rel=1e-5)
+    assert 90 < model.train_on_batch(x)[0] < 200
+
+
+def test_a_replica_has_its_share_of_the_networks_losses_and_logs_a_row(monkeypatch):
+    """Replicas' losses add up; their logs are joined end to end."""
+    model, (x,) = small_model(VAE), small_data(VAE)
+    model.posterior_net.layers[-1].kernel.regularizer = keras.regularizers.L2(1.0)
+    model.compile(jit_compile=False)
+    penalty = float(tf.reduce_sum(model.posterior_net.layers[-1].kernel ** 2))
+    losses, bound = model.objective(tf.constant(x), noise=model.evaluation_noise(50))
+    mean = float(tf.reduce_mean(losses))
+    assert float(model.mean_loss(losses, None)) == pytest.approx(mean + penalty, rel=1e-5)
+    two = SimpleNamespace(num_replicas_in_sync=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.distribute, "get_strategy", lambda: two)
+        assert float(model.mean_loss(losses, None)) == pytest.approx(mean + penalty / 2, rel=1e-5)
+    weighted = model.mean_loss(losses, 2 * tf.ones([50]))
+    assert float(weighted) == pytest.approx(2 * mean + penalty, rel=1e-5)
+    model._distribute_strategy = two
+    logs = model.log(losses, bound, None)
+    assert {name: value.shape.as_list() for name, value in logs.items()} == {
+        name: [1] for name in model.metrics_names
+    }
+    assert float(logs["loss"][0]) == pytest.approx(mean + penalty, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "num_samples", "batch_size", "chunks"),
+    [(50, 100, None, (16, 100)), (50, 101, None, (31, 51)), (1700, 1, None, (1600, 1)),
+     (5, 100, None, (5, 100)), (50, 100, 7, (7, 100)), (5, 100, 7, (5, 100))],
+)  # fmt: skip
+def test_a_log_likelihood_is_computed_in_pieces_that_fit_the_memory(
+    rows, num_samples, batch_size, chunks, monkeypatch
+):
+    """1600 rows of z at most; a program of its own for each size; compiled by XLA where it may."""
+    model, seen = small_model(VAE), []
+
+    def program(name, function, jit_compile=False):
+        seen.append((name, jit_compile))
+        return function
+
+    monkeypatch.setattr(model, "program", program)
+    x = np.resize(small_data(VAE)[0], (rows, 6))
+    values = model.log_likelihood(x, num_samples=num_samples, batch_size=batch_size)
+    size, draws = chunks
+    name = f"log-likelihood by importance, {size} rows, {draws} draws at once"
+    assert seen == [(name, True)] and values.shape == (rows,)
+
+
+def test_the_log_likelihood_by_the_prior_by_hand():
+    model, data = small_model(CVAE1, z=3), small_data(CVAE1, num_rows=5)
+    x, y = map(tf.constant, data)
+    prior, key = model.prior(y), noise.key(4, "log-likelihood")
+    z = prior.mean() + prior.stddev() * noise.normal(7, 5, 3, key=key)
+    expected = log_mean_exp(model.likelihood(y, z).log_prob(x))
+    found = model.log_likelihood(*data, num_samples=7, method="prior", seed=4)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_condition_that_the_likelihood_does_not_see_may_be_left_out_and_is_checked():
+    model, (_, y) = small_model(CMMA), small_data(CMMA, num_rows=5)
+    z = np.random.default_rng(0).normal(size=(5, 2))
+    np.testing.assert_array_equal(model.decode(z), model.decode(z, y))
+    np.testing.assert_allclose(model.decode(z), model.likelihood(tf.constant(z)).mean(), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"y .in decode.*expects \(N, 4\)"):
+        model.decode(z, y[:, :3])
+
+
+@pytest.mark.parametrize("use", ["encode", "reconstruct"])
+def test_a_class_is_needed_where_z_is_inferred_and_0_is_one(use):
+    model, (x, y) = small_model(M2), labelled_data(8, labelled=8)
+    assert (y == 0).any() and np.isfinite(getattr(model, use)(x, y)).all()
+    with pytest.raises(ValueError, match="has the label −1"):
+        getattr(model, use)(x, np.where(y == 0, -1, y))
+
+
+def test_a_model_without_a_latent_has_one_draw():
+    assert BoundModel.num_samples == 1
+
+
+LIMITS = {  # what uses it, what is refused, what is taken
+    "num_samples": (lambda m, v: m.log_likelihood(X, Y, num_samples=v), [0], [1]),
+    "batch_size": (lambda m, v: m.log_likelihood(X, Y, num_samples=1, batch_size=v), [0], [1]),
+    "seed": (lambda m, v: m.encode(X, Y, sample=True, seed=v), [0.5], [-1]),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_an_argument_out_of_range_is_refused(name):
+    use, refused, taken = LIMITS[name]
+    model = small_model(CVAE1)
+    check_limits(lambda v: use(model, v), name, refused, taken)

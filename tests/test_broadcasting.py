@@ -52,6 +52,14 @@ def _masked_and_nested(s, z):
     return L.Dense(2)(L.Concatenate()([inner(L.Masking()(s)), z]))
 
 
+def _steps(s, z):
+    return L.Dense(2)(L.Concatenate()([L.Flatten()(L.Dense(3, activation="tanh")(s)), z]))
+
+
+def _joined_on_another_axis(s, z):
+    return L.Dense(2)(L.Flatten()(L.Concatenate(axis=1)([s, L.Reshape((1, 2))(L.Dense(2)(z))])))
+
+
 NETS = {
     "mlp": (lambda: networks.mlp([3, 2], (8,), (4, 5, 1), activation="tanh"), [3, 2]),
     "affine": (lambda: networks.mlp([3, 2], (), 4), [3, 2]),
@@ -74,12 +82,14 @@ NETS = {
         [(6, 2), 3],
     ),
     "masked, nested": (lambda: _functional(_masked_and_nested, (6, 2), 3), [(6, 2), 3]),
+    "a layer on each step": (lambda: _functional(_steps, (6, 2), 3), [(6, 2), 3]),
+    "steps in a row": (lambda: _functional(_joined_on_another_axis, (6, 2), 3), [(6, 2), 3]),
     "z left out": (lambda: _functional(lambda x, z: L.Dense(2)(x), 3, 2), [3, 2]),
     "one input": (lambda: networks.mlp([3], (8,), 4), [3]),
 }
 # Batch axes of the inputs, in turn.
 AXES = [[(6,), (7, 6)], [(7, 1), (6,)], [(5, 1, 1), (7, 6)], [(6,), (7, 1)], [(7, 6), (1, 6)]]
-AXES += [[(1, 6), (6,)], [(6,), (6,)], [(1,), (7, 6)]]
+AXES += [[(1, 6), (6,)], [(6,), (6,)], [(1,), (7, 6)], [(1,), (6,)]]
 
 
 def _inputs(sizes, axes, dtype="float32"):
@@ -241,9 +251,72 @@ def test_without_a_graph_a_network_is_called_as_a_whole():
         inputs = [keras.Input((3,)), keras.Input((2,))]
         output_shape = (None, 2)
 
+    class OfOne(Own):
+        inputs = [keras.Input((3,))]
+        output_shape = (None, 2)
+
+        def call(self, x):
+            return self.dense(x)  # and not of a list of one
+
     inputs = _inputs([3, 2], [(6,), (7, 6)])
     net = Whole()
-    assert broadcasting.apply(net, *inputs).shape == (7, 6, 2)
+    np.testing.assert_allclose(
+        broadcasting.apply(net, *inputs), repeated(net, *inputs), rtol=1e-5, atol=1e-6
+    )
+    few = [inputs[0][:1], inputs[1][0]]
+    np.testing.assert_allclose(
+        broadcasting.apply(net, *few), repeated(net, *few), rtol=1e-5, atol=1e-6
+    )
+    net = OfOne()
+    for x in (inputs[0], np.stack([inputs[0], -inputs[0]])):
+        np.testing.assert_allclose(
+            broadcasting.apply(net, x), repeated(net, x), rtol=1e-5, atol=1e-6
+        )
+
+
+def _products(function):
+    graph = tf.function(function).get_concrete_function().graph
+    return [operation.type for operation in graph.get_operations()].count("MatMul")
+
+
+@pytest.mark.parametrize(
+    ("axes", "products"),
+    [
+        ([(6,), (6,)], 2),
+        ([(6,), (1, 6)], 2),
+        ([(7, 6), (7, 6)], 2),
+        ([(6,), (7, 6)], 3),
+        ([(1,), (6,)], 3),
+    ],
+)
+def test_a_network_is_taken_apart_only_where_something_repeats(axes, products):
+    """One draw of z beside x shares nothing: a product for each layer, and no sum of two."""
+    net, inputs = networks.mlp([3, 2], (8,), 4), _inputs([3, 2], axes)
+    assert _products(lambda: networks.apply(net, *map(tf.constant, inputs))) == products
+
+
+def test_a_quantised_layer_is_left_to_itself():
+    net, inputs = networks.mlp([3, 2], (8,), 4), _inputs([3, 2], [(6,), (7, 6)])
+    net.quantize("int8")
+    np.testing.assert_allclose(
+        networks.apply(net, *inputs), repeated(net, *inputs), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_variable_of_either_kind_is_no_array():
+    """The gradient in it is kept, and its NaN is its own affair."""
+    net = networks.mlp([3, 2], (8,), 4)
+    x, z = _inputs([3, 2], [(6,), (7, 6)])
+    gradients = []
+    for variable in (tf.Variable(x), keras.Variable(x)):
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(networks.apply(net, variable, z) ** 2)
+        source = variable if isinstance(variable, tf.Variable) else variable.value
+        gradients.append(tape.gradient(total, source).numpy())
+    np.testing.assert_allclose(*gradients, rtol=1e-6)
+    assert np.abs(gradients[0]).min() > 0
+    for nan in (tf.constant(x * np.nan), tf.Variable(x * np.nan), keras.Variable(x * np.nan)):
+        assert np.isnan(networks.apply(net, nan, z)).all()
 
 
 def test_what_does_not_go_together_is_refused():
@@ -263,3 +336,13 @@ def test_nan_that_comes_out_again_is_refused_and_what_is_filled_is_not(axes):
         networks.apply(net, x, z)
     filled = _functional(lambda x, z: net([L.Dense(3)(networks.Filled()(x)), z]), 3, 2)
     assert np.isfinite(networks.apply(filled, x, z)).all()
+
+
+def test_nan_is_refused_in_arrays_alone_and_only_where_it_can_be_seen():
+    net = networks.mlp([3, 2], (8,), 4)
+    x, z = _inputs([3, 2], [(6,), (7, 6)])
+    assert np.isnan(tf.function(lambda: networks.apply(net, x * np.nan, z))()).all()
+    whole = networks.apply(net, np.ones((6, 3), "int32"), z)  # whole numbers are finite
+    np.testing.assert_allclose(whole, repeated(net, np.ones((6, 3)), z), rtol=1e-5, atol=1e-6)
+    net.layers[-1].bias.assign(np.full(4, np.nan))  # the network's own NaN is not the inputs'
+    assert np.isnan(networks.apply(net, x, z)).all()

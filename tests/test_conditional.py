@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from requirements_of_a_model import (
+    check_limits,
     linear_pair,
     small_data,
     small_model,
@@ -131,3 +132,40 @@ def test_alpha_is_checked_when_it_is_set_anew(alpha):
     with pytest.raises((ValueError, TypeError), match="alpha=.*from 0|alpha=.*≥ 0 and ≤ 1"):
         model.alpha = alpha
     assert model.alpha == 0.5 and model.get_config()["alpha"] == 0.5
+
+
+def test_alpha_at_its_limits():
+    check_limits(lambda v: small_model(CVAE3, alpha=v), "alpha", [-1e-9, 1.001], [0, 1e-9, 1])
+
+
+def test_a_hybrid_that_is_none_costs_no_second_bound():
+    class Counting(SGVBA):
+        calls = 0
+
+        def __call__(self, *arguments):
+            self.calls += 1
+            return super().__call__(*arguments)
+
+    data = [tf.constant(d) for d in small_data(CVAE3)]
+    for alpha, calls in ((1.0, 1), (0.5, 2)):
+        model = small_model(CVAE3, alpha=alpha, estimator=(estimator := Counting()))
+        before = estimator.calls
+        model.objective(*data, noise=model.evaluation_noise(50))
+        assert estimator.calls - before == calls
+
+
+@pytest.mark.parametrize("model_class", [CVAE3, GSNN])
+def test_the_predictors_by_hand(model_class):
+    """Another seed, another number of draws, the wrong axis: all within Monte Carlo's error."""
+    model, x = small_model(model_class), small_data(model_class, num_rows=5)[0]
+    prior = model.prior(tf.constant(x))
+    plug_in = model.likelihood(tf.constant(x), prior.mean()).mean()
+    np.testing.assert_allclose(model.predictive(x, method="plug_in"), plug_in, rtol=1e-5)
+    epsilon = noise.normal(3, 1, 2, key=noise.key(11, "prediction"))
+    each = model.likelihood(tf.constant(x), prior.mean() + prior.stddev() * epsilon).mean()
+    found = model.predictive(x, num_samples=3, seed=11)
+    np.testing.assert_allclose(found, np.mean(each, 0), rtol=1e-5)
+    check_limits(lambda v: model.predictive(x, num_samples=v), "num_samples", [0], [1])
+    check_limits(lambda v: model.predictive(x, seed=v), "seed", [0.5], [-1])
+    with pytest.raises(ValueError, match="method='mean'"):
+        model.predictive(x, method="mean")

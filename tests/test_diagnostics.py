@@ -4,10 +4,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from requirements_of_a_model import GRAPH, linear_pair, small_data, small_model
-from scipy.special import xlogy
+from requirements_of_a_model import GRAPH, check_limits, linear_pair, small_data, small_model
+from scipy.special import logsumexp, xlogy
+from scipy.stats import norm
 
-from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, VAE, diagnostics, noise
+from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, VAE, diagnostics, evaluation, noise
+from cvae_tf.distributions import tfd
+from cvae_tf.estimators import SGVBA
 
 
 @pytest.mark.parametrize("model_class", GRAPH)
@@ -180,3 +183,94 @@ def test_use_leaves_no_example_in_its_place():
         use = diagnostics.use(model, np.eye(6, dtype="float32"), seed=seed)
         assert use.z.mean == pytest.approx(20, abs=0.2)  # two pixels wrong, 10 nats each
         assert use.z.standard_error < 0.2
+
+
+@pytest.mark.parametrize("model_class", [VAE, CVAE1])
+def test_surgery_by_hand(model_class):
+    """Each log-density of each z under each example's q and prior, in NumPy."""
+    model = far_prior() if model_class is CVAE1 else small_model(VAE)
+    data, size = small_data(model_class, num_rows=7), (7, 2)
+    q, p, _ = model.factors(*map(tf.constant, data))
+    mean, scale, m, s = (
+        np.broadcast_to(t, size).astype("float64")
+        for t in (q.mean(), q.stddev(), p.mean(), p.stddev())
+    )
+    totals = []
+    for sample in range(3):
+        key = noise.key(4, f"diagnostics: surgery {sample}")
+        z = mean + scale * noise.normal(1, 7, 2, key=key)[0].numpy()
+        of_q = norm.logpdf(z[:, None], mean, scale).sum(-1)  # [z_i, q_n]
+        of_p = norm.logpdf(z[:, None], m, s).sum(-1)
+        log_q, log_p = of_q.diagonal(), of_p.diagonal()
+        all_q, all_p = (logsumexp(each, 1) - np.log(7) for each in (of_q, of_p))
+        parts = log_q - log_p, log_q - all_q, all_q - all_p, all_p - log_p
+        totals.append([part.mean() for part in parts])
+    found = diagnostics.surgery(model, *data, num_samples=3, seed=4)
+    np.testing.assert_allclose(found, np.mean(totals, 0), rtol=1e-4, atol=1e-5)
+
+
+def test_the_ledger_is_of_one_seed():
+    model, data = small_model(CVAE1), small_data(CVAE1, num_rows=6)
+    options = {"num_samples": 20, "steps": 2, "noise_samples": 2, "starts": 1}
+    book = diagnostics.ledger(model, *data, num_importance_samples=3, seed=5, **options)
+    gap = evaluation.gap(model, *data, seed=5, **options)
+    curve = evaluation.importance_weighted_curve(model, *data, sizes=(1, 3), seed=5)
+    parts = {
+        "gap": gap.log_likelihood - gap.bound,
+        "approximation": gap.approximation,
+        "amortisation": gap.amortisation,
+        "recovered": curve[3] - curve[1],
+    }
+    for name, values in parts.items():
+        np.testing.assert_allclose(getattr(book, name), evaluation.estimate(values), rtol=1e-5)
+
+
+X, Y = small_data(CVAE1, num_rows=6)
+LIMITS = {  # what uses it, what is refused, what is taken
+    "threshold": (lambda m, v: diagnostics.active_units(m, X, Y, threshold=v), [-1e-9], [0.0]),
+    "num_samples": (lambda m, v: diagnostics.use(m, X, Y, num_samples=v), [0], [1]),
+    "num_importance_samples": (
+        lambda m, v: diagnostics.ledger(
+            m, X, Y, num_importance_samples=v, num_samples=1, steps=1, noise_samples=1, starts=1
+        ),
+        [0],
+        [1],
+    ),
+    "seed": (lambda m, v: diagnostics.use(m, X, Y, seed=v), [0.5], [-3]),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_an_argument_out_of_range_is_refused(name):
+    (use, refused, taken), model = LIMITS[name], small_model(CVAE1)
+    check_limits(lambda v: use(model, v), name, refused, taken)
+    check_limits(
+        lambda v: diagnostics.surgery(model, X, Y, num_samples=v), "num_samples", [0], [1]
+    )
+
+
+def test_use_takes_a_dict_and_needs_two_examples():
+    model = small_model(CVAE1)
+    one = diagnostics.use(model, {"y": Y, "x": X})
+    assert one == diagnostics.use(model, X, Y) and one != diagnostics.use(model, X, Y, seed=1)
+    with pytest.raises(ValueError, match="Received 1 example. Expected at least two"):
+        diagnostics.use(model, X[:1], Y[:1])
+
+
+@pytest.mark.parametrize("name", ["posterior", "prior"])
+def test_a_factor_that_is_no_diagonal_gaussian_is_named(name):
+    class Odd(CVAE1):
+        pass
+
+    def odd(self, *data):
+        plain = getattr(CVAE1, name)(self, *data)
+        return tfd.MultivariateNormalTriL(plain.mean(), tf.linalg.diag(plain.stddev()))
+
+    setattr(Odd, name, lambda self, y: odd(self, y))
+    if name == "posterior":
+        Odd.posterior = lambda self, x, y: odd(self, x, y)
+    model = small_model(Odd, estimator=SGVBA())
+    for use in (diagnostics.kl_per_dimension, diagnostics.active_units, diagnostics.use):
+        message = rf"The {name} of Odd \(in {use.__name__}\) is a MultivariateNormalTriL"
+        with pytest.raises(TypeError, match=message):
+            use(model, X, Y)

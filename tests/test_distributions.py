@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from requirements_of_a_model import check_limits
 from scipy import special, stats
 from scipy.special import logsumexp
 
@@ -193,8 +194,8 @@ def test_what_is_no_scale_is_refused(scale):
 def test_the_sum_of_bits_is_the_sum_of_cross_entropies(event):
     """Also at logits where e^l is no number, for grey x, and with x shared by draws."""
     rng = np.random.default_rng(0)
-    logits = rng.normal(size=(3, 5, *event)) * 10.0 ** rng.integers(-3, 4, (3, 5, *event))
-    x = rng.choice([0.0, 1.0, 0.3], (5, *event))
+    logits = rng.normal(size=(3, 16, *event)) * 10.0 ** rng.integers(-3, 4, (3, 16, *event))
+    x = rng.choice([0.0, 1.0, 0.3], (16, *event))
     each = x * logits - np.logaddexp(0, logits)
     axes = tuple(range(2, 2 + len(event)))
     for dtype, tolerance in (("float32", 2e-6), ("float64", 1e-14)):
@@ -268,3 +269,219 @@ def test_an_event_has_one_dimension_at_least():
     assert family.event_size(9) == 1
     with pytest.raises(ValueError, match="takes 9, 15"):
         family.event_size(3)
+
+
+LIMITS = {  # the argument, what uses it, what is refused, what is taken
+    "scale": ("scale", Gaussian, [0, -1e-9], [1e-9]),
+    "min_scale": ("min_scale", lambda v: Gaussian(min_scale=v), [-1e-9], [0, 0.5]),
+    "min_scale of a mixture": (
+        "min_scale", lambda v: MixtureOfGaussians(2, min_scale=v), [-1e-9], [0, 2.0]
+    ),
+    "initial_scale": (
+        "initial_scale", lambda v: Gaussian(initial_scale=v, min_scale=0.5), [0.5, 1e39], [0.501]
+    ),
+    "num_components": ("num_components", MixtureOfGaussians, [0], [1]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_an_argument_out_of_range_is_refused(name):
+    argument, use, refused, taken = LIMITS[name]
+    check_limits(use, argument, refused, taken)
+
+
+def test_a_learned_scale_begins_where_it_was_told_under_a_name_of_its_own():
+    for scale, shape in (("shared", ()), ("per_dimension", (3,))):
+        family = Gaussian(scale, initial_scale=0.7, min_scale=0.2)
+        deviation = family(tf.zeros([2, 3])).stddev()
+        np.testing.assert_allclose(deviation, np.full((2, 3), 0.7), rtol=1e-6)
+        assert family.raw_scale.shape == shape and family.raw_scale.name == "raw_scale"
+        family.raw_scale.assign(np.full(shape, -50.0))
+        np.testing.assert_allclose(family(tf.zeros([2, 3])).stddev(), 0.2, rtol=1e-6)
+    raw = np.concatenate([np.ones((2, 3, 2)), -50 * np.ones((2, 3, 2))], -1)
+    wide = Gaussian("network", min_scale=0.25)(tf.constant(raw, "float32"))
+    np.testing.assert_allclose(wide.stddev(), np.full((2, 3, 2), 0.25), rtol=1e-6)
+    np.testing.assert_allclose(wide.mean(), np.ones((2, 3, 2)))
+    assert Gaussian().min_scale == 1e-4 and Gaussian().initial_scale == 1
+
+
+EXPLAINED = {  # of a family, what it can explain and what it cannot
+    "Bernoulli": (distributions.Bernoulli(), [[0, 1], [0.5, 0]], [[[-1e-3, 1]], [[0, 1.001]]]),
+    "Categorical": (
+        Categorical(),
+        [[0, 1, 0], [1, 0, 0]],
+        [[[0, 0, 0]], [[1, 1, 0]], [[0.5, 0.5, 0]], [[2, -1, 0]], [[0, 0, 1], [0, 0, 2]]],
+    ),
+    "parts": (
+        ObservedOnly(distributions.Bernoulli()),
+        [[np.nan, np.nan], [0, np.nan]],
+        [[[np.nan, 2]], [[np.inf, 0]]],
+    ),
+    "parts, all missing": (ObservedOnly(Categorical()), [[np.nan, np.nan]], [[[np.nan, 1]]]),
+}
+
+
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_what_a_family_can_explain(name):
+    family, good, bad = EXPLAINED[name]
+    family.check(np.array(good, "float32"), "x")
+    for values in bad:
+        with pytest.raises(ValueError, match=r"^x has .*[Ee]xpected"):
+            family.check(np.array(values, "float32"), "x")
+
+
+def test_a_parts_mean_stands_in_only_where_it_counts_nothing():
+    """Images of which a channel is missing: a sum over what is there, on all axes of the event."""
+    rng = np.random.default_rng(0)
+    family = ObservedOnly(Gaussian(0.5))
+    family.build((None, 2, 3))
+    raw, x = rng.normal(size=(2, 4, 5, 2, 3))
+    x = np.where(rng.uniform(size=x.shape) < 0.4, np.nan, x)
+    each = stats.norm.logpdf(x, raw, 0.5)
+    log_p = family(tf.constant(raw, "float32")).log_prob(tf.constant(x, "float32"))
+    np.testing.assert_allclose(log_p, np.nansum(each, (-2, -1)), rtol=1e-4, atol=1e-4)
+
+
+def test_phi_is_clipped_half_a_step_inside_of_0_and_1():
+    epsilon = np.array([-40.0, -1.0, 0.0, 0.7, 40.0])
+    for dtype, tolerance in (("float32", 1e-6), ("float64", 1e-12)):
+        u = distributions._uniform(tf.constant(epsilon, dtype)).numpy()
+        half = np.finfo(dtype).eps / 2
+        np.testing.assert_allclose(u[1:4], stats.norm.cdf(epsilon[1:4]), rtol=tolerance)
+        assert u[0] == half and u[-1] == 1 - half and u.dtype == dtype
+
+
+def test_a_gaussian_s_draw_is_not_clipped():
+    for p in (tfd.Normal(1.0, 2.0), tfd.MultivariateNormalDiag([1.0], [2.0])):
+        assert float(from_noise(p, tf.constant([[[12.0]]]))[0, 0, 0]) == 25
+
+
+def test_a_choice_at_the_edge_is_the_lower_category():
+    """u = ½ where the categories meet: one convention, for every version."""
+    zero = tf.zeros([1, 1, 2])
+    assert from_noise(tfd.Bernoulli(probs=[0.5, 0.6]), zero)[0, 0].numpy().tolist() == [0, 1]
+    found = from_noise(tfd.OneHotCategorical(probs=[[0.5, 0.5]]), zero)
+    assert found.numpy().tolist() == [[[1, 0]]]
+
+
+@pytest.mark.parametrize("batch", [(5,), (3, 5)])
+def test_categories_are_drawn_by_the_first_number_of_their_noise(batch):
+    rng = np.random.default_rng(0)
+    probabilities, epsilon = rng.dirichlet(np.ones(4), size=batch), rng.normal(size=(3, 5, 4))
+    categories = tfd.OneHotCategorical(probs=tf.constant(probabilities))
+    drawn = from_noise(categories, tf.constant(epsilon)).numpy()
+    u = stats.norm.cdf(epsilon[..., :1])
+    chosen = (u > np.cumsum(probabilities, -1)[..., :-1]).sum(-1)
+    np.testing.assert_array_equal(drawn, np.eye(4)[chosen])
+    assert drawn.dtype == "float64" and len(set(chosen.ravel())) > 2
+
+
+def test_a_mixture_of_batches_is_drawn_by_hand():
+    rng = np.random.default_rng(0)
+    family = MixtureOfGaussians(3, dtype="float64")
+    mixture = family(tf.constant(rng.normal(size=(5, family.raw_size(2)))))
+    drawn = draw(mixture, 4, 5, 2, key=8, dtype="float64").numpy()
+    epsilon = noise.normal(4, 5, 2, key=8, dtype="float64").numpy()
+    u = noise.uniform(5, 4, key=9, dtype="float64").numpy().T
+    weights = mixture.mixture_distribution.probs_parameter().numpy()
+    chosen = (u[..., None] > np.cumsum(weights, -1)[:, :-1]).sum(-1)  # [L, B]
+    parts = mixture.components_distribution
+    mean, scale = parts.mean().numpy(), parts.stddev().numpy()
+    rows = np.arange(5)
+    np.testing.assert_allclose(drawn, mean[rows, chosen] + scale[rows, chosen] * epsilon)
+    with pytest.raises(TypeError, match="Received a mixture as q"):
+        from_noise(mixture, tf.constant(epsilon))
+
+
+def test_a_sample_of_matrices_is_drawn_along_its_own_axes():
+    """tfd.Sample of several event axes: each number of the event has the batch's parameters."""
+    rng = np.random.default_rng(0)
+    mean, epsilon = rng.normal(size=5), rng.normal(size=(4, 5, 2, 3))
+    drawn = from_noise(tfd.Sample(tfd.Normal(mean, 0.5), (2, 3)), tf.constant(epsilon))
+    np.testing.assert_allclose(drawn, mean[:, None, None] + 0.5 * epsilon)
+
+
+def test_a_rule_may_replace_any_other(monkeypatch):
+    monkeypatch.setattr(distributions, "_RULES", list(distributions._RULES))
+    for distribution in (random_mixture(0), tfd.Normal(0.0, 1.0), tfd.Laplace(0.0, 1.0)):
+        distributions.drawn_by(type(distribution))(lambda p, epsilon, u: "mine")
+        assert from_noise(distribution, None) == "mine"
+
+
+def test_what_no_rule_draws_is_refused():
+    joint = tfd.JointDistributionSequential([tfd.Normal(0.0, 1.0), tfd.Normal(0.0, 1.0)])
+    for odd in (tfd.Dirichlet(tf.ones([3])), tfd.VonMises(0.0, 1.0), joint):
+        with pytest.raises(TypeError, match=f"Received a {type(odd).__name__}, and no rule"):
+            from_noise(odd, tf.zeros([1, 1, 3]))
+
+
+@pytest.mark.parametrize("num_samples", [None, 3])
+def test_observations_are_pinned(num_samples):
+    """A threshold on noise of a key of their own; where no rule says how, a seed for each row."""
+    p = np.random.default_rng(0).uniform(size=(5, 3))
+    bits = tfd.Independent(tfd.Bernoulli(probs=tf.constant(p), dtype="float64"), 1)
+    size, number = (num_samples, 5), num_samples or 1
+    key = noise.key(7, "observation")
+    epsilon = noise.normal(number, 5, 3, key=key, first_row=2, dtype="float64").numpy()
+    drawn, expected = observe(bits, size, (3,), True, 7, 2), stats.norm.cdf(epsilon) < p
+    np.testing.assert_array_equal(drawn, expected if num_samples else expected[0])
+    mean = observe(bits, size, (3,), False, 7)
+    np.testing.assert_allclose(mean, p if num_samples is None else np.tile(p, (3, 1, 1)))
+    dirichlet = tfd.Dirichlet(tf.constant(5 * p, "float32"))
+    drawn = observe(dirichlet, size, (3,), True, 7, 2)
+    each = [dirichlet[r].sample([number], seed=[key % 2**31, 2 + r]) for r in range(5)]
+    expected = np.stack(each, 1)
+    np.testing.assert_array_equal(drawn, expected if num_samples else expected[0])
+
+
+def test_the_centre_of_what_has_no_mean_has_as_many_rows_as_were_asked_for():
+    shift = tfp.bijectors.SinhArcsinh(0.2, 1.1)
+    bent = tfd.TransformedDistribution(tfd.Independent(tfd.Normal([0.3, 0.1], 2.0), 1), shift)
+    expected = shift.forward([0.3, 0.1]).numpy()
+    np.testing.assert_allclose(distributions.centre(bent), expected, rtol=1e-6)
+    np.testing.assert_allclose(distributions.centre(bent, 4), np.tile(expected, (4, 1)), rtol=1e-6)
+
+
+def test_a_diagonal_gaussian_is_one_of_independent_normals():
+    normal = tfd.Normal(tf.zeros([2]), 1.0)
+    assert distributions.is_diagonal_gaussian(tfd.Independent(normal, 1))
+    assert not distributions.is_diagonal_gaussian(normal)
+    assert not distributions.is_diagonal_gaussian(tfd.Independent(tfd.Laplace([0.0], 1.0), 1))
+    assert not distributions.is_diagonal_gaussian(tfd.Sample(tfd.Normal(0.0, 1.0), 2))
+    standard = distributions.standard_normal(3, "float64")
+    assert standard.batch_shape == () and standard.event_shape == (3,)
+    z = np.random.default_rng(0).normal(size=(5, 3))
+    np.testing.assert_allclose(standard.log_prob(z), stats.norm.logpdf(z).sum(-1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("policy", ["float32", "float64", "mixed_bfloat16", "bfloat16"])
+def test_a_family_computes_in_float32_or_better(policy):
+    wanted = "float64" if policy == "float64" else "float32"
+    made = [distributions.Bernoulli(dtype=policy), Gaussian(dtype=policy)]
+    made.append(ObservedOnly(distributions.Bernoulli(dtype=policy)))
+    assert {family.compute_dtype for family in made} == {wanted}
+    for family in (distributions.Bernoulli(dtype=policy), Categorical(dtype=policy)):
+        assert family(tf.zeros([2, 3], wanted)).dtype == wanted
+    assert ObservedOnly(made[0], dtype="float64").compute_dtype == "float64"
+
+
+FAMILIES = [
+    (
+        Gaussian("per_dimension", initial_scale=0.5, min_scale=0.01),
+        {"scale": "per_dimension", "initial_scale": 0.5, "min_scale": 0.01},
+    ),
+    (Gaussian(0.3), {"scale": 0.3}),
+    (MixtureOfGaussians(3, min_scale=0.2), {"num_components": 3, "min_scale": 0.2}),
+]
+
+
+@pytest.mark.parametrize(("family", "config"), FAMILIES)
+def test_a_family_is_made_again_from_its_config(family, config):
+    again = type(family).from_config(family.get_config())
+    for made in (family, again):
+        assert {name: getattr(made, name) for name in config} == config
+        assert made.params_per_dim == 1 and made.part_rank == 0 and not made.allows_missing
+    assert Gaussian("network").params_per_dim == 2 and Categorical.part_rank == 1
+    parts = ObservedOnly(Gaussian("network"))
+    assert parts.params_per_dim == 2 and parts.part_rank == 0 and parts.allows_missing
+    assert parts.raw_size(3) == 6 and parts.event_size(6) == 3

@@ -182,6 +182,33 @@ def test_sgvb_b_of_a_mixture_prior_by_hand():
     np.testing.assert_allclose(bound.value, bound.reconstruction - bound.kl, rtol=1e-5)
 
 
+def test_the_bound_of_the_kl_has_a_value_for_each_of_several_batch_axes():
+    rng = np.random.default_rng(0)
+    family = MixtureOfGaussians(4, dtype="float64")
+    raw, (mean, scale) = rng.normal(size=(2, 3, family.raw_size(2))), rng.normal(size=(2, 2, 3, 2))
+    q = tfd.Independent(tfd.Normal(mean, np.exp(scale)), 1)
+    found = mixture_kl_bound(q, family(raw))
+    by_rows = [mixture_kl_bound(q[row], family(raw[row])) for row in range(2)]
+    np.testing.assert_allclose(found, np.stack(by_rows), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("num_samples", "chunks"), [(1, 1), (5, 1), (6, 2), (10, 2), (11, 3)])
+def test_the_log_likelihood_draws_no_more_chunks_than_it_counts(num_samples, chunks):
+    standard, seen = tfd.Independent(tfd.Normal(tf.zeros([3, 2]), 1.0), 1), []
+
+    def first_coordinate(z):
+        seen.append(z.numpy())
+        return z[..., 0]
+
+    options = {"num_samples": num_samples, "num_rows": 3, "latent_dim": 2, "per_chunk": 5, "key": 7}
+    found = estimators.log_likelihood(standard, standard, first_coordinate, **options)
+    assert len(seen) == chunks
+    each = np.concatenate(seen)[:num_samples, :, 0]
+    np.testing.assert_allclose(found, np.log(np.exp(each).mean(0)), rtol=1e-5)
+    drawn = [noise.normal(5, 3, 2, key=7, step=step) for step in range(chunks)]
+    np.testing.assert_allclose(np.concatenate(seen), np.concatenate(drawn), rtol=1e-6)
+
+
 def test_draws_come_in_chunks_of_a_hundred_at_most_and_begin_at_the_first_row():
     assert [estimators.draws_per_chunk(s) for s in (1, 100, 101, 500)] == [1, 100, 51, 100]
     standard = tfd.Independent(tfd.Normal(tf.zeros([3, 2]), 1.0), 1)

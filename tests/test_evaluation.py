@@ -1,15 +1,18 @@
 """Evaluation against closed forms: the curve of L_K, the gap and its parts, error bars."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from requirements_of_a_model import linear_pair, small_data, small_model
+from requirements_of_a_model import check_limits, linear_pair, small_data, small_model
+from scipy.special import logsumexp, softmax
 from scipy.stats import norm
 
 from cvae_tf import CVAE1, CVAE3, M2, VAE, diagnostics, evaluation, networks, noise
 from cvae_tf.distributions import Gaussian, tfd
-from cvae_tf.estimators import SGVBB
+from cvae_tf.estimators import SGVBB, log_mean_exp, log_weights
 from cvae_tf.oracle import kl_diagonal
 
 
@@ -107,3 +110,126 @@ def test_an_unknown_label_is_refused_where_q_needs_one():
     for function in (diagnostics.kl_per_dimension, diagnostics.active_units, evaluation.gap):
         with pytest.raises(ValueError, match="label −1.*Expected classes"):
             function(model, x, labels)
+
+
+def test_an_estimate_of_one_has_no_error_and_one_of_whole_numbers_keeps_its_digits():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        alone = evaluation.estimate([3.0])
+    assert alone.mean == 3 and np.isnan(alone.standard_error) and alone.count == 1
+    assert evaluation.estimate([1.0, 3.0]).standard_error == pytest.approx(1.0)
+    assert str(evaluation.estimate([1.0, 3.0])) == "2.00 ± 1.00 nats (N = 2)"
+    large = np.float64(1e9) + np.arange(3)
+    assert evaluation.estimate(large)[:2] == pytest.approx((1e9 + 1, 1 / np.sqrt(3)), rel=1e-12)
+    with pytest.raises(ValueError, match="values has shape"):
+        evaluation.estimate(np.zeros((2, 2)))
+
+
+def test_the_curve_by_hand():
+    """Groups of the same weights: their axis, their size, and a mean over groups, not over rows."""
+    model, data = small_model(CVAE1), small_data(CVAE1, num_rows=5)
+    epsilon = noise.normal(6, 5, 2, key=noise.key(3, "importance-weighted curve"))
+    log_w = log_weights(*model.factors(*map(tf.constant, data)), epsilon)[0].numpy()
+    curve = evaluation.importance_weighted_curve(model, *data, sizes=(1, 2, 3, 6), seed=3)
+    for size, values in curve.items():
+        groups = log_w.reshape(6 // size, size, 5)
+        by_hand = (logsumexp(groups, 1) - np.log(size)).mean(0)
+        np.testing.assert_allclose(values, by_hand, rtol=1e-5)
+    np.testing.assert_allclose(curve[6], log_mean_exp(log_w), rtol=1e-5)
+    for sizes in ((), (4, 6)):
+        with pytest.raises(ValueError, match="divide the last"):
+            evaluation.importance_weighted_curve(model, *data, sizes=sizes)
+
+
+def _adam(gradient, start, steps, rate):
+    """Adam with β₂ = 0.99 and a rate that falls to zero as a cosine does, in NumPy."""
+    raw, m, v = start.copy(), np.zeros_like(start), np.zeros_like(start)
+    for step in range(steps):
+        g = gradient(raw, step)
+        m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g**2
+        unbiased = m / (1 - 0.9 ** (step + 1)), v / (1 - 0.99 ** (step + 1))
+        now = rate * 0.5 * (1 + np.cos(np.pi * step / steps))
+        raw = raw - now * unbiased[0] / np.sqrt(unbiased[1])
+    return raw
+
+
+def test_the_gap_s_climbs_in_numpy():
+    """A linear-Gaussian VAE in float64: starts, noise, Adam, its rate, and which climb is kept."""
+    model, truth, (x,), _ = linear_pair(VAE, x=4, z=2)
+    x, steps, num, starts, seed = x[:6], 25, 3, 4, 9
+    weight, bias, sigma = truth.W, truth.b, truth.sigma
+
+    def key(purpose):
+        return {"key": noise.key(seed, purpose), "dtype": "float64"}
+
+    def log_p(z):
+        return norm.logpdf(x, z @ weight.T + bias, sigma).sum(-1)
+
+    def bound(raw, epsilon):
+        mean, scale = raw[:, :2], 1e-4 + np.logaddexp(0, raw[:, 2:])
+        kl = 0.5 * (scale**2 + mean**2 - 1 - 2 * np.log(scale)).sum(-1)
+        return log_p(mean + scale * epsilon).mean(0) - kl
+
+    def gradient(raw, step):  # of minus the bound, by hand
+        epsilon = noise.normal(num, 6, 2, step=step, **key("gap: climbing")).numpy()
+        mean, scale = raw[:, :2], 1e-4 + np.logaddexp(0, raw[:, 2:])
+        slope = ((x - (mean + scale * epsilon) @ weight.T - bias) @ weight) / sigma**2
+        of_scale = (slope * epsilon).mean(0) - scale + 1 / scale
+        return -np.c_[slope.mean(0) - mean, of_scale / (1 + np.exp(-raw[:, 2:]))]
+
+    q = model.posterior(x)
+    first, q_scale = q.mean().numpy(), q.stddev().numpy()
+    z = np.concatenate([
+        noise.normal(256, 6, 2, **key("gap: starts, of the prior")),
+        first + q_scale * noise.normal(256, 6, 2, **key("gap: starts")),
+    ])  # fmt: skip
+    of_prior, of_q = norm.logpdf(z).sum(-1), norm.logpdf(z, first, q_scale).sum(-1)
+    below = np.cumsum(softmax(log_p(z) + of_prior - np.logaddexp(of_prior, of_q), axis=0), 0)
+    means = [first]
+    for part in (1 / 6, 3 / 6, 5 / 6):
+        means.append(z[(below < part).sum(0), np.arange(6)])
+    raw_scale = np.log(np.expm1(q_scale - 1e-4))
+    ends = [_adam(gradient, np.c_[mean, raw_scale], steps, 0.05) for mean in means]
+    fixed = noise.normal(16 * num, 6, 2, **key("gap: reporting")).numpy()
+    bounds = np.stack([bound(raw, fixed) for raw in ends])
+    best = np.stack(ends)[bounds.argmax(0), np.arange(6)]
+    assert len(set(bounds.argmax(0))) > 1, "not one start is the best for all"
+    options = {"num_samples": 20, "steps": steps, "noise_samples": num, "learning_rate": 0.05}
+    gap = evaluation.gap(model, x, starts=starts, seed=seed, **options)
+    np.testing.assert_allclose(gap.best_bound, bounds.max(0), rtol=1e-6)
+    np.testing.assert_allclose(gap.best_mean, best[:, :2], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(gap.best_scale, 1e-4 + np.logaddexp(0, best[:, 2:]), rtol=1e-4)
+    np.testing.assert_allclose(gap.bound, bound(np.c_[first, raw_scale], fixed), rtol=1e-9)
+    np.testing.assert_allclose(gap.approximation, gap.log_likelihood - gap.best_bound)
+    np.testing.assert_allclose(gap.amortisation, gap.best_bound - gap.bound)
+    alone = evaluation.gap(model, x, starts=1, seed=seed, **options)
+    np.testing.assert_allclose(alone.best_mean, ends[0][:, :2], rtol=1e-4, atol=1e-6)
+
+
+X, Y = small_data(CVAE1, num_rows=3)
+QUICK = {"num_samples": 1, "steps": 1, "noise_samples": 1, "starts": 1}
+LIMITS = {  # what is refused, what is taken
+    "steps": ([0, 1.5], [1]),
+    "noise_samples": ([0], [1]),
+    "learning_rate": ([0], [1e-9]),
+    "starts": ([0], [1]),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_an_argument_of_the_gap_out_of_range_is_refused(name):
+    model = small_model(CVAE1)
+    use = lambda v: evaluation.gap(model, X, Y, **{**QUICK, name: v})  # noqa: E731
+    check_limits(use, name, *LIMITS[name])
+
+
+def test_only_a_product_of_gaussians_is_a_diagonal_gaussian():
+    diagonal = tfd.Independent(tfd.Normal(tf.zeros([2]), 1.0), 1)
+    assert evaluation.diagonal_gaussian(diagonal, "prior", "use") is diagonal
+    for other in (tfd.Normal(0.0, 1.0), tfd.Independent(tfd.Laplace(tf.zeros([2]), 1.0), 1)):
+        with pytest.raises(TypeError, match=r"The prior \(in use\) is a .*diagonal Gaussian"):
+            evaluation.diagonal_gaussian(other, "prior", "use")
+    with pytest.raises(TypeError, match="a model, such as VAE"):
+        evaluation.log_likelihood("model", X)
+    with pytest.raises(TypeError, match="in use.*a model with a latent z"):
+        evaluation.latent_factors(keras.Model(), (X,), "use")

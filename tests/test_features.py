@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
+from requirements_of_a_model import check_limits, small_data, small_model, weights
 from requirements_of_a_model import labelled_data as data
-from requirements_of_a_model import small_data, small_model, weights
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -141,3 +141,63 @@ def test_m1_keeps_what_varies_and_says_so_where_nothing_does():
     assert kept.num_features == kept.transform(x).shape[1] == 2
     with pytest.raises(ValueError, match="No latent dimension.*collapsed"):
         M1(vae, epochs=0, min_std=float(spread.max()) + 1).fit(x)
+
+
+def test_m1_trains_by_the_batch_size_and_the_rate_that_it_was_told_without_a_word(capsys):
+    x, _ = labelled()
+    vae = small_model(VAE)
+    m1 = M1(vae, epochs=2, batch_size=20, learning_rate=0.25).fit(x)
+    assert int(vae.optimizer.iterations) == 6 and float(vae.optimizer.learning_rate) == 0.25
+    assert len(m1.history_["loss"]) == 2
+    assert capsys.readouterr().out == ""
+
+
+LIMITS = {  # what uses it, what is refused, what is taken
+    "epochs": (lambda v: M1(make_vae, epochs=v).fit(labelled()[0]), [-1, 0.5], [0]),
+    "batch_size": (
+        lambda v: M1(make_vae, epochs=0, batch_size=v).fit(labelled()[0]),
+        [0, None],
+        [1],
+    ),
+    "min_std": (
+        lambda v: M1(make_vae, epochs=0, min_std=v).fit(labelled()[0]),
+        [-1e-9],
+        [0, 1e-9],
+    ),
+    "learning_rate": (
+        lambda v: M1(lambda: small_model(VAE), epochs=0, learning_rate=v).fit(labelled()[0]),
+        [0],
+        [1e-9],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_an_argument_out_of_range_is_refused(name):
+    use, refused, taken = LIMITS[name]
+    check_limits(use, name, refused, taken)
+
+
+def test_m1_s_samples_have_the_vae_s_dtype_and_shape():
+    vae = small_model(VAE, z=3, dtype="float64", family=Bernoulli(dtype="float64"))
+    x, _ = data(20)
+    m1 = M1(vae, epochs=0).fit(x)
+    epsilon, q = np.random.default_rng(0).normal(size=(2, 20, 3)), vae.posterior(x.astype(float))
+    drawn = m1.sample_features(x, epsilon)
+    np.testing.assert_allclose(drawn, q.mean() + q.stddev() * epsilon, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"\(1, 2, 20, 3\). Expected \(N, d\)"):
+        m1.sample_features(x, epsilon[None])
+    assert m1.get_feature_names_out().dtype == object
+
+
+def test_m1_is_cloned_with_its_own_parameters_alone():
+    """A maker with parameters of its own: they are not M1's."""
+
+    class Maker:
+        def __call__(self):
+            return make_vae()
+
+        def get_params(self, deep=True):
+            return {"width": 8}
+
+    assert set(clone(M1(Maker())).get_params(deep=False)) == set(M1(make_vae).get_params())

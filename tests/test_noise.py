@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from requirements_of_a_model import check_limits
 from scipy import stats
 
 from cvae_tf import noise
@@ -133,6 +134,36 @@ def test_a_dtype_is_known_by_all_its_names(dtype):
     assert noise.uniform(2, 2, key=1, dtype=dtype).dtype == tf.float32
     with pytest.raises(ValueError, match="dtype='float31'. Expected"):
         noise.cubature(2, "float31")
+
+
+LIMITS = {  # what uses it, what is refused, what is taken
+    "num_rows": (lambda v: noise.uniform(v, 1, key=1), [0, 1.5], [1]),
+    "num_columns": (lambda v: noise.uniform(1, v, key=1), [-1, 1.5], [0]),
+    "key": (lambda v: noise.uniform(1, 1, key=v), [-1, 2**63], [0, 2**63 - 1]),
+    "step": (lambda v: noise.uniform(1, 1, key=1, step=v), [-1, 0.5], [0]),
+    "first_row": (lambda v: noise.uniform(1, 1, key=1, first_row=v), [-1, 0.5], [0]),
+    "num_samples": (lambda v: noise.normal(v, 1, 1, key=1), [0], [1]),
+    "dim": (lambda v: noise.normal(1, 1, v, key=1), [-1], [0, 1]),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_an_address_out_of_range_is_refused(name):
+    use, refused, taken = LIMITS[name]
+    check_limits(use, name, refused, taken)
+
+
+def test_a_key_may_be_a_tensor_without_a_value_yet():
+    traced = tf.function(lambda key: noise.uniform(2, 3, key=key))
+    np.testing.assert_array_equal(traced(tf.constant(7, tf.int64)), noise.uniform(2, 3, key=7))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "working"),
+    [(tf.float64, "float64"), *((d, "float32") for d in ("float32", "bfloat16", tf.int32))],
+)
+def test_the_working_dtype_is_float32_or_better(dtype, working):
+    assert noise.working_dtype(dtype) == working
 
 
 def test_no_columns_are_an_empty_table():

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from requirements_of_a_model import small_data, small_model
+from requirements_of_a_model import check_limits, small_data, small_model
 
 from cvae_tf import CMMA, CVAE3, VAE, noise, penalties
 from cvae_tf.distributions import tfd
@@ -175,3 +175,53 @@ def test_mmd_of_a_last_batch_of_one_row_is_nothing_and_not_nan(rows):
 def test_a_penalty_asks_for_nothing_unless_it_says_so():
     assert penalties.Penalty.num_draws == 0 and not penalties.Penalty.sees_step
     assert penalties.FreeBits(0.1).num_draws == 0 and penalties.MMD(1.0).num_draws == 2
+
+
+LIMITS = {  # what uses it, what is refused, what is taken
+    "beta": (penalties.Beta, [-1e-9], [0.0, 1e-9]),
+    "final": (lambda v: penalties.WarmUp(1, final=v), [-1e-9], [0.0, 1e-9]),
+    "minimum": (penalties.FreeBits, [-1e-9], [0.0, 1e-9]),
+    "weight": (penalties.MMD, [-1e-9], [0.0, 1e-9]),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_an_argument_out_of_range_is_refused(name):
+    use, refused, taken = LIMITS[name]
+    check_limits(use, name, refused, taken)
+
+
+def test_a_penalty_is_built_and_only_beta_has_a_weight_which_does_not_train():
+    """Unbuilt, Keras warns when it is saved; a β that trains goes to where the loss is least."""
+    parts = penalties.Beta(2.0), penalties.FreeBits(0.1), penalties.MMD(1.0)
+    assert all(part.built and not part.trainable_weights for part in parts)
+    assert [w.name for part in parts for w in part.weights] == ["beta"]
+
+
+def test_a_penalty_of_the_step_stands_at_step_0_where_none_is_given():
+    penalty, bound = penalties.Beta(lambda step: 3.0 + step), Bound(*map(tf.constant, [0.0, 5, 2]))
+    assert float(penalty(bound, None, None, None)) == -(5 - 3 * 2)
+    assert float(penalty(bound, None, None, None, 4)) == -(5 - 7 * 2)
+
+
+def test_warm_up_ends_at_the_beta_that_it_was_told():
+    model = small_model(VAE, penalty=penalties.Beta(0.0))
+    warm_up, seen = penalties.WarmUp(4, final=3.0), []
+    warm_up.set_model(model)
+    for epoch in range(6):
+        warm_up.on_epoch_begin(epoch)
+        seen.append(float(model.penalty.beta))
+    assert seen == [0.75, 1.5, 2.25, 3, 3, 3]
+
+
+def test_mmd_of_two_rows_of_whole_numbers_and_inside_a_trace():
+    """Two rows have one pair; whole numbers are numbers; a tensor without values is no NaN."""
+    a, b = np.array([[0, 1], [3, -1]]), np.array([[2, 2], [0, 5]])
+    expected = squared_mmd(a, b)
+    np.testing.assert_allclose(penalties.mmd(a, b), expected, rtol=1e-6)
+    traced = tf.function(penalties.mmd)
+    np.testing.assert_allclose(traced(*map(tf.constant, (a / 1, b / 1))), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"one shape, \[B, d\]"):
+        penalties.mmd(np.zeros((4, 2)), np.zeros((4, 3)))
+    with pytest.raises(ValueError, match=r"one shape, \[B, d\]"):
+        penalties.mmd(np.zeros(4), np.zeros(4))

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from requirements_of_a_model import small_data, small_model
+from requirements_of_a_model import check_limits, small_data, small_model
 
 from cvae_tf import VAE, penalties, schedules
 from cvae_tf.penalties import Beta
@@ -111,3 +111,27 @@ def test_what_is_no_schedule_is_refused():
     model.compile()
     with pytest.raises(ValueError, match="no schedule"):
         model.fit(*small_data(VAE), verbose=0, callbacks=[penalties.WarmUp(4)])
+
+
+LIMITS = {  # what uses it, what is refused, what is taken
+    "steps": (schedules.Linear, [0, 2.5], [1]),
+    "final": (lambda v: schedules.Linear(4, v), [-1e-9], [0.0, 1e-9]),
+    "sharpness": (lambda v: schedules.Sigmoid(4, sharpness=v), [0, -1e-9], [1e-9]),
+    "cycles": (lambda v: schedules.Cyclic(8, cycles=v), [0], [1]),
+    "rising": (lambda v: schedules.Cyclic(8, rising=v), [0, 1.001], [1e-9, 1]),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_an_argument_out_of_range_is_refused(name):
+    use, refused, taken = LIMITS[name]
+    check_limits(use, name, refused, taken)
+
+
+def test_beta_begins_at_the_value_of_step_0_and_is_saved_with_its_schedule():
+    penalty = Beta(schedules.Cyclic(8, 2.0))
+    assert penalty.initial_beta == 0 == float(penalty.beta)
+    assert Beta(lambda step: 3.0 - step).initial_beta == 3
+    again = Beta.from_config(penalty.get_config())
+    assert again.schedule.get_config() == penalty.schedule.get_config()
+    assert Beta.from_config(Beta(0.25).get_config()).initial_beta == 0.25

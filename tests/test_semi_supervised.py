@@ -4,14 +4,21 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from requirements_of_a_model import in_a_fresh_process, linear_pair, small_model, stacked, weights
+from requirements_of_a_model import (
+    check_limits,
+    in_a_fresh_process,
+    linear_pair,
+    small_model,
+    stacked,
+    weights,
+)
 from requirements_of_a_model import labelled_data as data
 from scipy import stats
 from scipy.special import log_softmax, logsumexp
 
-from cvae_tf import CVAE2, M2, VAE, StackedM2, datasets, networks, noise
+from cvae_tf import CVAE2, M2, VAE, StackedM2, base, datasets, networks, noise
 from cvae_tf.distributions import Bernoulli
-from cvae_tf.estimators import SGVBA, ImportanceWeighted
+from cvae_tf.estimators import SGVBA, SGVBB, ImportanceWeighted
 from cvae_tf.penalties import Beta
 
 C = 4
@@ -533,3 +540,167 @@ def test_a_data_set_without_labels_is_as_large_as_was_said():
     plain = small_model(M2, num_examples=100, num_labelled=0)
     bound = plain.objective(x, np.full(12, -1), noise=epsilon)[0].numpy()
     np.testing.assert_allclose(losses[0] - bound, 10 * (losses[1] - bound), rtol=1e-3)
+
+
+# By hand, in NumPy ----------------------------------------------------------------------------
+
+
+def terms_by_hand(model, x, epsilon):
+    """(reconstruction, KL, log q(y|x)) of every class, the first two [L, B, C]."""
+    log_q = log_softmax(dense(model.classifier_net, x), 1)
+    kl, log_p = np.zeros((2, *epsilon.shape[:2], C))
+    for c in range(C):
+        one_hot = np.repeat(np.eye(C)[[c]], len(x), 0)
+        mean, raw = np.split(dense(model.posterior_net, x, one_hot), 2, -1)
+        scale = 1e-4 + np.log1p(np.exp(raw))
+        kl[..., c] = 0.5 * np.sum(scale**2 + mean**2 - 1 - 2 * np.log(scale), -1)
+        for draw, each in enumerate(epsilon):
+            logits = dense(model.likelihood_net, one_hot, mean + scale * each)
+            log_p[draw, :, c] = np.sum(x * logits - np.logaddexp(0, logits), -1)
+    return log_p.mean(0), kl.mean(0), log_q
+
+
+def test_every_term_of_the_bounds_and_the_weights_of_8_3_by_hand():
+    """Where y is seen log p(y) is part of the reconstruction, where it is latent of the KL."""
+    model = small_model(M2, estimator=SGVBB(3), num_examples=200, num_labelled=30, alpha=0.4)
+    (x, y), rng = data(12, labelled=5), np.random.default_rng(1)
+    epsilon = rng.normal(size=(3, 12, 2)).astype("float32")
+    log_p, kl, log_q = terms_by_hand(model, x, epsilon)
+    seen, rows, q = y >= 0, np.arange(12), np.exp(log_q)
+    reconstruction = np.where(seen, log_p[rows, y] - np.log(C), (q * log_p).sum(1))
+    divergence = np.where(seen, kl[rows, y], (q * (kl + log_q + np.log(C))).sum(1))
+    losses, logged = model.objective(x, y, noise=epsilon)
+    np.testing.assert_allclose(logged.reconstruction, reconstruction, rtol=1e-4)
+    np.testing.assert_allclose(logged.kl, divergence, rtol=1e-4)
+    np.testing.assert_allclose(logged.value, reconstruction - divergence, rtol=1e-4)
+    np.testing.assert_array_equal(logged.labelled, seen)
+    np.testing.assert_array_equal(logged.correct, log_q.argmax(1) == y)
+    terms = logged.terms()
+    np.testing.assert_allclose(terms["elbo"], reconstruction - divergence, rtol=1e-4)
+    assert terms["accuracy"] == (logged.correct, logged.labelled)
+    weight = np.where(seen, (12 / 200) * (30 / 5), (12 / 200) * (170 / 7))
+    alpha = np.where(seen, 0.4 * 200 / 30 * log_q[rows, y], 0)
+    expected = -weight * (reconstruction - divergence + alpha)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
+    evaluated, again = model.evaluation_objective(x, y, noise=epsilon)
+    np.testing.assert_allclose(evaluated, divergence - reconstruction, rtol=1e-4)
+    np.testing.assert_allclose(again.kl, logged.kl)
+
+
+@pytest.mark.parametrize("draws", [1, 2, 3])
+def test_the_sampled_bound_and_its_gradient_by_hand(draws, monkeypatch):
+    """(8.2) by draws of y, their noise, the entropy's gradient, and the baseline of (8.5)."""
+    options = {"dtype": "float64", "family": Bernoulli(dtype="float64"), "alpha": 0.0}
+    model = small_model(M2, sum_over_classes=False, label_draws=draws, **options)
+    model.batches_seen.assign(6)
+    monkeypatch.setattr(base, "place_in_global_batch", lambda size: (4, size))  # of a replica
+    x, y = data(10, labelled=3)
+    x, epsilon = x.astype("float64"), np.random.default_rng(1).normal(size=(1, 10, 2))
+    log_p, kl, log_q = terms_by_hand(model, x, epsilon)
+    q, seen, rows = np.exp(log_q), y >= 0, np.arange(10)[:, None]
+    where = {"step": 6, "first_row": 4, "dtype": "float64"}
+    u = noise.uniform(10, draws, key=noise.key(0, "classes"), **where).numpy()
+    drawn = (u[:, :, None] > np.cumsum(q, 1)[:, None, :-1]).sum(-1)  # [B, K]
+    labels = np.where(seen[:, None], y[:, None], drawn)
+    entropy = np.where(seen, 0, -(q * log_q).sum(1))
+    each = (log_p - np.log(C) - kl)[rows, labels]
+    bias = model.classifier_net.trainable_variables[-1].value
+    with tf.GradientTape() as tape:
+        losses, logged = model.objective(x, y, noise=epsilon)
+        total = tf.reduce_sum(losses)
+    weight = np.where(seen, 3 / 10 * 10 / 3, 1)  # no counts: the batch is the data set
+    np.testing.assert_allclose(losses, -weight * (each.mean(1) + entropy), rtol=1e-4)
+    latent = np.where(seen, 0, np.log(C))
+    reconstruction = (log_p - np.log(C))[rows, labels].mean(1) + latent
+    np.testing.assert_allclose(logged.reconstruction, reconstruction, rtol=1e-4)
+    np.testing.assert_allclose(logged.kl, kl[rows, labels].mean(1) + latent - entropy, rtol=1e-4)
+    np.testing.assert_allclose(logged.value, each.mean(1) + entropy, rtol=1e-4)
+    baseline = (each.sum(1, keepdims=True) - each) / max(1, draws - 1)
+    score = ((each - baseline)[..., None] * (np.eye(C)[drawn] - q[:, None])).mean(1)
+    of_entropy = -q * (log_q + entropy[:, None])
+    expected = -np.sum((score + of_entropy)[~seen], 0)
+    np.testing.assert_allclose(tape.gradient(total, bias), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_what_a_step_differentiates_is_the_networks_weights():
+    model, (x, y) = small_model(M2), data(12)
+    with tf.GradientTape() as tape:
+        model.objective(x, y, noise=model.evaluation_noise(12))
+    own = {v.value.ref() for v in model.trainable_variables}
+    assert {v.ref() for v in tape.watched_variables()} == own
+
+
+def test_fit_counts_and_a_data_set_of_one_is_said():
+    x, y = data(12, labelled=6)
+    assert (y == 0).any()
+    model = small_model(M2)
+    model.compile(run_eagerly=True)
+    model.fit(x, y, batch_size=12, sample_weight=np.ones(12), verbose=0)
+    assert (model.num_examples, model.num_labelled) == (12, 6)
+    epsilon, only = model.evaluation_noise(2), np.array([-1, -1])
+    plain = -model.bound(x[:2], only, noise=epsilon).value
+    model.set_counts(0, 1)  # a data set of one example, in a batch of two: 2/1 · 1/2 each
+    np.testing.assert_allclose(model.objective(x[:2], only, noise=epsilon)[0], plain, rtol=1e-5)
+    model.set_counts(0, 100)
+    np.testing.assert_allclose(model.objective(x[:2], only, noise=epsilon)[0], plain, rtol=1e-5)
+    both = np.array([-1, 2])
+    of_both = -model.bound(x[:2], both, noise=epsilon).value
+    model.set_counts(1, 1)  # its label is known: an example without one weighs nothing
+    losses = model.objective(x[:2], both, noise=epsilon)[0]
+    log_q = log_softmax(dense(model.classifier_net, x[:2]), 1)[1, 2]
+    np.testing.assert_allclose(losses, [0, 2 * (of_both[1] - 0.1 * log_q)], rtol=1e-4, atol=1e-6)
+    model.set_counts(None, None)
+    losses = model.objective(x[:2], both, noise=epsilon)[0]
+    np.testing.assert_allclose(losses, of_both - [0, 0.1 * 2 * log_q], rtol=1e-4)
+
+
+LIMITS = {  # what is refused, what is taken
+    "alpha": ([-1e-9], [0, 1e-9]),
+    "label_draws": ([0, 1.5], [1, 2]),
+    "weight_prior": ([1, None], [True]),
+    "sum_over_classes": ([1, None], [False]),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_an_argument_out_of_range_is_refused(name):
+    use = lambda v: small_model(M2, **{"sum_over_classes": False, name: v})  # noqa: E731
+    check_limits(use, name, *LIMITS[name])
+    plain = small_model(M2).get_config()
+    assert plain["alpha"] == 0.1 and plain["label_draws"] == 1
+    small_model(M2, label_draws=1)
+
+
+def test_the_log_joint_is_of_each_class_and_all_options_reach_it():
+    model, (x, y) = small_model(M2), data(6, labelled=6)
+    joint = model.log_joint(x, num_samples=7, seed=3)
+    for c in range(C):
+        of_class = model.log_likelihood(x, np.full(6, c), num_samples=7, seed=3)
+        np.testing.assert_allclose(joint[:, c], of_class, rtol=1e-6)
+    np.testing.assert_allclose(
+        model.log_likelihood(x, y, num_samples=7, seed=3), joint[np.arange(6), y], rtol=1e-5
+    )
+    hidden = model.log_likelihood(x, np.full(6, -1), num_samples=7, seed=3)
+    np.testing.assert_allclose(hidden, logsumexp(joint, 1), rtol=1e-5)
+    again = model.log_likelihood({"x": x, "y": y}, num_samples=7, seed=3)
+    np.testing.assert_allclose(again, joint[np.arange(6), y], rtol=1e-5)
+    np.testing.assert_array_equal(model.classify(x, num_samples=7, seed=3), joint.argmax(1))
+    np.testing.assert_array_equal(
+        model.classify(x), model.log_joint(x, num_samples=100, seed=0).argmax(1)
+    )
+    check_limits(lambda v: model.classify(x, num_samples=v), "num_samples", [0], [1])
+
+
+def test_the_label_prior_of_a_label_and_of_none():
+    model = small_model(M2)
+    np.testing.assert_allclose(
+        model.log_label_prior([0, 3, -1]), [-np.log(4), -np.log(4), np.nan], rtol=1e-6
+    )
+
+
+def test_the_other_rooms_are_found_through_this_one():
+    from cvae_tf import semi_supervised
+
+    assert semi_supervised.M1.__name__ == "M1" and semi_supervised.StackedM2 is StackedM2
+    with pytest.raises(AttributeError, match="has no attribute 'M3'"):
+        semi_supervised.M3  # noqa: B018

@@ -1,5 +1,7 @@
 """`ManyStepModel` by itself, on a plain regression: what Keras does, batch for batch."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -22,7 +24,9 @@ from regression import (
     made,
     weights,
 )
+from requirements_of_a_model import check_limits
 
+from cvae_tf import training
 from cvae_tf.training import ManyStepModel
 
 PAIRS = [(ManyStandard, PlainStandard), (ManyOwn, PlainOwn)]
@@ -280,8 +284,9 @@ def test_before_compile_it_says_so():
 
 def test_a_stream_that_runs_out_ends_training_with_a_warning():
     model = made(ManyOwn)
-    with pytest.warns(UserWarning, match="gone through only once"):
+    with pytest.warns(UserWarning, match="no data for epoch 2: .*only once") as warned:
         history = model.fit(generator(), epochs=3, verbose=0)
+    assert [each.filename for each in warned] == [__file__]
     assert history.epoch == [0] and int(model.optimizer.iterations) == BATCHES
     with pytest.warns(UserWarning, match="ended after 7 of 9"):
         model.fit(dataset(), steps_per_epoch=9, verbose=0)
@@ -354,6 +359,8 @@ def test_defaults_of_a_call_are_those_of_keras(kind, capsys):
     options = {"epochs": 1, "shuffle": False, "verbose": 0}
     model.fit(np.resize(X, (65, *X.shape[1:])), np.resize(Y, (65, *Y.shape[1:])), **options)
     assert int(model.optimizer.iterations) == 3
+    model.fit(np.resize(X, (64, *X.shape[1:])), np.resize(Y, (64, *Y.shape[1:])), **options)
+    assert int(model.optimizer.iterations) == 5
     other = X[:4], Y[:4]
     history = model.fit(X, Y, validation_data=other, validation_split=0.5, **options).history
     expected = model.evaluate(*other, verbose=0)
@@ -387,3 +394,291 @@ def test_callbacks_of_evaluate_and_predict_are_told_what_keras_tells(kind):
     y = model.predict(X, batch_size=SIZE, callbacks=[noted], verbose=0)
     assert noted.epochs == [1] and len(noted.outputs) == BATCHES
     np.testing.assert_allclose(np.concatenate(noted.outputs), y, rtol=1e-6)
+
+
+def _told(name):
+    def hook(self, *arguments, logs=None):
+        index = [int(each) for each in arguments if isinstance(each, int | np.integer)]
+        logs = next((each for each in arguments if isinstance(each, dict)), logs)
+        self.told.append((name, *index, sorted(logs or {})))
+        if (name, *index) == self.stop:
+            part = {"train": "training", "test": "evaluating", "predict": "predicting"}
+            setattr(self.model, f"stop_{part[name.split('_')[1]]}", True)
+
+    return hook
+
+
+class Told(keras.callbacks.Callback):
+    """All that a callback is told: hooks, numbers of batches and epochs, names of logs."""
+
+    def __init__(self, stop=None):
+        super().__init__()
+        self.told, self.stop = [], stop
+
+    def set_params(self, params):
+        super().set_params(params)
+        self.told.append(("params", *sorted((params or {}).items())))
+
+
+for _mode in ("train", "test", "predict"):
+    for _when in ("begin", "end", "batch_begin", "batch_end"):
+        setattr(Told, f"on_{_mode}_{_when}", _told(f"on_{_mode}_{_when}"))
+for _when in ("begin", "end"):
+    setattr(Told, f"on_epoch_{_when}", _told(f"on_epoch_{_when}"))
+
+
+USES = {
+    "fit": lambda m, c: m.fit(X, Y, batch_size=SIZE, epochs=2, callbacks=c, verbose=0),
+    "fit, validation now and then": lambda m, c: m.fit(
+        X, Y, batch_size=SIZE, epochs=5, callbacks=c, verbose=0, validation_freq=[2, 5],
+        validation_data=(X, Y), validation_batch_size=20,
+    ),
+    "fit, a part held out": lambda m, c: m.fit(
+        X, Y, batch_size=SIZE, callbacks=c, verbose=0, validation_split=0.5,
+        validation_batch_size=9, validation_steps=2, epochs=4, initial_epoch=1, validation_freq=2,
+    ),
+    "fit for no epoch": lambda m, c: m.fit(X, Y, epochs=0, callbacks=c, verbose=0),
+    "evaluate": lambda m, c: m.evaluate(X, Y, batch_size=SIZE, callbacks=c, verbose=0),
+    "evaluate some": lambda m, c: m.evaluate(dataset(), steps=2, callbacks=c, verbose=0),
+    "predict": lambda m, c: m.predict(X, batch_size=SIZE, callbacks=c, verbose=0),
+    "predict some": lambda m, c: m.predict(X, batch_size=SIZE, steps=3, callbacks=c, verbose=0),
+}  # fmt: skip
+STOPS = {
+    "fit": ("on_train_batch_end", 2),
+    "evaluate": ("on_test_batch_end", 2),
+    "predict": ("on_predict_batch_end", 2),
+}
+
+
+@pytest.mark.parametrize("stops", [False, True])
+@pytest.mark.parametrize("name", USES)
+def test_a_callback_is_told_all_that_keras_tells_and_may_stop_it(name, stops):
+    if stops and name not in STOPS:
+        return
+    told, values = [], []
+    for kind in (ManyOwn, PlainOwn):
+        callback = Told(STOPS.get(name) if stops else None)
+        values.append(USES[name](made(kind), [callback]))
+        told.append(callback.told)
+    assert told[0] == told[1]
+    if not isinstance(values[0], keras.callbacks.History):
+        np.testing.assert_allclose(*values, rtol=1e-5)
+    if stops:
+        assert sum(each[0] == STOPS[name][0] for each in told[0]) == 3
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_what_is_shown_is_what_keras_shows(verbose, capsys):
+    shown = []
+    for kind in (ManyOwn, PlainOwn):
+        model = made(kind)
+        model.fit(X, Y, batch_size=SIZE, epochs=2, verbose=verbose)
+        model.evaluate(X, Y, batch_size=SIZE, verbose=verbose)
+        model.predict(X, batch_size=SIZE, verbose=verbose)
+        out = capsys.readouterr().out
+        shown.append([out.count(word) for word in ("Epoch 1/2", "Epoch 2/2", "7/7")])
+    assert shown[0][:2] == shown[1][:2] == [1, 1] and 0 not in (shown[0][2], shown[1][2])
+
+
+def test_a_list_of_callbacks_that_keras_has_made_is_taken_as_it_is():
+    model, callback = made(ManyOwn), Told()
+    model.evaluate(X, Y, callbacks=keras.callbacks.CallbackList([callback], model=model), verbose=0)
+    assert ("on_test_begin", []) in callback.told
+    model.evaluate(X, Y, callbacks=(alone := Told()), verbose=0)
+    assert ("on_test_begin", []) in alone.told
+
+
+@BOTH
+def test_averages_of_the_weights_replace_them_when_training_ends(kind):
+    """And stay away where nothing was trained."""
+    ours, theirs = made(kind), made(PlainStandard)
+    for model in (ours, theirs):
+        loss = {} if model.own_step else {"loss": "mse"}
+        averaged = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
+        model.compile(averaged, jit_compile=False, **loss)
+    options = {"batch_size": SIZE, "shuffle": False, "verbose": 0}
+    ours.fit(X, Y, epochs=0, **options)
+    np.testing.assert_array_equal(weights(ours), weights(made(kind)))
+    for model in (ours, theirs):
+        model.fit(X, Y, epochs=2, **options)
+    np.testing.assert_allclose(weights(ours), weights(theirs), rtol=1e-5)
+
+
+LIMITS = {  # what is refused, what is taken
+    "epochs": ([-1], [0]),
+    "initial_epoch": ([-1], [0]),
+    "validation_split": ([-1e-9, 1], [0, 0.5]),
+    "validation_freq": ([0], [1]),
+    "validation_steps": ([0], [1]),
+    "validation_batch_size": ([0], [1]),
+    "batch_size": ([0], [1]),
+    "steps_per_epoch": ([0], [1]),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_an_argument_out_of_range_is_refused(name):
+    model, options = made(ManyOwn, run_eagerly=True), {"batch_size": 53, "verbose": 0}
+    if name in ("validation_freq", "validation_steps", "validation_batch_size"):
+        options["validation_data"] = X[:1], Y[:1]
+    use = lambda v: model.fit(X, Y, **{**options, name: v})  # noqa: E731
+    check_limits(use, name, *LIMITS[name])
+    check_limits(lambda v: model.evaluate(X, Y, steps=v, verbose=0), "steps", [0], [1])
+    check_limits(lambda v: model.predict(X, batch_size=v, verbose=0), "batch_size", [0], [53])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda m: m.train_on_batch(X, Y, class_weight={0: 1.0}),
+        lambda m: m.evaluate(dataset(), sample_weight=W, verbose=0),
+        lambda m: m.fit(dataset(), sample_weight=W, verbose=0),
+    ],
+)
+def test_weights_that_would_be_left_out_are_refused(use):
+    model = made(ManyOwn)
+    with pytest.raises(ValueError, match="Expected (sample_weight|them inside)"):
+        use(model)
+    assert int(model.batches_seen) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"jit_compile": True}, (True, False)),
+        ({"jit_compile": False}, (False, False)),
+        ({"run_eagerly": True}, (False, True)),
+        ({"run_eagerly": True, "jit_compile": False}, (False, True)),
+    ],
+)
+def test_steps_are_compiled_as_was_asked_for(options, expected, monkeypatch):
+    seen = []
+
+    class Recorded(training.ManySteps):
+        def __init__(self, step, jit_compile, optional=False, eager=False):
+            seen.append((jit_compile, eager))
+            super().__init__(step, jit_compile, optional, eager)
+
+    monkeypatch.setattr(training, "ManySteps", Recorded)
+    model = ManyOwn()
+    model.compile("sgd", **options)
+    model.train_on_batch(X[:3], Y[:3])
+    model.run_eagerly = True  # XLA is asked for, and Python runs
+    model.train_on_batch(X[:3], Y[:3])
+    assert seen[0] == expected and seen[1:] in ([(False, True)], [])
+
+
+@pytest.mark.parametrize("kind", [list, tuple, set])
+def test_epochs_that_are_validated_may_be_said_in_any_collection(kind):
+    options = {"validation_data": (X, Y), "validation_freq": kind([1, 3]), "verbose": 0}
+    history = made(ManyOwn).fit(X, Y, batch_size=53, epochs=3, **options).history
+    assert len(history["val_loss"]) == 2
+
+
+# As on several replicas, on one -------------------------------------------------------------------
+
+
+class Counting(ManyOwn):
+    def train_step(self, data):
+        logs = super().train_step(data)
+        self.batches_seen.assign_add(1)  # Keras's loop leaves it to the step
+        return logs
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_keras_s_loop_does_the_same_where_there_are_several_replicas(shuffle, monkeypatch):
+    """By that loop on one device: orders, validation, callbacks and results are those of ours."""
+    found = []
+    for is_distributed in (False, True):
+        monkeypatch.setattr(
+            Counting, "_is_distributed", property(lambda self, d=is_distributed: d), raising=False
+        )
+        model, callbacks = made(Counting), [Told() for _ in range(3)]
+        model.fit(X, Y, batch_size=SIZE, verbose=0, epochs=1)
+        options = {"validation_data": (X[:20], Y[:20], W[:20]), "validation_batch_size": 6}
+        options |= {"validation_steps": 2, "epochs": 3, "initial_epoch": 1, "shuffle": shuffle}
+        history = model.fit(
+            X, Y, batch_size=SIZE, verbose=0, callbacks=callbacks[0], validation_freq=2, **options
+        ).history
+        plain = model.fit(X, Y, batch_size=SIZE, verbose=0, steps_per_epoch=3).history
+        logs = model.evaluate(
+            X, Y, SIZE, 0, sample_weight=W, callbacks=[callbacks[1]], steps=4, return_dict=True
+        )
+        y = model.predict(X, SIZE, 0, steps=2, callbacks=[callbacks[2]])
+        found.append((history, plain, logs, y, model.evaluate(dataset(), verbose=0)))
+        hooks = [[each[0] for each in c.told if each[0] != "params"] for c in callbacks]
+        hooks[0] = [hook for hook in hooks[0] if "test" not in hook]
+        found[-1] += (hooks, weights(model), int(model.batches_seen))
+    (ours, theirs) = found
+    assert ours[5] == theirs[5] and ours[7] == theirs[7]
+    for one, other in zip(tf.nest.flatten(ours[:5]), tf.nest.flatten(theirs[:5]), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4)
+    np.testing.assert_allclose(ours[6], theirs[6], rtol=1e-4, atol=1e-6)
+
+
+def test_a_stream_in_keras_s_loop(monkeypatch):
+    monkeypatch.setattr(ManyOwn, "_is_distributed", property(lambda self: True), raising=False)
+    model, plain = made(ManyOwn), made(PlainOwn)
+    options = {"epochs": 2, "steps_per_epoch": 3, "verbose": 0}
+    histories = [m.fit(dataset().repeat(), **options).history for m in (model, plain)]
+    np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-5)
+
+
+def test_where_a_replica_s_rows_stand_in_the_global_batch(monkeypatch):
+    def gathered(sizes, axis):
+        assert sizes.shape == (1,) and axis == 0
+        return tf.constant([4, 3, 5])
+
+    place = training.place_in_global_batch
+    for replica, first in enumerate((0, 4, 7)):
+        context = SimpleNamespace(
+            num_replicas_in_sync=3, replica_id_in_sync_group=replica, all_gather=gathered
+        )
+        monkeypatch.setattr(tf.distribute, "get_replica_context", lambda c=context: c)
+        assert [int(n) for n in place(tf.constant(3))] == [first, 12]
+    for context in (None, SimpleNamespace(num_replicas_in_sync=1)):
+        monkeypatch.setattr(tf.distribute, "get_replica_context", lambda c=context: c)
+        assert place(7) == (0, 7)
+
+
+def test_a_batch_has_as_many_parts_as_are_given_and_only_floats_are_cast():
+    model = made(ManyOwn)
+    assert [len(model.batch_of(*parts, "fit")) for parts in (
+        (X, None, None), (X, Y, None), (X, None, W), (X, Y, W))] == [1, 2, 3, 3]  # fmt: skip
+    x, y = model.batch_of(X.astype("float64"), np.arange(53), None, "fit")
+    assert x.dtype == "float32" and y.dtype == np.arange(1).dtype
+
+
+@BOTH
+def test_several_metrics_are_a_list_and_one_is_a_number(kind):
+    model = made(kind, **({} if kind.own_step else {"metrics": ["mae"]}))
+    values = model.evaluate(X, Y, verbose=0)
+    assert len(values) == 2
+    np.testing.assert_allclose(values, model.test_on_batch(X, Y), rtol=1e-5)
+    assert np.ndim(made(ManyOwn).evaluate(X, Y, verbose=0)) == 0
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_a_progress_bar_is_there_only_where_it_is_shown(verbose):
+    names = [type(c).__name__ for c in made(ManyOwn)._callbacks(None, verbose, 1, 1).callbacks]
+    assert ("ProgbarLogger" in names) == (verbose > 0) and "History" not in names
+
+
+def test_keras_s_loop_keeps_the_order_of_a_pydataset_and_its_validation_data(monkeypatch, capsys):
+    """It shuffles a PyDataset unless told otherwise, and would set up validation at each epoch."""
+    monkeypatch.setattr(Counting, "_is_distributed", property(lambda self: True), raising=False)
+    cached, evaluate = [], keras.Model.evaluate
+
+    def noted(self, *arguments, _use_cached_eval_dataset=False, **options):
+        cached.append(_use_cached_eval_dataset)
+        options["_use_cached_eval_dataset"] = _use_cached_eval_dataset
+        return evaluate(self, *arguments, **options)
+
+    monkeypatch.setattr(keras.Model, "evaluate", noted)
+    model, plain = made(Counting), made(PlainOwn)
+    model.fit(Batches(), epochs=2, validation_data=(X, Y), verbose=0)
+    assert cached == [True, True]
+    model.evaluate(X, Y, verbose=0), model.predict(X, verbose=0)
+    assert cached == [True, True, False] and capsys.readouterr().out == ""
+    plain.fit(Batches(), epochs=2, shuffle=False, verbose=0)
+    np.testing.assert_allclose(weights(model), weights(plain), rtol=1e-5)

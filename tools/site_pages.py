@@ -169,7 +169,10 @@ def index(runs: list[Run], summary: str, source: Path, recipes: list[Run]) -> st
         "Lessons": lessons,
         "How do I ...?": "\n".join(f"recipes/{run.name}" for run in recipes),
         "Exercises": exercises,
-        "Reference": "equations\nequation_index\nglossary\napi/index\nreferences\nreproduced\ndistributed",
+        "Reference": "\n".join(
+            ["equations", "equation_index", "glossary", "api/index", "references", "reproduced"]
+            + ["distributed"]
+        ),
         "For the lecturer": "lecturer",
     }
     toctrees = "\n".join(
