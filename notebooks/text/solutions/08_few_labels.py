@@ -773,8 +773,8 @@ def _check_leak(honest, seed):
             "accuracy", honest, true, [a_case(*size) for size in sizes], atol=1e-3, slips=slips,
             edges=edges, simpler=simpler,
         )  # fmt: skip
-    print(f"the digits: {true(*edges['the data are the digits']):.1%} with fifty labels", end="; ")
-    print(f"{filled(*edges['the data are the digits']):.1%} had been reported.")
+    print(f"the digits: {true(*edges['the data are the digits']):.0%} with fifty labels", end="; ")
+    print(f"{filled(*edges['the data are the digits']):.0%} had been reported.")
 
 
 _check_leak(honest, seed=0)
