@@ -739,7 +739,10 @@ class Machine(RuleBasedStateMachine):
         histories = self._fit(
             data, Arrays(n, batch_size), epochs=epochs, validated=taken, **options
         )
-        if epochs % validation_freq == 0:
+        # A stream that was not gone through to its end goes on in the next validation, as Keras's
+        # own loop does: what the last one saw is then not the first rows.
+        goes_on = form not in ("arrays", "weighted") and sum(taken) < validation_rows
+        if epochs % validation_freq == 0 and not (goes_on and epochs > validation_freq):
             for name, history in histories.items():
                 last = {term: history.history[f"val_{term}"][-1] for term in TERMS}
                 what = f"the last validation of {name}"
