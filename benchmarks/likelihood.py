@@ -61,7 +61,8 @@ PUBLISHED = {
 def with_fresh_pixels(model_class):
     """The model whose factors see pixels drawn anew at every step, x ~ Bernoulli(grey value).
 
-    A function of (seed, step, row), like all noise. Binary images are drawn as they are.
+    A function of (seed, step, row), like all noise. Binary images are drawn as they are. It is what
+    `datasets.fresh_batches` does for a stream, but inside the compiled program, where arrays stay.
     """
 
     class Fresh(model_class):
@@ -102,8 +103,9 @@ class UntilTheHour(keras.callbacks.Callback):
     def __init__(self, label, epochs, hours, path):
         super().__init__()
         self.bar, self.end = tqdm(total=epochs, desc=label, unit="epoch"), hours * 3600
-        self.path, self.epochs_done = path, 0  # the clock goes on where a killed run was
-        self.seconds = json.loads(path.read_text()) if path.exists() else 0.0
+        self.path = path  # what is there is of a run that was stopped
+        told = json.loads(path.read_text()) if path.exists() else {"epochs": 0, "seconds": 0.0}
+        self.epochs_done, self.seconds = told["epochs"], told["seconds"]
 
     def on_epoch_begin(self, epoch, logs=None):
         self.began = time.monotonic()
@@ -112,23 +114,31 @@ class UntilTheHour(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.seconds += time.monotonic() - self.began
         self.epochs_done = epoch + 1
-        self.path.write_text(json.dumps(self.seconds))
+        told = {"epochs": self.epochs_done, "seconds": self.seconds}
+        self.path.write_text(json.dumps(told))
         self.bar.update(1)
         self.bar.set_postfix(elbo=f"{float(logs['elbo']):.2f}")
-        if self.seconds > self.end:
-            self.model.stop_training = True
+        self.model.stop_training |= self.is_over
+
+    @property
+    def is_over(self):
+        return self.epochs_done == self.bar.total or self.seconds > self.end
 
 
 def trained(model, arrays, options, folder, label):
     """Fit by the stages, from where a killed run was. Returns: epochs done, seconds they took."""
     schedule = rates(options.stages)
-    clock = UntilTheHour(label, len(schedule), options.hours, folder / "seconds.json")
+    clock = UntilTheHour(label, len(schedule), options.hours, folder / "clock.json")
     callbacks = [
         keras.callbacks.LearningRateScheduler(lambda epoch, _: schedule[epoch]),
-        keras.callbacks.BackupAndRestore(folder / "training", delete_checkpoint=False),
-        clock,
+        clock,  # before the backup: an epoch that is only counted is run again, none is left out
+        keras.callbacks.BackupAndRestore(
+            folder / "training", delete_checkpoint=False, double_checkpoint=True
+        ),
     ]
-    how = {"batch_size": options.batch, "epochs": len(schedule), "verbose": 0}
+    # Where the time is over, the last backup is what a fit of no further epoch restores.
+    epochs = clock.epochs_done if clock.is_over else len(schedule)
+    how = {"batch_size": options.batch, "epochs": epochs, "verbose": 0}
     model.fit(*arrays, **how, callbacks=callbacks)
     clock.bar.close()
     return clock.epochs_done, clock.seconds
@@ -151,21 +161,26 @@ def run(row, k, options, data):
     model_class, latent_dim = ROWS[row]
     schedule = f"{options.stages} stages, batch {options.batch}"
     folder = options.backups / f"{row}, k = {k}, {schedule}".replace(" ", "-")
+    if options.anew:
+        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    done = folder / "trained.json"
+    path, length = folder / "trained.json", len(rates(options.stages))
+    told = json.loads(path.read_text()) if path.exists() else {"epochs": 0, "seconds": 0.0}
     both = [np.concatenate([data.train[i], data.validation[i]]) for i in range(2)]
     test = [datasets.binarise(data.test.x, seed=0), data.test.y]
     if model_class is VAE:
         both, test = both[:1], test[:1]
     both, test = [a[: options.images] for a in both], [a[: options.test_images] for a in test]
     model = build(row, k, both[0].mean(0))
-    if not done.exists():
+    if told["epochs"] < length and told["seconds"] <= 3600 * options.hours:
         epochs, seconds = trained(model, both, options, folder, f"{row}, k = {k}")
         model.save_weights(folder / "model.weights.h5")
-        done.write_text(json.dumps({"epochs": epochs, "seconds": seconds}))
+        for measurement in folder.glob("test-*.npy"):  # of a shorter training
+            measurement.unlink()
+        told = {"epochs": epochs, "seconds": seconds, "device": options.device}
+        path.write_text(json.dumps(told))
     model.load_weights(folder / "model.weights.h5")
     log_p = measured(model, test, options.samples, folder, "test").astype("float64")
-    told = json.loads(done.read_text())
     return {
         "row": row,
         "k": k,
@@ -173,14 +188,14 @@ def run(row, k, options, data):
         "latent_dim": latent_dim,
         "batch": options.batch,
         "epochs": told["epochs"],
-        "whole schedule": len(rates(options.stages)),
+        "whole schedule": length,
         "steps": told["epochs"] * -(-len(both[0]) // options.batch),
         "minutes of training": round(told["seconds"] / 60, 1),
         "nll": -log_p.mean(),
         "standard error": log_p.std(ddof=1) / np.sqrt(len(log_p)),
         "test images": len(log_p),
         "samples": options.samples,
-        "device": options.device,
+        "device": told["device"],
     }
 
 
@@ -280,8 +295,6 @@ def main():
     if not datasets.has_mnist():
         print("MNIST is not here; Keras downloads it once (11 MB).")
     data = datasets.mnist()
-    if options.anew:
-        shutil.rmtree(options.backups, ignore_errors=True)
     text = ""
     for k in options.k:
         for row in options.only:

@@ -3,7 +3,8 @@
     python benchmarks/side_peers.py SIDE ROW
 
 Runs in an environment of its own (benchmarks/requirements-peers.txt), without TensorFlow. On a GPU
-(CVAE_TF_DEVICE=gpu) the data lie there before the first step, as ours do; JAX finds it by itself.
+(CVAE_TF_DEVICE=gpu) the data lie there before the first step, as ours do; JAX finds it by itself;
+and PyTorch multiplies in TF32, as TensorFlow and JAX do where the card can.
 """
 
 import sys
@@ -33,6 +34,8 @@ def torch_model(row):
     device = "cuda" if setting.DEVICE == "gpu" else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise RuntimeError("PyTorch finds no GPU.")
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high")
     x, given, labels, observed, z_dim, batch, num_rows, epochs, arrays = problem(row)
     torch.manual_seed(0)
 

@@ -162,7 +162,7 @@ def products(row):
         return tf.while_loop(lambda step, _: step < steps, body, [0, tf.zeros([])])[1]
 
     def play():
-        run()
+        run().numpy()  # waits for the device
         return steps
 
     return play, lambda: float("nan")
@@ -207,7 +207,7 @@ def evaluate_products(_):
         return tf.while_loop(lambda step, _: step < chunks, body, [0, tf.zeros([])])[1]
 
     def play():
-        run()
+        run().numpy()  # waits for the device
         return chunks * rows
 
     return play, lambda: float("nan")

@@ -33,7 +33,7 @@ def apply(net: keras.Model, *inputs: Any) -> tf.Tensor:
 
     Raises:
         ValueError: if the number of inputs is not the network's, their rows do not go together, or
-            a NaN in an array (not in a tensor) comes out again.
+            a NaN or infinity in an array (not in a tensor) comes out again, when called eagerly.
 
     Example:
         >>> net = mlp([3, 2], (8,), 4)

@@ -211,7 +211,8 @@ def dense(values: Any, label: str) -> np.ndarray:
         is_table = hasattr(values, "iloc") and values.ndim == 2
         kinds = [getattr(t, "kind", "O") for t in values.dtypes] if is_table else []
         if kinds and all(k in "buif" for k in kinds):  # perhaps some columns whole, others not
-            values = values.to_numpy(None if len(set(kinds)) == 1 else "float64", na_value=np.nan)
+            same = len(set(values.dtypes)) == 1 and isinstance(values.dtypes.iloc[0], np.dtype)
+            values = values.to_numpy(None if same else "float64", na_value=np.nan)
         result = np.asarray(values)
     except Exception as error:
         raise WrongKind(

@@ -507,7 +507,7 @@ def _threshold(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
 
 @drawn_by(tfd.OneHotCategorical)
 def _one_hot(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor:
-    chosen = _choose(distribution.probs_parameter(), _uniform(epsilon[..., :1]))
+    chosen = choose(distribution.probs_parameter(), _uniform(epsilon[..., :1]))
     return tf.one_hot(chosen, epsilon.shape[-1], dtype=epsilon.dtype)
 
 
@@ -519,14 +519,22 @@ def _component_first(distribution: Any, epsilon: tf.Tensor, u: Any) -> tf.Tensor
             "through them: expected a Gaussian or a transformed distribution as q."
         )
     probabilities = distribution.mixture_distribution.probs_parameter()  # [B, K]
-    chosen = _choose(probabilities, u)
+    chosen = choose(probabilities, u)
     which = tf.one_hot(chosen, tf.shape(probabilities)[-1], dtype=epsilon.dtype)[..., None]
     each = from_noise(distribution.components_distribution, epsilon[..., None, :])  # [L, B, K, d]
     return tf.reduce_sum(which * each, -2)
 
 
-def _choose(probabilities: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-    """The category at u, [..., 1], by inverting the distribution function."""
+def choose(probabilities: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+    """The category at u, by inverting the distribution function.
+
+    Args:
+        probabilities: [..., C].
+        u: uniform, [..., 1].
+
+    Returns:
+        int32 [...].
+    """
     return tf.reduce_sum(tf.cast(u > tf.cumsum(probabilities, axis=-1)[..., :-1], tf.int32), -1)
 
 

@@ -35,7 +35,7 @@ class WrongAnswer(AssertionError):
 
 
 def alone(check: Callable[..., Any]) -> Callable[..., Any]:
-    """A check that sees none of the notebook's names, and finds every module as it was.
+    """A check that sees none of the notebook's names, and finds NumPy, SciPy and ours as they were.
 
     Args:
         check: a function; of what it has not defined or imported itself it gets `np` and `_e`, this
@@ -127,47 +127,37 @@ def agree(
         yours, true, list(cases), found[:usual], right[:usual], atol, parts,
         slips or {}, terms or {},
     )
-    if not sentence:
-        for place, change in (simpler or {}).items():
-            if _right_there(yours, true, [change(*copy.deepcopy(c)) for c in cases], atol, parts):
-                sentence = f"Yours is right where {place}. What is different where it is not so?"
-                kind = "place"
-                break
-    if not sentence:
-        for place, change in (unchanged or {}).items():
-            others = [change(*copy.deepcopy(c)) for c in cases]
-            if _changes(yours, cases, others, parts) and not _changes(true, cases, others, parts):
-                sentence, kind = f"Yours changes if {place}, and the true value does not.", "place"
-                break
+    places = [(text, change, True) for text, change in (simpler or {}).items()]
+    places += [(text, change, False) for text, change in (unchanged or {}).items()]
+    for place, change, is_simpler in () if sentence else places:
+        others = [change(*copy.deepcopy(c)) for c in cases]
+        expected = [_parts(true(*copy.deepcopy(c)), parts, "true") for c in others]
+        values = _values(yours, others, parts)
+        if values is None:
+            continue
+        if is_simpler and not _differ(values, expected, atol):
+            sentence = f"Yours is right where {place}. What is different where it is not so?"
+        elif not is_simpler and _differ(values, found[:usual], 1e-6) and not _differ(
+            expected, right[:usual], 1e-6
+        ):
+            sentence = f"Yours changes if {place}, and the true value does not."
+        if sentence:
+            kind = "place"
+            break
     raise WrongAnswer(f"{wrong} {sentence}".strip(), sentence, kind)
 
 
-def _changes(
-    function: Any, cases: Sequence[Case], others: list[Case], parts: Sequence[str]
-) -> bool:
+def _values(yours: Callable[..., Any], cases: Sequence[Case], parts: Sequence[str]) -> Any:
+    """What yours gives for each case, or None if it stops at one."""
     try:
         with np.errstate(all="ignore"):
-            return any(
-                _off(_answer("", function(*copy.deepcopy(a)), parts),
-                     _answer("", function(*copy.deepcopy(b)), parts), 1e-6)
-                for a, b in zip(cases, others, strict=True)
-            )
+            return [_answer("", yours(*copy.deepcopy(case)), parts) for case in cases]
     except Exception:
-        return False
+        return None
 
 
-def _right_there(
-    yours: Any, true: Any, cases: list[Case], atol: float, parts: Sequence[str]
-) -> bool:
-    try:
-        with np.errstate(all="ignore"):
-            return not any(
-                _off(_answer("", yours(*copy.deepcopy(case)), parts),
-                     _parts(true(*copy.deepcopy(case)), parts, "true"), atol)
-                for case in cases
-            )
-    except Exception:
-        return False
+def _differ(one: Sequence[Parts], other: Sequence[Parts], atol: float) -> bool:
+    return any(_off(a, b, atol) for a, b in zip(one, other, strict=True))
 
 
 def _parts(value: Any, parts: Sequence[str], label: str) -> Parts:
@@ -178,7 +168,11 @@ def _answer(name: str, answer: Any, parts: Sequence[str]) -> Parts:
     if answer is None:
         text = "there is no value. Does your function end in a return?"
         raise WrongAnswer(f"{name}: {text}", text, "form")
-    if parts and (not hasattr(answer, "__len__") or len(answer) != len(parts)):
+    try:
+        several = len(answer)
+    except TypeError:  # a number, an array without axes
+        several = 0
+    if parts and several != len(parts):
         text = f"Return {len(parts)} things: {', '.join(parts)}."
         raise WrongAnswer(f"{name}: {text}", text, "form")
     try:
@@ -189,8 +183,7 @@ def _answer(name: str, answer: Any, parts: Sequence[str]) -> Parts:
 
 
 def _close(a: np.ndarray, b: np.ndarray, atol: float) -> Any:
-    with np.errstate(all="ignore"):
-        return (a == b) | (np.abs(a - b) <= atol + 1e-7 * np.abs(b))
+    return np.isclose(a, b, rtol=1e-7, atol=atol)  # an infinity is close to itself alone
 
 
 def _off(yours: Parts, true: Parts, atol: float) -> bool:
@@ -276,7 +269,7 @@ def _about_terms(
     terms: Mapping[str, Any], pairs: list[tuple[np.ndarray, np.ndarray]], cases: list[Case],
     which: int, of: str, several: bool, atol: float,
 ) -> str:
-    """Yours − true as a multiple of a term, or of two."""
+    """Yours − true as multiples of one term, of two or of three."""
     y = np.concatenate([np.ravel(a - b) for a, b in pairs])
     if not np.isfinite(y).all():
         return ""
@@ -304,7 +297,7 @@ def _about_terms(
                 found.append((sum(c > 0), [_about_term(*p) for p in zip(chosen, c, strict=True)]))
         if found:  # rather what is missing than what is too much
             text = ", and ".join(min(found, key=lambda each: each[0])[1])
-            return f"{text[0].upper()}{text[1:]}{of}."
+            return f"In yours {text}{of}."
     return ""
 
 

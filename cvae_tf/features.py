@@ -58,14 +58,13 @@ class M1(TransformerMixin, BaseEstimator):
         vae = self.vae if is_vae else self.vae()
         checks.instance(vae, "vae", VAE, "a VAE, or a function that makes one")
         min_std = checks.number(self.min_std, "min_std", least=0)
+        epochs = checks.count(self.epochs, "epochs", least=0)
         batch_size = checks.count(self.batch_size, "batch_size")
         if not vae.compiled:
             rate = checks.number(self.learning_rate, "learning_rate", above=0)
             vae.compile(keras.optimizers.Adam(rate))
         X = wiring.variable(vae, "x", X, "fit")
-        self.history_ = vae.fit(
-            X, epochs=self.epochs, batch_size=batch_size, verbose=0
-        ).history
+        self.history_ = vae.fit(X, epochs=epochs, batch_size=batch_size, verbose=0).history
         self.vae_ = vae
         self.kept_ = np.arange(vae.latent_dim)
         if min_std:

@@ -211,7 +211,7 @@ def latent_scatter(
     unit: str = "prior standard deviations", prior: bool = False,
     priors: Mapping[int, Gaussian] | None = None, ax: Axes | None = None,
 ) -> Figure:
-    """Draws examples where their latents lie, coloured by label, each class named at its median.
+    """Draws examples where their latents lie, coloured by label, each class named near its median.
 
     Args:
         z: latents of two dimensions, such as the means of q, [N, 2].
@@ -256,18 +256,31 @@ def latent_scatter(
         ax.annotate(
             "95 % of the prior", (0.71 * radius, 0.71 * radius), xytext=(4, 4),
             textcoords="offset points", fontsize=14, zorder=4, annotation_clip=False,
+            path_effects=[withStroke(linewidth=4, foreground="white")],
         )
     order = np.random.default_rng(0).permutation(len(z))  # no class lies over another
     ax.scatter(*z[order].T, s=18, c=shades[order], alpha=0.6, linewidths=0)
-    for c in classes:
+    medians = np.array([np.median(z[labels == c], axis=0) for c in classes])
+    for c, place in zip(classes, _apart(medians, 0.07 * np.ptp(z, axis=0).max()), strict=True):
         ax.text(
-            *np.median(z[labels == c], axis=0), str(c), color=legible(_class_colour(c)),
+            *place, str(c), color=legible(_class_colour(c)),
             fontsize=24, fontweight="bold", ha="center", va="center", zorder=5,
             path_effects=[withStroke(linewidth=5, foreground="white")],
         )
     ax.set_aspect("equal", adjustable="datalim")
     label(ax, f"$z_1$ ({unit})", f"$z_2$ ({unit})", title)
     return fig
+
+
+def _apart(places: npt.NDArray[Any], least: float) -> npt.NDArray[Any]:
+    """Places, [C, 2]; those closer than `least` have moved away from each other."""
+    for _ in range(200):
+        away = places[:, None] - places
+        distance = np.linalg.norm(away, axis=-1)
+        push = np.clip(least / np.maximum(distance, 1e-9) - 1, 0, 1)
+        np.fill_diagonal(push, 0)
+        places = places + (away * push[..., None]).sum(1) / 2
+    return places
 
 
 def latent_manifold(

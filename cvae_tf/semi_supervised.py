@@ -19,7 +19,7 @@ import tensorflow as tf
 from cvae_tf import checks, wiring
 from cvae_tf import noise as noise_of
 from cvae_tf.base import LatentVariableModel
-from cvae_tf.distributions import Distribution, Tensor, tfd
+from cvae_tf.distributions import Distribution, Tensor, choose, tfd
 from cvae_tf.estimators import Bound, Factors
 from cvae_tf.networks import apply
 
@@ -79,8 +79,8 @@ class M2(LatentVariableModel):
         family, estimator, seed: see `LatentVariableModel`.
 
     Raises:
-        ValueError: for a network that does not fit, a negative alpha, impossible counts, or a
-            penalty.
+        ValueError: for a network that does not fit, a negative alpha, impossible counts, a penalty,
+            or label_draws > 1 beside the sum.
 
     Example:
         >>> nets = mlps(M2, x=64, y=10, z=16, hidden=(128,), family=family)
@@ -205,8 +205,7 @@ class M2(LatentVariableModel):
             first_row=place.first_row,
             dtype=self.compute_dtype,
         )
-        chosen = u[:, :, None] > tf.cumsum(q, axis=1)[:, None, :-1]  # [B, K, C − 1]
-        drawn = tf.transpose(tf.reduce_sum(tf.cast(chosen, tf.int32), 2))  # [K, B]
+        drawn = tf.transpose(choose(q[:, None], u[..., None]))  # [K, B]
         found = [
             self.estimator(*self.factors(x, tf.where(labelled, y, drawn[k])), noise)
             for k in range(self.label_draws)

@@ -1,5 +1,6 @@
 """The site of the course, for Sphinx. tools/site_pages.py lays the pages together and calls it."""
 
+import html
 import inspect
 import json
 import re
@@ -134,13 +135,9 @@ def described(app, page, template, context, doctree):
     title = re.sub("<[^>]*>", "", context.get("title", "")) or project
     given = {"og:title": title, "og:type": "article", "og:description": text,
              "og:image": f"{up}_static/social.png", "twitter:card": "summary_large_image"}
-    tags = [f'<meta name="description" content="{quoted(text)}"/>']
-    tags += [f'<meta property="{k}" content="{quoted(v)}"/>' for k, v in given.items()]
+    tags = [f'<meta name="description" content="{html.escape(text)}"/>']
+    tags += [f'<meta property="{k}" content="{html.escape(v)}"/>' for k, v in given.items()]
     context["metatags"] = context.get("metatags", "") + "\n".join(tags)
-
-
-def quoted(text):
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
 
 
 def escaped(line):

@@ -547,3 +547,11 @@ def test_an_argument_out_of_range_is_refused(name):
     use, refused, taken = LIMITS[name]
     model = small_model(CVAE1)
     check_limits(lambda v: use(model, v), name, refused, taken)
+
+
+def test_what_a_model_of_one_variable_encodes_has_its_rows():
+    model, (x,) = small_model(VAE), small_data(VAE, num_rows=5)
+    q = model.posterior(tf.constant(x))
+    epsilon = noise.normal(1, 5, model.latent_dim, key=noise.key(3, "encoding"))[0]
+    z = q.mean() + q.stddev() * epsilon
+    np.testing.assert_allclose(model.encode(x, sample=True, seed=3), z, rtol=1e-5)

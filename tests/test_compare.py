@@ -88,9 +88,12 @@ def told(yours, true=kl, **more):
     ("yours", "sentence"),
     [
         (lambda mu, sigma: kl(mu, np.sqrt(sigma)), "σ is no variance."),
-        (lambda mu, sigma: kl(0 * mu, sigma), "The mean's square is missing."),
-        (lambda mu, sigma: kl(mu, sigma) + mu @ mu / 2, "The mean's square counts twice."),
-        (lambda mu, sigma: kl(mu, sigma) + 2 * np.log(sigma).sum(), "Log σ has the other sign."),
+        (lambda mu, sigma: kl(0 * mu, sigma), "In yours the mean's square is missing."),
+        (lambda mu, sigma: kl(mu, sigma) + mu @ mu / 2, "In yours the mean's square counts twice."),
+        (
+            lambda mu, sigma: kl(mu, sigma) + 2 * np.log(sigma).sum(),
+            "In yours log σ has the other sign.",
+        ),
         (lambda mu, sigma: -kl(mu, sigma), "That is minus the true value"),
         (lambda mu, sigma: kl(mu, sigma) / 3, "That is 0.3333 times the true value"),
         (lambda mu, sigma: kl(mu, sigma) + 0.5, "Yours is off by 0.5"),
@@ -175,3 +178,39 @@ def test_a_check_alone_sees_no_name_of_the_notebook_and_finds_numpy_as_it_was():
     finally:
         np.abs = genuine[0]
         exec("import builtins\nbuiltins.len = given", {"given": genuine[1]})
+
+
+def test_an_infinity_is_right_only_where_the_true_value_is_the_same_one():
+    def true(x):
+        return -np.inf if x < 0 else x
+
+    exercises.agree("the limit", true, true, [(1.0,), (-1.0,), (2.0,)])
+    for wrong in (5.0, np.inf, np.nan):
+        with pytest.raises(AssertionError, match="the limit: yours is"):
+            exercises.agree(
+                "the limit", lambda x, wrong=wrong: wrong if x < 0 else x, true,
+                [(1.0,), (-1.0,), (2.0,)],
+            )  # fmt: skip
+
+
+def test_one_number_in_the_place_of_several_is_told_so():
+    for one in (3.0, np.array(3.0)):
+        with pytest.raises(AssertionError, match="Return 2 things: sum, square"):
+            exercises.agree(
+                "two", lambda x, one=one: one, lambda x: (x, x * x), [(1.5,), (2.0,)],
+                parts=("sum", "square"),
+            )  # fmt: skip
+
+
+def test_nothing_is_said_of_places_where_yours_stops():
+    def stops(x):
+        if x == 0:
+            raise ZeroDivisionError
+        return x**2 + np.sin(x)
+
+    places = {"x is 0": lambda x: (0.0,)}
+    for where in ("simpler", "unchanged"):
+        with pytest.raises(AssertionError) as found:
+            cases = [(0.5,), (1.3,), (2.1,)]
+            exercises.agree("f", stops, lambda x: 0 * x, cases, **{where: places})
+        assert "x is 0" not in str(found.value)

@@ -485,3 +485,13 @@ def test_a_family_is_made_again_from_its_config(family, config):
     parts = ObservedOnly(Gaussian("network"))
     assert parts.params_per_dim == 2 and parts.part_rank == 0 and parts.allows_missing
     assert parts.raw_size(3) == 6 and parts.event_size(6) == 3
+
+
+def test_a_mixture_has_the_batch_axes_of_its_raw_output():
+    family = MixtureOfGaussians(2, dtype="float64")
+    raw = np.random.default_rng(0).normal(size=(4, 5, family.raw_size(3)))
+    whole = family(raw)
+    assert whole.batch_shape == (4, 5) and whole.event_shape == (3,)
+    z = np.random.default_rng(1).normal(size=(4, 5, 3))
+    for i in range(4):
+        np.testing.assert_allclose(family(raw[i]).log_prob(z[i]), whole.log_prob(z)[i])

@@ -201,3 +201,11 @@ def test_m1_is_cloned_with_its_own_parameters_alone():
             return {"width": 8}
 
     assert set(clone(M1(Maker())).get_params(deep=False)) == set(M1(make_vae).get_params())
+
+
+def test_a_refused_argument_leaves_the_given_vae_as_it_was():
+    vae = small_model(VAE)
+    for bad in ({"epochs": -1}, {"batch_size": 0}, {"min_std": -1.0}):
+        with pytest.raises(ValueError):
+            M1(vae, **bad).fit(labelled()[0])
+        assert not vae.compiled

@@ -145,6 +145,16 @@ def test_scatter_names_each_class_at_its_median():
         plotting.latent_scatter(np.zeros((4, 3)))
 
 
+def test_names_of_crowded_classes_move_apart_and_others_stay():
+    z = np.array([[0.0, 0.0], [0.1, 0.0], [0.0, 0.1], [10.0, 10.0]])
+    ax = plotting.latent_scatter(z, [0, 1, 2, 3]).axes[0]
+    places = np.array([t.get_position() for t in ax.texts])
+    apart = np.linalg.norm(places[:, None] - places, axis=-1)[np.triu_indices(4, 1)]
+    assert apart.min() > 0.99 * 0.07 * 10  # of what the points span
+    np.testing.assert_array_equal(places[3], z[3])
+    np.testing.assert_allclose(places[:3].mean(0), z[:3].mean(0), atol=1e-9)
+
+
 def test_each_label_s_ellipse_holds_95_percent_of_its_prior():
     from matplotlib.patches import Ellipse
 

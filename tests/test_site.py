@@ -148,6 +148,18 @@ def test_explorables_have_the_colours_of_the_figures():
     assert {key: own[key] for key in names} == {key: parts[name] for key, name in names.items()}
 
 
+def test_the_map_has_the_colours_of_the_models():
+    look = ast.parse((ROOT / "cvae_tf" / "look.py").read_text(encoding="utf-8"))
+    colours = next(
+        ast.literal_eval(node.value)
+        for node in look.body
+        if isinstance(node, ast.Assign) and node.targets[0].id == "COLOURS"
+    )
+    names = {"CVAE-4 (CMMA)": "CMMA"}
+    for name, colour, *_ in family_map.MODELS:
+        assert colour == colours[names.get(name, name.replace("-", ""))]
+
+
 def test_each_explorable_has_its_place():
     page = (ROOT / "docs" / "_extra" / "explore.html").read_text(encoding="utf-8")
     for name in site_pages.EXPLORABLES:

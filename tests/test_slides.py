@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +15,9 @@ sys.path.insert(0, str(ROOT / "tools"))
 import site_pages  # noqa: E402
 import slides  # noqa: E402
 import sync  # noqa: E402
+from browser import BROWSER  # noqa: E402
 
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
-BROWSER = next(
-    (b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None
-)
 
 # Presses "next" to the end, then writes what it met into the page.
 WALK = """

@@ -682,3 +682,14 @@ def test_keras_s_loop_keeps_the_order_of_a_pydataset_and_its_validation_data(mon
     assert cached == [True, True, False] and capsys.readouterr().out == ""
     plain.fit(Batches(), epochs=2, shuffle=False, verbose=0)
     np.testing.assert_allclose(weights(model), weights(plain), rtol=1e-5)
+
+
+def test_who_names_no_seed_has_the_order_of_seed_0():
+    ends = []
+    for options in ({}, {"seed": 0}, {"seed": 1}):
+        model = ManyStandard(**options)
+        model.compile(keras.optimizers.SGD(0.1), loss="mse", jit_compile=False)
+        model.fit(X, Y, batch_size=SIZE, epochs=1, verbose=0)
+        ends.append(model.get_weights()[0])
+    np.testing.assert_array_equal(ends[0], ends[1])
+    assert np.abs(ends[1] - ends[2]).max() > 1e-6

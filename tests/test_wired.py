@@ -191,7 +191,8 @@ def test_a_table_of_pandas_is_its_numbers():
     model.compile("sgd", jit_compile=False)
     model.fit(mixed, epochs=1, verbose=0, validation_data=table)
     expected = model.bound(numbers).value
-    for same in (table, mixed, {"x": mixed}):
+    nullable = pandas.DataFrame(numbers).astype("Float64")  # all columns of one kind, none NumPy's
+    for same in (table, mixed, {"x": mixed}, nullable):
         np.testing.assert_array_equal(model.bound(same).value, expected)
     predicted = model.predict(numbers, verbose=0)
     np.testing.assert_array_equal(model.predict(mixed, verbose=0), predicted)

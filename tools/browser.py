@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import shutil
 import subprocess
 import tempfile
@@ -34,7 +33,7 @@ class Page:
     """One tab. `said` collects errors of the console and of scripts, and requests that failed."""
 
     def __init__(self, socket):
-        self.socket, self.number, self.said, self.events = socket, 0, [], []
+        self.socket, self.number, self.said = socket, 0, []
 
     def call(self, method: str, **params):
         """One command, and its answer; what else arrives in the meantime is noted."""
@@ -62,8 +61,6 @@ class Page:
                 self.said.append(f"request: {params.get('errorText')} ({params.get('type')})")
             case "Network.requestWillBeSent" if params["request"]["url"].startswith("http"):
                 self.said.append(f"request to {params['request']['url']}")
-            case "Page.loadEventFired":
-                self.events.append("load")
 
     def evaluate(self, script: str):
         """The value of an expression, or of the promise it gives."""
@@ -94,7 +91,7 @@ class Page:
 
     def go(self, address: str) -> None:
         """Load a page, and wait until its equations stand."""
-        self.said, self.events = [], []
+        self.said = []
         self.call("Page.navigate", url=address)
         self.wait_for("document.readyState === 'complete'")
         self.evaluate("window.MathJax?.startup?.promise?.then(() => 1)")
@@ -152,7 +149,7 @@ class Browser:
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.process = subprocess.Popen(
             [BROWSER, *FLAGS, f"--user-data-dir={self.profile.name}", "about:blank"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             address = self.page_address()
@@ -165,26 +162,22 @@ class Browser:
         return self
 
     def page_address(self) -> str:
-        """Chromium says on stderr where it listens; its first tab has an address of its own."""
-        for line in self.process.stderr:
-            if found := re.search(r"ws://([\d.]+:\d+)/", line):
-                break
-        else:
-            raise RuntimeError("Chromium ended before it listened")
-        for _ in range(100):
-            with urllib.request.urlopen(f"http://{found[1]}/json/list") as answer:
-                tabs = [tab for tab in json.load(answer) if tab["type"] == "page"]
-            if tabs:
-                return tabs[0]["webSocketDebuggerUrl"]
+        """Chromium writes down where it listens; its first tab has an address of its own."""
+        written, end = Path(self.profile.name) / "DevToolsActivePort", time.monotonic() + 60
+        while time.monotonic() < end and self.process.poll() is None:
+            if written.exists() and (port := written.read_text().partition("\n")[0]):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list") as answer:
+                    tabs = [tab for tab in json.load(answer) if tab["type"] == "page"]
+                if tabs:
+                    return tabs[0]["webSocketDebuggerUrl"]
             time.sleep(0.05)
-        raise RuntimeError("Chromium has no tab")
+        raise RuntimeError("Chromium ended, or opened no tab within a minute")
 
     def __exit__(self, *_) -> None:
         if hasattr(self, "page"):
             self.page.socket.close()
         self.process.terminate()
         self.process.wait(20)
-        self.process.stderr.close()
         self.profile.cleanup()
 
     def open(self, path: Path | str, width: int = 1280, height: int = 900, dark: bool = False,

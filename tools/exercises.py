@@ -25,7 +25,7 @@ from pathlib import Path
 
 import nbformat
 from lessons import ROOT, Run, execute, execute_all, prepare_environment
-from sync import read_twin, store
+from sync import folded, read_twin, store
 
 NOTEBOOKS = ROOT / "notebooks"
 TWINS = NOTEBOOKS / "text" / "solutions"
@@ -50,7 +50,7 @@ def for_nbgrader(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             facts |= {"grade_id": f"check_{task}", "grade": True, "locked": True}
             facts["points"] = int(points)
             cell.metadata["tags"] = [*cell.metadata["tags"], "hide-input"]  # folded on the pages
-            cell.metadata["jupyter"] = {"source_hidden": True}  # and in JupyterLab
+            cell.metadata.update(folded(cell))  # and in JupyterLab
         elif cell.cell_type == "code":
             facts |= {"grade_id": f"given_{number}", "locked": True}
         else:

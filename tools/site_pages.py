@@ -29,8 +29,10 @@ import nbformat
 from bs4 import BeautifulSoup
 from lessons import PATTERN, ROOT, Run, begins_fold, is_folded, lessons_in, recipes_in
 
+sys.path.append(str(ROOT / "docs" / "_ext"))
+from course_links import TAG, anchor
+
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg-full.js"
-TAG = re.compile(r"\\tag\{(\d+\.\d+)\}")
 CITATION = re.compile(r"\((\d+\.\d+)\)")
 DENSITY = 2  # pixels of a figure for one of the page
 
@@ -275,7 +277,7 @@ def to_download(notebook) -> nbformat.NotebookNode:
     return copy
 
 
-def descriptions(runs: list[Run]) -> dict[str, str]:
+def descriptions(runs: list[tuple[str, Run]]) -> dict[str, str]:
     """What a page is about, in one sentence, for whoever is sent a link."""
     found = {"index": SENTENCE.replace("*", "")}
     for folder, run in runs:
@@ -319,15 +321,13 @@ def places(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, dict]:
     }
 
 
-def equation_index(notebooks: dict[str, nbformat.NotebookNode]) -> str:
+def equation_index(found: dict[str, dict]) -> str:
     """Each equation with the lessons that derive it and the lines of code that implement it."""
     rows = []
-    found = places(notebooks)
     for tag in TAG.findall((ROOT / "docs" / "equations.md").read_text(encoding="utf-8")):
         place = found.get(tag, {"lessons": [], "code": []})
-        anchor = "eq-" + tag.replace(".", "-")
         lessons = ", ".join(
-            f'<a href="{page}.html#{anchor}">{number}</a>' for number, page in place["lessons"]
+            f'<a href="{page}.html#{anchor(tag)}">{number}</a>' for number, page in place["lessons"]
         )
         code = "<br>".join(
             f'<a href="{page}">{name}</a>' + (f": `{line}`" if line else "")
@@ -483,9 +483,10 @@ def build(runs: list[Run], output: Path, summary: str, recipes: list[Run]) -> No
     write_api(source / "api")
     with_tables(source / "reproduced.md")
     notebooks = {run.name: run.notebook for run in runs}
-    (source / "equation_index.md").write_text(equation_index(notebooks), encoding="utf-8")
+    found = places(notebooks)
+    (source / "equation_index.md").write_text(equation_index(found), encoding="utf-8")
     for name, data in {
-        "places.json": places(notebooks),
+        "places.json": found,
         "descriptions.json": descriptions(
             [*(("lessons", run) for run in runs), *(("recipes", run) for run in recipes)]
         ),
@@ -515,7 +516,7 @@ def build(runs: list[Run], output: Path, summary: str, recipes: list[Run]) -> No
             path.unlink()
     shutil.rmtree(output / "_static" / "locales", ignore_errors=True)
     write_texts(output)
-    mark_lines(output, {page for places in code_that_cites().values() for _, page, _ in places})
+    mark_lines(output, {page for each in found.values() for _, page, _ in each["code"]})
 
 
 def mark_lines(output: Path, addresses: set[str]) -> None:

@@ -19,22 +19,23 @@ import argparse
 import ast
 import contextlib
 import copy
-import json
+import itertools
 import os
 import random
 import re
-import signal
 import sys
 import time
 import tomllib
 import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import mistakes
 from cosmic_ray.mutating import mutate_code
 from lessons import ROOT
+from mutant_child import Child
 from mutant_operators import difference, equivalents, mutants_of
 from sync import read_twin
 
@@ -131,11 +132,10 @@ def slips_at(node, names):
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
         yield "no index", new(node.value)
         text = ast.unparse(node.slice)
-        for index in {"(:, None)": "(None,)", "None": "(:, None)"}.get(text, ""), :
-            if index:
-                changed = ast.parse(f"x[{index.strip('()').rstrip(',')}]", mode="eval").body
-                changed.value = new(node.value)
-                yield "broadcast", changed
+        if index := {"(:, None)": "None", "None": ":, None"}.get(text):
+            changed = ast.parse(f"x[{index}]", mode="eval").body
+            changed.value = new(node.value)
+            yield "broadcast", changed
     if isinstance(node, ast.UnaryOp):
         yield "no sign", new(node.operand)
     if isinstance(node, ast.Call | ast.Name) and isinstance(getattr(node, "ctx", ast.Load()),
@@ -182,35 +182,17 @@ def changes(source, patterns):
                 yield name, changed
     tree = ast.parse(source)
     for function in tree.body:
-        names = [a.arg for a in getattr(function, "args", ast.arguments()).args] if isinstance(
-            function, ast.FunctionDef
-        ) else []
-        for node in ast.walk(function):
+        is_function = isinstance(function, ast.FunctionDef)
+        names = [a.arg for a in function.args.args] if is_function else []
+        for number, node in enumerate(ast.walk(function)):
             if getattr(node, "lineno", 0) in lines:
                 for kind, code in slips_at(node, names):
-                    changed_tree = At(node, code).visit(_twin_of(tree, node))
-                    changed = ast.unparse(ast.fix_missing_locations(changed_tree))
+                    twin = copy.deepcopy(function)  # walked in the same order
+                    there = next(itertools.islice(ast.walk(twin), number, None))
+                    body = [At(there, code).visit(twin) if f is function else f for f in tree.body]
+                    changed = ast.unparse(ast.fix_missing_locations(ast.Module(body, [])))
                     if fresh(changed):
                         yield f"slip/{kind.replace(' ', '-')}", changed
-
-
-def _twin_of(tree, node):
-    """A shallow copy of the tree down to the node, so that the original stays as it is."""
-
-    def copied(at):
-        if at is node:
-            return at
-        if not any(inner is node for inner in ast.walk(at)):
-            return at
-        made = copy.copy(at)
-        for name, value in ast.iter_fields(at):
-            if isinstance(value, list):
-                setattr(made, name, [copied(v) if isinstance(v, ast.AST) else v for v in value])
-            elif isinstance(value, ast.AST):
-                setattr(made, name, copied(value))
-        return made
-
-    return copied(tree)
 
 
 # --- Running -------------------------------------------------------------------------------------
@@ -236,41 +218,9 @@ def graded(task, code, namespace):
     return "survived", "", ""
 
 
-class Child:
-    """A forked process that grades one answer."""
-
-    def __init__(self, task, code, namespace, seconds):
-        self.read, write = os.pipe()
-        self.ends = time.monotonic() + seconds
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                os.close(self.read)
-                signal.alarm(int(seconds) + 5)
-                null = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(null, 1)
-                os.dup2(null, 2)
-                with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), \
-                        contextlib.redirect_stderr(nowhere):
-                    told = json.dumps(graded(task, code, namespace))
-                os.write(write, told.encode()[:60_000])
-            finally:
-                os._exit(0)
-        os.close(write)
-
-    def ended(self):
-        """(outcome, kind, message), or None while it runs."""
-        late = time.monotonic() > self.ends
-        if late:
-            os.kill(self.pid, signal.SIGKILL)
-        pid, _ = os.waitpid(self.pid, 0 if late else os.WNOHANG)
-        if pid == 0:
-            return None
-        with os.fdopen(self.read, "rb") as pipe:
-            told = pipe.read()
-        if not told:
-            return "visible", "crash", "took too long" if late else "died"
-        return tuple(json.loads(told))
+def in_silence(task, code, namespace, _folder):
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        return graded(task, code, namespace)
 
 
 def grade_all(jobs, seconds, processes):
@@ -279,10 +229,11 @@ def grade_all(jobs, seconds, processes):
     while waiting or running:
         while waiting and len(running) < processes:
             number, (task, _, code, namespace) = waiting.pop(0)
-            running[number] = Child(task, code, namespace, seconds)
+            running[number] = Child(partial(in_silence, task, code, namespace), seconds)
         for number, child in list(running.items()):
-            if (told := child.ended()) is not None:
-                found[number] = told
+            if (ended := child.ended()) is not None:
+                told, late, _ = ended
+                found[number] = told or ("visible", "crash", "took too long" if late else "died")
                 del running[number]
         time.sleep(0.002)
     return [found[number] for number in range(len(jobs))]

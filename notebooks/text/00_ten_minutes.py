@@ -289,8 +289,8 @@ fig = big((12, 7.2), np.stack(list(sheet.values())), row_labels=list(sheet), col
 plotting.show(
     fig,
     "Six rows of ten images. Real digits are sharp; generated ones are blurred. With an unsuitable hand several digits "
-    "are unreadable. Three times too far out, asked for half a 3 and half an 8, or for no label, the model draws smudges "
-    "and shapes between digits.",
+    "are unreadable. Three times too far out about half of them are. Asked for half a 3 and half an 8, or for no label, "
+    "the model draws smudges and shapes between digits.",
 )
 
 # %% [markdown]

@@ -675,7 +675,7 @@ plotting.show(
     fig,
     "Three 8 by 8 tables of |cos| between the columns of W: pale but mottled off the diagonal at the first epoch, "
     "dark spots off the diagonal a few epochs later, and at the end white but for the diagonal. Beside them the "
-    "least gap of a diagonal q rises at first and then falls, in leaps, by two orders of magnitude.",
+    "least gap of a diagonal q rises at first and then falls, in leaps, by a factor of more than fifty.",
 )
 
 # %% [markdown]

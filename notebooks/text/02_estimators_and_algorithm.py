@@ -647,8 +647,8 @@ means = sharp.posterior(mnist.test.x).mean().numpy()
 # %% tags=["hide-input"]
 fig = plotting.latent_scatter(means, mnist.test.labels, prior=True, title="means of q(z|x), 2,000 test images")
 alt = (
-    "A scatter plot of the latent means, coloured by digit: 0, 1 and 6 form patches of their own; 3, 5 and 8 overlap, "
-    "and so do 4, 7 and 9. Most points, but not all of the 0 and the 1, lie inside the circle that holds 95 percent of the prior."
+    "A scatter plot of the latent means, coloured by digit: 0 and 1 form patches of their own; 3, 5 and 8 overlap, "
+    "and so do 2 and 6, and 4, 7 and 9. Most points, but not all of the 0, the 1 and the 7, lie inside the circle that holds 95 percent of the prior."
 )
 plotting.show(fig, alt)
 
@@ -692,8 +692,8 @@ plotting.show(fig, alt)
 # %% [markdown] tags=["fold"]
 # ### The detached z in training
 #
-# The same model gets the bug of the earlier fold. Both rows show the fifth epoch; the second run ends there. `objective`
-# returns the loss, and the bound that is logged.
+# The same model gets the bug of the earlier fold. Both rows show the fifth epoch. The second run ends there, with a
+# decayed learning rate.
 
 # %% tags=["fold"]
 class Detached(VAE):
@@ -737,7 +737,7 @@ assert cut["val_elbo"][4] < history["val_elbo"][4] - 2
 # %% [markdown] tags=["fold"]
 # ### Do the library's three estimators follow their equations?
 #
-# Both get the same eight draws.
+# The library and the equations get the same eight draws.
 
 # %% tags=["fold"]
 # NBVAL_CHECK_OUTPUT
@@ -826,8 +826,8 @@ plotting.line_chart(
     xscale="log", yscale="log", xlabel="K (log scale)", ylabel="nats per image (log scale)",
 )  # fmt: skip
 alt = (
-    "Left: L_K rises with K from 1 to 256 and flattens at the dotted line of log p(x). "
-    "Right, both axes logarithmic: what is missing to log p(x) falls along a nearly straight line."
+    "Left: L_K rises with K from 1 to 256 and flattens a little below the dotted line of log p(x). "
+    "Right, both axes logarithmic: what is missing to log p(x) falls, ever more slowly."
 )
 plotting.show(fig, alt)
 
@@ -899,14 +899,14 @@ with plotting.style():
     ax.plot(*dots, "o", color=plotting.colour("q"), alpha=0.6, clip_on=False)
     means = [ledger[name].mean for name in ("approximation", "amortisation")]
     errors = [ledger[name].standard_error for name in ("approximation", "amortisation")]
-    ax.errorbar(*means, errors[1], errors[0], fmt="D", color="#222222", ms=10, capsize=5, label="mean")
+    ax.errorbar(*means, errors[1], errors[0], fmt="D", color="#222222", ms=10, capsize=5)
+    ax.annotate("mean", means, (18, 10), textcoords="offset points", bbox={"fc": "white", "ec": "none", "pad": 1})
     ax.set(xscale="log", yscale="log", xlim=(least, most), ylim=(least, most), aspect="equal")
     ax.set(xlabel="approximation (nats): the family", ylabel="amortisation (nats): the network")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_ticks([0.01, 0.1, 1, 10], ["≤ 0.01", "0.1", "1", "10"])
+    ax.set_xticks([0.01, 0.1, 1, 10], ["≤ 0.01", "0.1", "1", "10"])
+    ax.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
     ax.text(0.013, 6.5, "the network costs more")
     ax.text(0.75, 0.013, "the family costs more")
-    ax.legend(loc="upper right")
 alt = (
     "A dot for each of 100 test images on two logarithmic axes, approximation across and amortisation up, with the "
     "diagonal where both are equal. The dots lie on both sides of it; one lies far above, at six nats of amortisation. "
@@ -936,10 +936,11 @@ for ax, i, name in zip(axes, picks, ("approximation", "amortisation", "small gap
         title=f"{name}: {family[i]:.2f} + {network[i]:.2f}".replace("-", "−"),
     )  # fmt: skip
     ax.images[0].set_cmap(shades)
+axes[1].set_ylim(axes[1].get_ylim()[0], axes[1].get_ylim()[1] + 0.5)  # its second patch, whole
 alt = (
     "Three true posteriors as green densities, each with the ellipse of the network's q, dashed, and "
-    "of the image's best Gaussian, solid. Left: no upright ellipse covers the density. Middle: the "
-    "two ellipses differ. Right: both cover it."
+    "of the image's best Gaussian, solid. Left: the density has two patches; q covers one, q* spans both "
+    "and the space between. Middle: a faint and a dense patch; q lies between, q* on the dense one. Right: both cover it."
 )
 plotting.show(fig, alt)
 

@@ -491,7 +491,7 @@ for steps in (1, 2):
     before_step = after_step
 
 # %% [markdown]
-# **Check yourself.** Which two lines of the step contain $y$? Why does the line of the KL divergence not contain it?
+# **Check yourself.** In which two lines of the step do the networks read $y$? Why does the line of the KL divergence not contain it?
 #
 # <details class="answer"><summary>Answer</summary>
 #
@@ -663,7 +663,7 @@ plotting.show(
 # and a linear decoder cannot. The change of variables is not wrong, but the new decoder has to be in the family. Hidden
 # layers can multiply approximately, at the price of units and training.
 #
-# **Check yourself.** Which assumption of the last sections is costs nats here: (4.1), or the linear decoder?
+# **Check yourself.** Which assumption of the last sections costs nats here: (4.1), or the linear decoder?
 #
 # <details class="answer"><summary>Answer</summary>
 #
@@ -679,7 +679,8 @@ plotting.show(
 # ## What you saw
 #
 # - The assumption (4.1) takes $y$ out of the prior and gives the bound (4.2). The label stays in the decoder and in $q$.
-# - Once $x$ is seen, $z$ and $y$ explain each other away. In the linear CVAE-2, hiding $y$ from $q$ cost more than five nats.
+# - Once $x$ is seen, $z$ and $y$ explain each other away. In the linear CVAE-2, hiding $y$ from a linear $q$ cost more than five
+#   nats.
 # - CVAE-1 and CVAE-2 are the same model if the decoder can absorb $m(y)$ and $s(y)$. A linear decoder cannot absorb
 #   $s(y)$.
 #

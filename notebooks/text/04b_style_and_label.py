@@ -170,7 +170,7 @@ plotting.explore(
         (9, 6), walk(reach), column_labels=range(10), xlabel="label $y$",
         row_labels=[f"{name} {sign}" for name in names for sign in "−+"],
     ), reach=(0.0, 3.0, 2.0),
-    alt="Six rows of ten digits. In nearly all columns the first two rows lean to the left and to the right, the next two "
+    alt="Six rows of ten digits. In nearly all columns the first row stands upright or leans to the left, the second leans to the right, the next two "
     "are narrow and wide, the last two thin and bold. The 1 is smeared where it should be wide or bold.",
 )  # fmt: skip
 
@@ -369,12 +369,12 @@ assert ahead.mean > 0.5  # twelve seeds, one by one, gave 1.0 to 6.9
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# CVAE-1 is ahead with each seed, by 3.77 ± 0.66 nats on average. The lead varies from seed to seed.
+# CVAE-1 is ahead with each seed, by 3.77 ± 0.66 nats on average.
 #
 # </details>
 #
 # The lead cannot come from what CVAE-1 can express with a decoder of any size. Either networks of this size are too
-# small to absorb $m(y)$ and $s(y)$, or training ends elsewhere.
+# small to absorb $m(y)$ and $s(y)$, or training, of ten epochs here, ends elsewhere. Longer runs were not tried.
 #
 # **Check yourself.** What would a paper with one run per model have claimed?
 #
@@ -391,7 +391,7 @@ assert ahead.mean > 0.5  # twelve seeds, one by one, gave 1.0 to 6.9
 # %% [markdown]
 # ## Where the nats come from
 #
-# A latent is **active** if the mean of its $q$ moves from image to image, in units of its prior. If the mean does not
+# A latent is **active** if the mean of its $q$ moves from image to image, in units of its prior (below: a variance above 0.01). If the mean does not
 # move, the latent says nothing about the image, and its $q$ has fallen onto the prior. This is **posterior collapse**.
 # A collapsed latent costs no KL divergence. Early in training the decoder cannot use the latent yet, so collapse is the
 # cheap choice.
@@ -591,7 +591,7 @@ plotting.show(
     fig,
     "Bar chart with error bars, share of labels read from draws of z. CVAE-1's z gives the label away in most cases; its "
     "u and the z of CVAE-2 lie near guessing for the reader of place and above it for the reader of place and "
-    "spread; with warm-up CVAE-2's z lies well above; the blind model's z gives away about as much as CVAE-1's.",
+    "spread; with warm-up all of them lie higher; the blind model's z gives away about as much as CVAE-1's with warm-up.",
 )
 
 # %% [markdown]
@@ -599,16 +599,15 @@ plotting.show(
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# Look at the draws. CVAE-1's $z$ gives the label away, because here its priors ended in ten places. Its
+# Look at the draws. CVAE-1's $z$ gives the label away, because its priors differ in place. Its
 # $u$ gives away far less. CVAE-2's $z$ with warm-up, the model with the better $\log p$, is **not** independent of $y$:
-# the quadratic discriminant is right for 44.2 % of the images.
+# the quadratic discriminant is right for 44.2 % of the images with this seed.
 #
 # </details>
 #
-# With warm-up, CVAE-2's $z$ tells little by its place and more by its spread. The $z$ of the blind $q$ gives the label
-# away about as much as CVAE-1's $z$. This $q$ could not subtract what the label explains. In lesson 03, CVAE-1's priors
-# lay on top of each other. That model had two latents and binary pixels, and no term of the bound decides where the
-# priors lie.
+# With warm-up, CVAE-2's $z$ tells little by its place and more by its spread. The $z$ of the blind $q$, trained with warm-up,
+# gives the label away about as much as CVAE-1's $z$ with warm-up. This $q$ could not subtract what the label explains. In
+# lesson 03, CVAE-1's priors overlapped more. No term of the bound decides where they lie.
 #
 # **Check yourself.** Why are the draws the test, and not the means?
 #
@@ -721,7 +720,7 @@ plotting.show(
 # p(x \mid y)$ of real images hardly notices holes, because real images do not lie there. Of the two CVAE-2s, the one
 # with the better $\log p$ has the larger holes. (The other has collapsed latents, and a collapsed latent has no holes.)
 #
-# With the large images, 75 % of the least likely fifth are read as the label. Is it because they lie far out? Hardly:
+# With the large images and one seed, 75 % of the least likely fifth are read as the label. Hardly because they lie far out:
 # the label's own styles that are as unlikely are read in 95 % of the cases. So there are holes that the Gaussian does
 # not see.
 #

@@ -479,7 +479,8 @@ with plotting.style():
             np.arange(3) + offset, p, 0.38, label=rule, edgecolor="#222222",
             color="white" if offset < 0 else "#CC79A7", hatch="//" if offset < 0 else None,
         )  # fmt: skip
-    axes[1].set(xticks=range(3), xticklabels=answers, ylabel="stated probability", ylim=(0, 1.45))
+    axes[1].set(xticks=range(3), xticklabels=answers, ylabel="stated probability", ylim=(0, 1.45),
+                yticks=[0, 0.5, 1])  # fmt: skip
     axes[1].legend(loc="upper right")
 plotting.show(
     fig,
@@ -1008,7 +1009,8 @@ plotting.show(
 # A sample has 21.60 ± 1.68 *more* wrong pixels: it commits itself to one answer. Even CVAE-3's own average has
 # 6.28 ± 0.83 more. So by this measure CVAE-3 has nothing to offer.
 #
-# Rounding does not give the answer of (5.6): for 94 % of the images one of ten samples is more probable under the model.
+# Rounding does not give the answer of (5.6): for 94 % of the images one of ten samples is more probable, as estimated
+# with $S = 100$.
 #
 # If a question has one right answer, or is asked pixel by pixel, you need no $z$.
 

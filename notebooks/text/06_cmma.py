@@ -371,8 +371,8 @@ fig = plotting.line_chart(
 )  # fmt: skip
 plotting.show(
     fig,
-    "Four curves against the number of latents. CVAE-1 is on top, CMMA below it, PCA close below CMMA; the three "
-    "approach each other as latents are added. The curve of z determined by y begins beside CMMA, falls behind, and is flat "
+    "Four curves against the number of latents. CVAE-1 is on top, CMMA below it, and PCA's p(x) below CMMA; CMMA "
+    "moves from PCA's curve towards CVAE-1's as latents are added. The curve of z determined by y begins beside CMMA, falls behind, and is flat "
     "from 8 latents on.",
 )
 
@@ -515,7 +515,7 @@ fig = plotting.image_grid(
 plotting.show(
     fig,
     "Four rows of seven faces: real ones, and ones that CMMA, CVAE-1 and CVAE-2 generated from the same attributes. "
-    "Hats, beards, ties and poses agree down each column; skin and background differ.",
+    "Hats, beards, ties and nearly all poses agree down each column; skin and background differ.",
 )
 
 # %% [markdown]
@@ -751,14 +751,13 @@ for way, images in edited.items():
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# Mostly the face. By transport CMMA reaches nearly every binary attribute, 0.992, and the continuous ones in
-# part. By re-encoding it reaches 0.126 of the binary ones. Its faces are no nearer to the true edit than if nothing had
-# been done: 0.0875 against 0.0839.
+# Mostly the face. By transport CMMA reaches nearly every binary attribute, 0.992, and continuous ones in part. By re-encoding it reaches 0.126 of the binary ones. Its faces are no nearer to the true edit than without an
+# edit: 0.0875 against 0.0839.
 #
 # </details>
 #
-# CVAE-1 and CVAE-2 edit either way, since their decoder is *told* $y'$. With 26 latents CMMA's transport comes near CVAE-1's:
-# distance 0.0600 against 0.0589. Its re-encoding still fails.
+# CVAE-1 and CVAE-2 edit either way: their decoder is *told* $y'$. With 26 latents CMMA's transport comes near that of
+# CVAE-1 with 16: distance 0.0600 against 0.0589. Its re-encoding still fails.
 #
 # **Check yourself.** Why is $R^2$ of "no edit" far below zero?
 #
@@ -772,7 +771,7 @@ for way, images in edited.items():
 # %% [markdown] tags=["fold"]
 # ### The differences, face by face
 #
-# Paired over faces, the differences are far beyond the errors. Re-encoding costs CVAE-1 something, too.
+# Paired over faces, all differences in distance, and most in accuracy, are far beyond the errors. Re-encoding costs CVAE-1 something, too.
 
 # %% tags=["fold"]
 pairs = [("CMMA, re-encode", "no edit"), ("CMMA, re-encode", "CMMA, transport")]

@@ -378,7 +378,7 @@ with plotting.style():
     ax.legend()
 plotting.show(
     fig,
-    "Two panels. For the first label the truth has two humps; two levels follow them, one level has a single wide hump between "
+    "Two panels. For the first label the truth has two humps; two levels have both humps, lower, and do not empty the gap; one level has a single wide hump between "
     "them. For the second label all three have one narrow hump.",
 )
 
@@ -628,8 +628,8 @@ fig = plotting.line_chart(
 )  # fmt: skip
 plotting.show(
     fig,
-    "Gaps against the number of levels on logarithmic axes. Each curve falls and then levels off; with wider ends it begins "
-    "higher, falls for longer and ends lower.",
+    "Gaps against the number of levels on logarithmic axes. Each curve falls; with wider ends it begins "
+    "higher and falls for longer. At ±3 and ±5 the curve levels off, and that of ±3 ends highest.",
 )
 
 # %% tags=["hide-input", "hide-output"]
@@ -642,7 +642,7 @@ assert gaps["ends at ±9"][0] > gaps["ends at ±3"][0] and gaps["ends at ±9"][-
 # <details class="answer"><summary>Answer</summary>
 #
 # Both, in this order. With few levels, wide ends make the steps large, and the bound falls. More levels lower every curve
-# to a floor, and the ends decide where the floor lies: at $\pm 3$ there are still 0.07 nats with 2048 levels. The
+# towards a floor, and the ends decide where the floor lies: at $\pm 3$ there are still 0.07 nats with 2048 levels. The
 # bound rises to $\mathbb E \log p(x \mid y)$ if the steps become small first, and then the ends close.
 #
 # </details>
@@ -787,7 +787,7 @@ fig = plotting.image_grid(
 plotting.show(
     fig,
     "A row of real digits, and two rows of generated ones for each weight of guidance. With w = 0 some are faint or unreadable; with w = 1 nearly all "
-    "are clear; with w = 3 all are bold and alike.",
+    "are clear; with w = 3 most are bold.",
 )
 
 # %% [markdown]
@@ -1001,7 +1001,7 @@ for w in weights:
 # %% [markdown]
 # <details class="answer"><summary>Answer</summary>
 #
-# Two labels did little harm: the MCC is 0.952 on average, and 0.82 in the worst world. The number $2k + 1$ suffices for the
+# Two labels did little harm on average (MCC 0.952), but the worst world is as bad as with a fixed scale: 0.82. The number $2k + 1$ suffices for the
 # theorem; it need not be needed. Too much guidance leaves the data: at $w = 3$ 7.6 % of the pixels go beyond ink. The reader,
 # which has never seen such images, reads 90.4 % of them as the label, and 100.0 % after the cut.
 #
