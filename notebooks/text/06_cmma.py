@@ -1029,7 +1029,7 @@ plotting.show(
 #
 # </details>
 #
-# So the start at zero brings the fault about. The decoder is sound, but the prior asks it for $z$ that it has never seen. A
+# So the start at zero causes the fault. The decoder is sound, but the prior asks for $z$ that it has never seen. A
 # learned prior, as in CMMA, could move to the heap. **The bound hardly feels the fault, so it does not vouch for
 # samples.** Lesson 07 measures the aggregate posterior for every model.
 #
