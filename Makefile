@@ -55,7 +55,7 @@ NBVAL  = --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-tim
 help:
 	@echo "make course       run lessons and recipes, and build the course to read: build/course/index.html"
 	@echo "make slides       one deck per lesson, from its stored outputs: build/slides/"
-	@echo "make lab          open JupyterLab on notebooks/"
+	@echo "make lab          open JupyterLab on a copy of the notebooks, lab/ (ARGS=--edit: on the originals)"
 	@echo "make test         the library's tests; lessons and solutions against their stored outputs"
 	@echo "make test-slow    the tests that take minutes; the recipes against their stored outputs"
 	@echo "make test-long    hours: sequences of calls, odd inputs, pages in a browser, mutants of library and exercises"
@@ -102,7 +102,7 @@ mutants: $(READY) | build
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS) $(ARGS)
 
 lab: $(READY)
-	@$(BIN)/jupyter lab notebooks $(ARGS)
+	@$(BIN)/python tools/lab.py $(ARGS)
 
 notebooks: $(READY) | build
 	@$(BIN)/python tools/sync.py $(LESSON) $(ARGS)
