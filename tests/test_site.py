@@ -135,26 +135,30 @@ def test_a_script_asks_nobody(path):
     assert re.findall(r"https?://|import\(|XMLHttpRequest", path.read_text(encoding="utf-8")) == []
 
 
-def test_explorables_have_the_colours_of_the_figures():
+def in_look(name):
+    """A constant of cvae_tf.look, read without TensorFlow."""
     look = ast.parse((ROOT / "cvae_tf" / "look.py").read_text(encoding="utf-8"))
-    parts = next(
+    return next(
         ast.literal_eval(node.value)
         for node in look.body
-        if isinstance(node, ast.Assign) and node.targets[0].id == "PARTS"
+        if isinstance(node, ast.Assign) and node.targets[0].id == name
     )
-    light = re.search(r"LIGHT = \{(.*?)\}", (STATIC / "explore" / "core.js").read_text(), re.S)[1]
+
+
+def test_explorables_have_the_colours_of_the_figures():
+    parts = in_look("PARTS")
+    script = (STATIC / "explore" / "core.js").read_text(encoding="utf-8")
+    light = re.search(r"LIGHT = \{(.*?)\n  \};", script, re.S)[1]
     own = dict(re.findall(r'(\w+): "(#\w{6})"', light))
     names = {"prior": "prior", "q": "q", "posterior": "true posterior", "kl": "KL"}
     assert {key: own[key] for key in names} == {key: parts[name] for key, name in names.items()}
+    models = in_look("COLOURS")
+    assert {name: own[name] for name in models} == models
+    assert re.findall('"(#.{6})"', light.partition("classes")[2]) == list(in_look("CLASSES"))
 
 
 def test_the_map_has_the_colours_of_the_models():
-    look = ast.parse((ROOT / "cvae_tf" / "look.py").read_text(encoding="utf-8"))
-    colours = next(
-        ast.literal_eval(node.value)
-        for node in look.body
-        if isinstance(node, ast.Assign) and node.targets[0].id == "COLOURS"
-    )
+    colours = in_look("COLOURS")
     names = {"CVAE-4 (CMMA)": "CMMA"}
     for name, colour, *_ in family_map.MODELS:
         assert colour == colours[names.get(name, name.replace("-", ""))]
@@ -163,8 +167,10 @@ def test_the_map_has_the_colours_of_the_models():
 def test_each_explorable_has_its_place():
     page = (ROOT / "docs" / "_extra" / "explore.html").read_text(encoding="utf-8")
     for name in site_pages.EXPLORABLES:
-        assert (STATIC / "explore" / f"{name}.js").exists()
-        assert f'data-explore="{name}"' in page and f"explore/{name}.js" in page
+        assert f'data-explore="{name}"' in page and f'id="{name}"' in page
+        for script in site_pages.scripts_of(name):
+            assert (STATIC / "explore" / f"{script}.js").exists()
+            assert f"explore/{script}.js" in page
 
 
 # --- The pages, in a browser ---------------------------------------------------------------------

@@ -228,10 +228,17 @@ def card(run: Run, pictures: Path) -> str:
     return "\n".join(parts)
 
 
+def scripts_of(name: str) -> list[str]:
+    """The scripts of an explorable, in their order; one with networks brings their weights."""
+    weights = f"weights_{name}"
+    has_weights = (ROOT / "docs" / "_static" / "explore" / f"{weights}.js").exists()
+    return ["core", *(["nets", weights] if has_weights else []), name]
+
+
 def explorable(name: str, up: str) -> str:
     """The place of an explorable on a page, and its scripts; `up` leads to the site's root."""
     scripts = "".join(
-        f'<script defer src="{up}_static/explore/{file}.js"></script>' for file in ("core", name)
+        f'<script defer src="{up}_static/explore/{file}.js"></script>' for file in scripts_of(name)
     )
     return (
         f'<div class="explore" data-explore="{name}"><noscript>Here is something to drag; it needs '
