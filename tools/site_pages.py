@@ -41,6 +41,7 @@ EXPLORABLES = {
     "bound": ("01", "## The equation and its line of code"),
     "estimators": ("02", "## The divergence in closed form"),
     "explaining": ("04a", "## What it costs to hide y from q"),
+    "five": ("07", "## Which model contains which"),
 }
 
 
