@@ -5,7 +5,7 @@
 // (Gauss-Hermite, 5 × 5), so that no number here is a matter of chance.
 (() => {
   "use strict";
-  const {nats, clamp, element, random} = Explore;
+  const {nats, clamp, element} = Explore;
   const BINARY_FROM = 0.5;  // a pixel with more ink is black
   let facts, arrays, nets, RULE;
   const load = () => {
@@ -23,35 +23,43 @@
   const variables = (name, pixels, y) => name === "CVAE3"
     ? {x: pixels.subarray(0, facts.half), y: pixels.subarray(facts.half)}
     : {x: pixels, y: oneHot(y)};
-  const run = (name, part, of) => nets[`${name}.${part}`](...facts.models[name].parents[part].map(v => of[v]));
+  const inputs = (name, part, of) => facts.models[name].parents[part].map(v => of[v]);
+  const run = (name, part, of) => nets[`${name}.${part}`](...inputs(name, part, of));
   const distribution = (name, part, of) => nets[`${name}.${part}`]
     ? Explore.gaussian(run(name, part, of)) : Explore.standard(facts.latents);
-  const logits = (name, z, of) => run(name, "likelihood", {...of, z: Float32Array.from(z)});
+  // The likelihood's logits for `count` of what it sees, one after the other.
+  const logits = (name, count, of) => count === 1 ? run(name, "likelihood", of)
+    : nets[`${name}.likelihood`].rows(count, ...inputs(name, "likelihood", of));
 
   // q, the prior, and the bound with its two terms in nats.
   function numbersOf(name, pixels, y) {
     const of = variables(name, pixels, y), observed = of[facts.models[name].observed];
     const q = distribution(name, "posterior", of), prior = distribution(name, "prior", of);
     const kl = Explore.divergence(q, prior);
-    let reconstruction = 0;
-    for (const [a, b, weight] of RULE) {
-      const z = [q.mean[0] + q.scale[0] * a, q.mean[1] + q.scale[1] * b];
-      reconstruction += weight * Explore.logBernoulli(observed, logits(name, z, of));
-    }
+    const z = Float32Array.from(RULE.flatMap(point => [0, 1].map(j => q.mean[j] + q.scale[j] * point[j])));
+    const all = logits(name, RULE.length, {...of, z}), size = observed.length;
+    const reconstruction = RULE.reduce((sum, [, , weight], k) =>
+      sum + weight * Explore.logBernoulli(observed, all.subarray(k * size, (k + 1) * size)), 0);
     return {q, prior, kl, reconstruction, bound: reconstruction - kl};
   }
   function numbers(pixels, y) {
     load();
     return Object.fromEntries(Object.keys(facts.models).map(name => [name, numbersOf(name, pixels, y)]));
   }
-  // The mean picture at z; CVAE-3 keeps the upper half as it is.
+  // The mean pictures for `count` z or y, one after the other; CVAE-3 keeps the upper half as it is.
+  function pictures(name, count, of, pixels) {
+    const means = logits(name, count, of).map(Explore.sigmoid), size = means.length / count;
+    return Array.from({length: count}, (_, k) => {
+      const mean = means.subarray(k * size, (k + 1) * size);
+      if (name !== "CVAE3") return mean;
+      const whole = Float32Array.from(pixels);
+      whole.set(mean, facts.half);
+      return whole;
+    });
+  }
   function decoded(name, z, pixels, y) {
     load();
-    const mean = logits(name, z, variables(name, pixels, y)).map(Explore.sigmoid);
-    if (name !== "CVAE3") return mean;
-    const whole = Float32Array.from(pixels);
-    whole.set(mean, facts.half);
-    return whole;
+    return pictures(name, 1, {...variables(name, pixels, y), z: Float32Array.from(z)}, pixels)[0];
   }
   // The label under which CVAE-1's bound is highest: Bayes's rule with equally likely labels.
   function guess(pixels) {
@@ -150,6 +158,13 @@
     const where = ["prior", "likelihood"].filter(part => parents[part].includes(given[0]));
     return `${given[0]} in ${where.join(" and ")}`;
   }
+  const WORDS = {
+    VAE: "nobody can ask it for a 3",
+    CVAE1: "y moves the prior, and tells the decoder",
+    CVAE2: "one prior for all; y tells the decoder",
+    CMMA: "y picks the place, and z alone draws",
+    CVAE3: "another question: the lower half, y, from the upper, x"
+  };
   // What a strip of ten pictures shows.
   function stripText(name, kind) {
     const {prior, likelihood} = facts.models[name].parents;
@@ -167,7 +182,8 @@
     const state = {
       pixels: null, y: 0, strokes: [], preset: 0, z: {}, chosen: "CVAE1", touched: "", guessed: false
     };
-    let now, pen = null, set_of_presets = 0;
+    let now, set_of_presets = 0;
+    const pen = {at: [14, 6], down: false};  // moved by keys
 
     box.classList.add("explore-five");
     const top = element("div", {class: "explore-five-top"});
@@ -179,7 +195,11 @@
     });
     const under = element("div", {class: "explore-tabs"});
     left.append(under);
-    Explore.button(under, "clear", () => set({strokes: [], preset: -1, pixels: new Float32Array(side * side)}, "x"));
+    Explore.button(under, "clear", () => {
+      pen.down = false;
+      set({strokes: [], preset: -1, pixels: new Float32Array(side * side)}, "x");
+    });
+    pad.element.addEventListener("blur", pad.redraw);
     Explore.button(under, "z back to q", () => set({z: {}}, "z"));
 
     right.append(element("p", {class: "explore-five-ask"}, "Draw a digit, or take one:"));
@@ -208,7 +228,11 @@
     box.append(grid);
     const cards = Object.fromEntries(names.map(name => [name, cardOf(name)]));
     const code = element("div", {class: "explore-code"});
-    box.append(code);
+    const [trained, tested] = facts.images.map(n => n.toLocaleString("en"));
+    box.append(code, element("p", {class: "explore-note"}, `Each model: ${facts.latents} latents, ${trained} of MNIST's ` +
+      `images cut at ½, ${facts.epochs} epochs. A reconstruction is its mean under q by a rule of ` +
+      `${facts.rule.points.length} × ${facts.rule.points.length} fixed points, without draws; averages are over ` +
+      `${tested} test images, with their own labels.`));
     const speak = Explore.speaker(box);
 
     function cardOf(name) {
@@ -219,7 +243,7 @@
       const heading = element("button", {type: "button", class: "explore-title",
                                          onclick: () => choose(name)}, title);
       made.append(heading, element("p", {class: "explore-entry"}, entry(name),
-        ...(name === "CVAE3" ? [element("span", {}, "another question: the lower half, y, from the upper, x")] : [])));
+        element("span", {}, WORDS[name])));
       const graph = element("div", {class: "explore-graph"});
       graph.innerHTML = graphOf(name);
       made.append(graph);
@@ -240,7 +264,7 @@
         pictures.append(figure);
         return cell;
       };
-      const seen = pictured(name === "CVAE3" ? "x above, y below" : "x"), picture = pictured("at z");
+      const seen = pictured(name === "CVAE3" ? "x over y" : "x"), picture = pictured("at z");
       const sums = element("div", {class: "explore-terms"}), bound = element("p", {class: "explore-bound-of"});
       made.append(sums, bound, element("p", {class: "explore-mean"},
         `test images: ${nats(facts.test_bounds[name], 1)} on average`));
@@ -263,6 +287,7 @@
     }
     function take(c) {
       const at = set_of_presets * facts.classes + c, size = side * side;
+      pen.down = false;
       const pixels = Float32Array.from(arrays.presets.values.subarray(at * size, (at + 1) * size));
       set({pixels, preset: c, strokes: [], y: arrays.preset_labels.values[at], guessed: false}, "x");
     }
@@ -272,8 +297,12 @@
     // Drawing: strokes in units of the pad's 28 cells.
     const unit = () => side / pad.element.clientHeight;
     function beginStroke(x, y) {
+      pen.down = false;
+      newStroke([x * unit(), y * unit()]);
+    }
+    function newStroke(point) {
       if (state.preset >= 0) state.strokes = [];
-      state.strokes.push([[x * unit(), y * unit()]]);
+      state.strokes.push([point]);
       drawn();
     }
     function addToStroke(x, y) {
@@ -294,18 +323,14 @@
     }
     function padKey(key, shift) {
       const step = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]}[key];
-      pen ??= {at: [14, 6], down: false};
       if (step) {
         const far = shift ? 3 : 1;
-        pen.at = pen.at.map((v, k) => clamp(v + far * step[k], [1, side - 1]));
+        pen.at.forEach((v, k) => { pen.at[k] = clamp(v + far * step[k], [1, side - 1]); });
         if (pen.down) { state.strokes.at(-1).push([...pen.at]); drawn(); }
       } else if (key === " " || key === "Enter") {
         pen.down = !pen.down;
-        if (pen.down) {
-          if (state.preset >= 0) state.strokes = [];
-          state.strokes.push([[...pen.at]]);
-          drawn();
-        } else endStroke();
+        if (pen.down) newStroke([...pen.at]);
+        else endStroke();
       } else return false;
       pad.redraw();
       return true;
@@ -343,8 +368,8 @@
       pad.redraw();
       note.textContent = state.guessed
         ? `y = ${state.y} is what CVAE-1's bounds say by Bayes's rule. Say another.`
-        : "Orange: what is given, and thick: where it enters p. All four that have a y show it to q. " +
-          "On the maps: q, and dashed the prior.";
+        : "Orange: what is given; thick arrows: where it enters p. All four that have a y show it to q. Drag z on any " +
+          "map: the ring is q, dashed the prior, and dots are q's means of the test images, coloured by digit.";
       pad.say(`The digit, 28 by 28 pixels${state.preset >= 0 ? `, a ${state.y} of the test images` : ""}. ` +
         "Arrow keys move a pen, the space bar puts it down and lifts it.");
       speak(names.map(name => `${facts.models[name].name}: ${cards[name].bound.textContent}`).join("; "));
@@ -420,7 +445,7 @@
         c.globalAlpha = 1;
         c.strokeStyle = colours.rule; c.lineWidth = 1; c.strokeRect(size - 58.5, 1.5, 57, 57);
       }
-      if (pen && document.activeElement === pad.element) {
+      if (document.activeElement === pad.element) {
         c.beginPath(); c.arc(pen.at[0] * cellSize, pen.at[1] * cellSize, 7, 0, 7);
         c.strokeStyle = pen.down ? colours.bound : colours.quiet; c.lineWidth = 2.5; c.stroke();
       }
@@ -451,13 +476,17 @@
       c.globalAlpha = 1;
       const median = values => values.sort((a, b) => a - b)[values.length >> 1];
       const spots = of_class.map(each => at(each.map(median)));
-      const apart = spots.filter(([x, y], i) => spots.every(([a, b], j) => i === j || Math.hypot(a - x, b - y) > 13));
       c.font = "600 13px system-ui, sans-serif"; c.textAlign = "center"; c.lineWidth = 3; c.lineJoin = "round";
-      if (apart.length > facts.classes / 2 && name !== "CVAE3")
-        spots.forEach(([x, y], label) => {
+      const placed = [];
+      spots.forEach(([x, y], label) => {
+        if (placed.some(([a, b]) => Math.hypot(a - x, b - y) < Math.max(9, 0.065 * size))) return;
+        placed.push([x, y, label]);
+      });
+      if (placed.length > 0.6 * facts.classes && name !== "CVAE3")
+        for (const [x, y, label] of placed) {
           c.strokeStyle = colours.ground; c.strokeText(label, x, y + 5);
           c.fillStyle = colours.ink; c.fillText(label, x, y + 5);
-        });
+        }
       grounds[name] = {size, colours, sheet};
       return sheet;
     }
@@ -482,32 +511,35 @@
       c.strokeStyle = colours.ground; c.lineWidth = 5; c.stroke();
       c.strokeStyle = colours.ink; c.lineWidth = 2.2; c.stroke();
     }
-    // Fixed draws of z from the prior, the same for all models.
-    const uniform = random(1);
-    const EPSILON = Array.from({length: facts.classes}, () => {
-      const radius = Math.sqrt(-2 * Math.log(1 - uniform())), angle = 2 * Math.PI * uniform();
-      return [radius * Math.cos(angle), radius * Math.sin(angle)];
-    });
-    const kept = {};  // pictures from the prior, which depend on x in CVAE-3 only
-    function ofPrior(name, c) {
-      const whose = name === "CVAE3" ? state.pixels : null, label = name === "CVAE3" ? state.y : c;
-      if (kept[`${name}${c}`]?.whose !== whose || !kept[`${name}${c}`]) {
-        const {mean, scale} = distribution(name, "prior", variables(name, state.pixels, label));
-        const z = EPSILON[c].map((e, j) => mean[j] + scale[j] * e);
-        kept[`${name}${c}`] = {whose, picture: decoded(name, z, state.pixels, label)};
-      }
-      return kept[`${name}${c}`].picture;
+    // Ten pictures: of one z with each y, or of fixed draws from each prior.
+    const EPSILON = Explore.normals(1, [facts.classes, facts.latents]);
+    const EVERY_Y = Float32Array.from({length: facts.classes ** 2},
+                                      (_, k) => Number(k % (facts.classes + 1) === 0));
+    function held(name) {
+      const z = zOf(name), count = facts.classes;
+      if (!facts.models[name].parents.likelihood.includes("y"))
+        return new Array(count).fill(decoded(name, z, state.pixels, state.y));
+      return pictures(name, count, {y: EVERY_Y, z: Float32Array.from(z)}, state.pixels);
     }
+    function fromPrior(name) {
+      const z = Float32Array.from(EPSILON.flatMap((epsilon, c) => {
+        const {mean, scale} = distribution(name, "prior", variables(name, state.pixels, c));
+        return epsilon.map((e, j) => mean[j] + scale[j] * e);
+      }));
+      const of = name === "CVAE3" ? variables(name, state.pixels, state.y) : {y: EVERY_Y};
+      return pictures(name, facts.classes, {...of, z}, state.pixels);
+    }
+    const kept = {};  // pictures from the prior depend on what is drawn in CVAE-3 only
     function drawStrip(name, kind, c, width, height, colours) {
       const size = Math.floor(width / 5) - 2;
-      for (let k = 0; k < facts.classes; k++) {
+      const ten = kind === "held" ? held(name) : name === "CVAE3" ? fromPrior(name) : (kept[name] ??= fromPrior(name));
+      ten.forEach((picture, k) => {
         const x = (k % 5) * (size + 2), y = Math.floor(k / 5) * (size + 2);
-        Explore.image(c, kind === "held" ? decoded(name, zOf(name), state.pixels, k) : ofPrior(name, k),
-                      x, y, size, colours, side);
+        Explore.image(c, picture, x, y, size, colours, side);
         if (kind === "held" && k === state.y) {
           c.strokeStyle = colours.bound; c.lineWidth = 2; c.strokeRect(x + 1, y + 1, size - 2, size - 2);
         }
-      }
+      });
     }
 
     function fillPresets() {
