@@ -258,10 +258,9 @@
       const pictures = element("div", {class: "explore-pair"});
       made.append(pictures);
       const pictured = text => {
-        const figure = element("figure", {});
-        const cell = Explore.cell(figure, "");
-        figure.append(element("figcaption", {}, text));
-        pictures.append(figure);
+        const picture = element("div", {}), cell = Explore.cell(picture, "");
+        picture.append(element("span", {}, text));
+        pictures.append(picture);
         return cell;
       };
       const seen = pictured(name === "CVAE3" ? "x over y" : "x"), picture = pictured("at z");
