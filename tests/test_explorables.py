@@ -274,6 +274,21 @@ def test_the_five_follow_mouse_finger_and_keys(page_path, browser, models):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_the_page_is_light_or_dark_as_chosen_on_the_others(page_path, browser, mode):
+    page = browser.open(page_path, dark=mode == "light")  # the system would have the other
+    page.evaluate(f"localStorage.mode = '{mode}'")
+    page = browser.open(page_path, dark=mode == "light")
+    body, ground = page.evaluate(
+        "[getComputedStyle(document.body).backgroundColor, Explore.colours().ground]"
+    )
+    page.evaluate("localStorage.clear()")
+    assert (body, ground) == {
+        "light": ("rgb(255, 255, 255)", "#ffffff"), "dark": ("rgb(18, 18, 18)", "#121212"),
+    }[mode]  # fmt: skip
+
+
+@pytest.mark.slow
 def test_the_five_keep_up_with_the_hand(page_path, browser):
     """The time of a frame, drawing and drawing upon it: thirty a second are 33 ms each."""
     page = browser.open(page_path, width=1280)

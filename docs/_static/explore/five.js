@@ -216,7 +216,7 @@
       take(state.y);
     });
     others.setAttribute("aria-label", "other digits of the test images");
-    right.append(element("p", {class: "explore-five-ask"}, "Which digit is it? Say y, and say it wrong:"));
+    right.append(element("p", {class: "explore-five-ask"}, "Which digit is it? Say y. Then say it wrong: whose number falls?"));
     const labels = element("div", {class: "explore-row", role: "group", "aria-label": "y"});
     right.append(labels);
     const ys = Array.from({length: facts.classes}, (_, c) =>
@@ -481,7 +481,7 @@
         if (placed.some(([a, b]) => Math.hypot(a - x, b - y) < Math.max(9, 0.065 * size))) return;
         placed.push([x, y, label]);
       });
-      if (placed.length > 0.6 * facts.classes && name !== "CVAE3")
+      if (placed.length >= 0.8 * facts.classes && name !== "CVAE3")
         for (const [x, y, label] of placed) {
           c.strokeStyle = colours.ground; c.strokeText(label, x, y + 5);
           c.fillStyle = colours.ink; c.fillText(label, x, y + 5);
