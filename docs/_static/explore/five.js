@@ -217,7 +217,7 @@
     });
     others.setAttribute("aria-label", "other digits of the test images");
     right.append(element("p", {class: "explore-five-ask"}, "Which digit is it? Say y. Then say it wrong: whose number falls?"));
-    const labels = element("div", {class: "explore-row", role: "group", "aria-label": "y"});
+    const labels = element("div", {class: "explore-row explore-ys", role: "group", "aria-label": "y"});
     right.append(labels);
     const ys = Array.from({length: facts.classes}, (_, c) =>
       Explore.button(labels, String(c), () => set({y: c, guessed: false}, "y")));
