@@ -245,20 +245,22 @@
 
   // Mouse, pen and finger alike: start(x, y) says whether to follow, move(x, y) follows, end() lets go.
   const drag = (target, start, move, end = () => {}) => {
-    let held = false;
+    let held = null;  // the pointer that is followed: a second finger changes nothing
     const at = event => {
       const box = target.getBoundingClientRect();
       return [event.clientX - box.left, event.clientY - box.top];
     };
     target.addEventListener("pointerdown", event => {
-      held = start(...at(event));
-      if (held) target.setPointerCapture(event.pointerId);
+      if (held !== null || event.button || !start(...at(event))) return;
+      held = event.pointerId;
+      target.setPointerCapture(held);
     });
-    target.addEventListener("pointermove", event => held && move(...at(event)));
+    target.addEventListener("pointermove", event => event.pointerId === held && move(...at(event)));
     for (const over of ["pointerup", "pointercancel"])
-      target.addEventListener(over, () => {
-        if (held) end();
-        held = false;
+      target.addEventListener(over, event => {
+        if (event.pointerId !== held) return;
+        held = null;
+        end();
       });
   };
 

@@ -312,7 +312,7 @@
     function drawn() {  // the numbers follow once a frame
       state.preset = -1;
       pad.redraw();
-      if (!asked) requestAnimationFrame(() => { asked = false; follow(); });
+      if (!asked) requestAnimationFrame(() => { asked = false; if (state.strokes.length) follow(); });
       asked = true;
     }
     const follow = () => set({pixels: binary(centred(state.strokes))}, "x");
