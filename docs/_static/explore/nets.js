@@ -54,32 +54,47 @@
   const LAYERS = {
     dense({kernel, bias, activation}, arrays) {
       const {shape: [, wide], values: weights} = arrays[kernel], offsets = arrays[bias].values;
-      const sums = new Float64Array(wide), act = ACTIVATIONS[activation];
-      return input => {
-        sums.fill(0);
+      const act = ACTIVATIONS[activation];
+      const add = (sums, input, row) => {
         for (let i = 0; i < input.length; i++) {
-          const v = input[i], from = i * wide;
+          const v = input[i], from = (row + i) * wide;
           if (v !== 0) for (let j = 0; j < wide; j++) sums[j] += v * weights[from + j];
         }
+        return sums;
+      };
+      const finish = sums => {
         const out = new Float32Array(wide);
         for (let j = 0; j < wide; j++) out[j] = sums[j] + offsets[j];
         return act(out);
       };
+      const run = input => finish(add(new Float64Array(wide), input, 0));
+      run.given = first => {
+        const begun = add(new Float64Array(wide), first, 0);
+        return rest => finish(add(begun.slice(), rest, first.length));
+      };
+      return run;
     }
   };
 
+  // run(...inputs): side by side, in the order of the network's inputs. run.given(x)(z) is run(x, z)
+  // for many z: what x adds to the first layer is summed up once.
   const network = ({layers}, arrays) => {
-    const steps = layers.map(layer => LAYERS[layer.kind](layer, arrays));
-    return (...inputs) => {  // side by side, in the order of the network's inputs
+    const [first, ...others] = layers.map(layer => LAYERS[layer.kind](layer, arrays));
+    const onwards = values => others.reduce((v, step) => step(v), values);
+    const run = (...inputs) => {
       let values = inputs[0];
       if (inputs.length > 1) {
         values = new Float32Array(inputs.reduce((sum, one) => sum + one.length, 0));
         let at = 0;
         for (const one of inputs) { values.set(one, at); at += one.length; }
       }
-      for (const step of steps) values = step(values);
-      return values;
+      return onwards(first(values));
     };
+    run.given = x => {
+      const begun = first.given(x);
+      return z => onwards(begun(z));
+    };
+    return run;
   };
 
   // --- Distributions, as cvae_tf.distributions has them ------------------------------------------
@@ -101,6 +116,13 @@
     return sum;
   };
 
+  // Standard normal numbers of a seed, after Box and Muller: `count` arrays of `size`.
+  const normals = (count, size, seed) => {
+    const draw = Explore.random(seed);
+    const one = () => Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());
+    return Array.from({length: count}, () => Float32Array.from({length: size}, one));
+  };
+
   const given = {}, ready = {};
   Object.assign(Explore, {
     weights(name, what) { given[name] = what; },
@@ -113,6 +135,6 @@
       }
       return ready[name];
     },
-    softplus, sigmoid, softmax, gaussian, standard, divergence, logBernoulli
+    softplus, sigmoid, softmax, gaussian, standard, divergence, logBernoulli, normals
   });
 })();
