@@ -14,6 +14,7 @@ import nbformat
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
 from scipy import integrate, stats
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -112,6 +113,19 @@ def test_an_explorable_stands_before_its_section_or_the_summary(headings, at):
     page = nbformat.v4.new_notebook(cells=cells)
     site_pages.with_explorables(page, "01")
     assert 'data-explore="bound"' in page.cells[at].source and len(page.cells) == len(headings) + 1
+
+
+def test_a_figure_loses_colours_only_where_nobody_sees_it(tmp_path):
+    few = np.zeros((80, 80, 3), "uint8")
+    few[20:40], few[:, 50:] = (10, 90, 200), (250, 30, 30)
+    many = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype="uint8")
+    for name, pixels in {"few": few, "many": many}.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    site_pages.with_fewer_colours(tmp_path)
+    after = {name: Image.open(tmp_path / f"{name}.png") for name in ("few", "many")}
+    assert after["few"].mode == "P" and after["many"].mode == "RGB"
+    np.testing.assert_array_equal(np.array(after["few"].convert("RGB")), few)
+    np.testing.assert_array_equal(np.array(after["many"]), many)
 
 
 def test_a_docstring_is_text_with_its_equations():

@@ -2,6 +2,7 @@
 
     python tools/explorables.py            # all of them
     python tools/explorables.py five       # one
+    python tools/explorables.py --keep     # the weights as they are stored, all else anew
 
 Each NAME is a module in tools/explorable_models with
 
@@ -59,7 +60,8 @@ def nets_of(models: dict[str, Any]) -> dict[str, keras.Model]:
 def round_weights(models: dict[str, Any]) -> None:
     """Replace each weight by the nearest number of 16 bits. The largest one is 65,504."""
     for key, net in nets_of(models).items():
-        rounded = [w.astype("float16").astype("float32") for w in net.get_weights()]
+        with np.errstate(over="ignore"):
+            rounded = [w.astype("float16").astype("float32") for w in net.get_weights()]
         if not all(np.isfinite(w).all() for w in rounded):
             raise ValueError(f"{key} has a weight that 16 bits cannot hold.")
         net.set_weights(rounded)
@@ -144,24 +146,31 @@ def restored(name: str) -> dict[str, Any]:
     return models
 
 
-def export(name: str) -> Path:
-    """Train the models of an explorable, round them, and write their file."""
-    made = module(name)
-    models = made.build()
-    made.train(models)
+def trained(name: str) -> dict[str, Any]:
+    """The models of an explorable, trained anew and rounded."""
+    models = module(name).build()
+    module(name).train(models)
     round_weights(models)
-    return write(name, models, *made.contents(models))
+    return models
+
+
+def export(name: str, keep: bool = False) -> Path:
+    """Write the file of an explorable. Args: keep: whether the stored weights stay."""
+    models = restored(name) if keep else trained(name)
+    return write(name, models, *module(name).contents(models))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
-    names = parser.parse_args().names or NAMES
+    parser.add_argument("--keep", action="store_true", help="train nothing: the stored weights")
+    options = parser.parse_args()
+    names = options.names or NAMES
     if unknown := set(names) - set(NAMES):
         parser.error(f"no such explorable: {', '.join(sorted(unknown))}")
     for name in names:
         start = time.perf_counter()
-        path = export(name)
+        path = export(name, options.keep)
         size = path.stat().st_size / 2**20
         print(f"{path.relative_to(ROOT)}: {size:.2f} MB, {time.perf_counter() - start:.0f} s")
     return 0

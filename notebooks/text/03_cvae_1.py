@@ -162,8 +162,10 @@ for label, y in zip(fixed.test.labels[:3], fixed.test.y, strict=False):
 # $$
 #
 # $$
-# p(z \mid x, y) = \mathcal N\big(C\,[\,S^{-1}(Ay + a) + W^\top (x - Vy - b) / \sigma^2\,],\; C\big),
-# \qquad C = \big(S^{-1} + W^\top W / \sigma^2\big)^{-1}
+# \begin{gathered}
+# p(z \mid x, y) = \mathcal N\big(C\,[\,S^{-1}(Ay + a) + W^\top (x - Vy - b) / \sigma^2\,],\; C\big), \\
+# C = \big(S^{-1} + W^\top W / \sigma^2\big)^{-1}
+# \end{gathered}
 # \tag{7.2}
 # $$
 #
@@ -967,13 +969,13 @@ plotting.show(
 #
 # The true posterior is as well defined for the wrong label, but $q$ lies beside it: the encoder was never trained on
 # such pairs. In the figure, a Gaussian in the right place would come much nearer, so this gap is largely an
-# **amortisation gap** (2.7). Lesson 06 asks $q$ for such pairs, to edit an image.
+# **amortisation gap** (2.7). Lesson 06 asks $q$ for such pairs.
 #
 # **Check yourself.** Is the decoder to blame for the loose bound?
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# No. The grid and the bound use the same prior and decoder. Only the bound uses $q$.
+# No. Grid and bound share prior and decoder. Only the bound uses $q$.
 #
 # </details>
 
@@ -999,10 +1001,10 @@ assert abs(e.mean) < 0.03  # five seeds gave −0.3 to +0.7 %
 # ## What you saw
 #
 # - The bound of CVAE-1 is that of lesson 01 with $y$ given in every density.
-# - The ten priors lay largely on top of each other, and could be moved without a change of the bound.
+# - The ten priors lay largely on top of each other, and could be moved at no cost.
 # - CVAE-1 draws the digit you ask for, and its label is worth at most $\log 10$ nats.
 #
-# If the places of the priors mean nothing, why learn them? The next lesson takes the label out of the prior. First, try
+# Why learn places that mean nothing? Lesson 04a takes the label out of the prior. First, try
 # [exercises 3](exercises/03_cvae_1/03_cvae_1.ipynb).
 
 # %% [markdown]

@@ -725,7 +725,7 @@ plotting.show(
 # not see.
 #
 # CVAE-1 with warm-up has the same prior of $u$ and smaller holes. By lesson 04a's change of variables, some CVAE-2 with
-# a large enough decoder equals it, but training did not end there. A possible reason is that $m(y)$ and $s(y)$ can move
+# a large enough decoder equals it, but training did not end there. Perhaps $m(y)$ and $s(y)$ move
 # the styles of a label onto the prior by themselves.
 #
 # **Check yourself.** Which number of this lesson warns you of the holes before you look at images?

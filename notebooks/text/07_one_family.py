@@ -225,8 +225,10 @@ plotting.show(
 # The true posterior is Gaussian too:
 #
 # $$
-# p(z \mid x, y) = \mathcal N\big(C\,[\,S^{-1}(Ay + a) + W^\top (x - Vy - b) / \sigma^2\,],\; C\big),
-# \qquad C = \big(S^{-1} + W^\top W / \sigma^2\big)^{-1}
+# \begin{gathered}
+# p(z \mid x, y) = \mathcal N\big(C\,[\,S^{-1}(Ay + a) + W^\top (x - Vy - b) / \sigma^2\,],\; C\big), \\
+# C = \big(S^{-1} + W^\top W / \sigma^2\big)^{-1}
+# \end{gathered}
 # \tag{7.2}
 # $$
 #
@@ -1308,7 +1310,7 @@ plotting.show(
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# About $e^{10.44}$, tens of thousands: $\log N$ is then as large as the divergence.
+# About $e^{10.44}$, tens of thousands: $\log N$ then equals it.
 #
 # </details>
 
@@ -1319,13 +1321,13 @@ plotting.show(
 # %% [markdown]
 # ## What you saw
 #
-# - One derivation and one table give all five models, and the linear closed form confirmed all five bounds.
+# - One derivation and one table give five models, and the linear closed form confirmed their bounds.
 # - A missing arrow cost fractions of a nat here. CVAE-2's loss vanished with warm-up, so it was posterior collapse.
 #   CMMA's stayed.
 # - Warm-up and free bits raised the VAE's $\log p(x)$. $\beta = 4$ silenced all latents, $\beta = 0.25$ was no bound,
 #   and MMD gained nothing.
 #
-# What if most labels are missing? Lesson 08 makes $y$ a latent variable that is sometimes seen.
+# What if most labels are missing? Lesson 08 makes $y$ a latent variable, sometimes seen.
 
 # %% [markdown]
 # ## References

@@ -502,9 +502,11 @@ for steps in (1, 2):
 # baseline of the other. With $f(y) = \mathcal L(x, y)$:
 #
 # $$
+# \begin{gathered}
 # \nabla \sum_y q(y \mid x)\, f(y) = \mathbb E\Big[\tfrac12 \big(f(y_1) - f(y_2)\big)\,
-# \nabla \big(\log q(y_1 \mid x) - \log q(y_2 \mid x)\big)\Big],
-# \qquad y_1, y_2 \sim q(y \mid x)
+# \nabla \big(\log q(y_1 \mid x) - \log q(y_2 \mid x)\big)\Big], \\
+# y_1, y_2 \sim q(y \mid x)
+# \end{gathered}
 # \tag{8.5}
 # $$
 #
@@ -944,7 +946,7 @@ print(
 # %% [markdown]
 # ## Where this breaks
 #
-# **One label per class.** Ten images decide what each $y$ means. How much does it matter which ten?
+# **One label per class.** Ten images decide what each $y$ means. Does it matter which ten?
 
 # %% tags=["hide-input"]
 print("one label per class, accuracy (%) of each draw")
@@ -971,14 +973,13 @@ show(["M2", "kNN, grey pixels", "logistic regression, grey pixels"], against="M2
 assert (found["logistic regression, grey pixels"] - found["M2"]).mean() > 5
 
 # %% [markdown]
-# Logistic regression on the grey images beats M2 on the black and white ones by 13.1 ± 1.7 points. Before you train three
-# networks, check whether your likelihood made you throw something away.
+# Logistic regression on the grey images beats M2 on the black and white ones by 13.1 ± 1.7 points. Before training three networks, check what your likelihood throws away.
 #
 # **Check yourself.** Which likelihood would let M2 have the grey pixels, and what would change in (8.1)?
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# One for real-valued pixels, such as the Gaussian of lesson 01. Only $\log p(x \mid y, z)$ would change. This lesson does not try it.
+# One for real-valued pixels, such as the Gaussian of lesson 01. Only $\log p(x \mid y, z)$ would change. Not tried here.
 #
 # </details>
 
@@ -990,7 +991,7 @@ assert (found["logistic regression, grey pixels"] - found["M2"]).mean() > 5
 # ## What you saw
 #
 # - With five labels per class, M1 and M2 gained from images without labels: M2 beat logistic regression by 6.2 ± 1.9 points.
-# - M2 needed a gradient with little noise and the α-term. Without α the bound was nearly as good, but $y$ was not the digit.
+# - M2 needed a quiet gradient and the α-term. Without α the bound was nearly as good, but $y$ was not the digit.
 # - With one label per class, luck outweighed the method. At this size M1 + M2 did not beat M2, and logistic regression on grey
 #   pixels beat them all.
 

@@ -46,7 +46,7 @@
     const prior = Explore.gaussian(nets["CVAE3.prior"](x));
     const q = Explore.gaussian(nets["CVAE3.posterior"](x, y));
     const decode = nets["CVAE3.likelihood"].given(x);
-    const epsilon = Explore.normals(2 * DRAWS, prior.mean.length, seed);
+    const epsilon = Explore.normals(seed, [2 * DRAWS, prior.mean.length]);
     const draws = epsilon.slice(0, DRAWS).map(e => together(decode(moved(prior, e))));
     const mean = new Float32Array(SIZE);
     for (const draw of draws) for (let i = 0; i < SIZE; i++) mean[i] += draw[i] / DRAWS;  // (5.6)

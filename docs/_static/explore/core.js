@@ -62,6 +62,13 @@
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   };
+  // Standard normal numbers with a seed, as nested lists of this shape (Box and Muller's recipe).
+  const normals = (seed, shape) => {
+    const uniform = random(seed);
+    const fill = ([count, ...rest]) => Array.from({length: count}, () => (rest.length ? fill(rest)
+      : Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform())));
+    return fill(shape);
+  };
   const nats = (value, digits = 2) =>
     (Math.abs(value) < 0.5 * 10 ** -digits ? 0 : value).toFixed(digits).replace("-", "−");
   const clamp = (value, [low, high]) => Math.min(high, Math.max(low, value));
@@ -268,7 +275,7 @@
 
   const known = {};
   const tools = {
-    logNormal, grid, logIntegral, random, nats, clamp, kl, element, canvas, stage, image, cell, axis,
+    logNormal, grid, logIntegral, random, normals, nats, clamp, kl, element, canvas, stage, image, cell, axis,
     key, handle, slider, button, tabs, drag, speaker, colours: () => (isDark() ? DARK : LIGHT)
   };
   const fill = () => {

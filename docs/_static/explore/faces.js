@@ -126,14 +126,14 @@
   function numbers({y, y_new, identity, seed}) {
     const {nets} = Explore.loaded("faces");
     const decode = nets["CMMA.likelihood"];
-    const prior = attributes => Explore.gaussian(nets["CMMA.prior"](attributes));
-    const q = attributes => Explore.gaussian(nets["CMMA.posterior"](face, attributes));
+    const prior = attributes => Explore.gaussian(nets["CMMA.prior"](Float32Array.from(attributes)));
+    const q = attributes => Explore.gaussian(nets["CMMA.posterior"](face, Float32Array.from(attributes)));
     const face = draw(y, identity), truth = draw(y_new, identity);
     const before = prior(y), after = prior(y_new), z = q(y).mean;
     const z_moved = z.map((v, j) =>
       after.mean[j] + after.scale[j] * (v - before.mean[j]) / before.scale[j]);  // (6.3)
     const z_read = q(y_new).mean;  // (6.4)
-    const epsilon = Explore.normals(1, z.length, seed)[0];
+    const epsilon = Explore.normals(seed, [z.length]);
     const pictures = {
       face, truth, rebuilt: decode(z), transport: decode(z_moved), reencode: decode(z_read),
       generated: decode(after.mean.map((m, j) => m + after.scale[j] * epsilon[j]))

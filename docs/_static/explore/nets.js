@@ -5,7 +5,8 @@
 // is what weights_NAME.js calls (written by tools/explorables.py, data in base64). Then
 //
 //   const {facts, arrays, nets} = Explore.loaded("five");
-//   nets["VAE.posterior"](x)       // Float32Array: one example in, raw output out
+//   nets["VAE.posterior"](x)          // Float32Array: one example in, raw output out
+//   nets["VAE.posterior"].rows(5, x)  // five examples, one after the other
 //
 // A layer's values are rounded to 32 bits, as Keras has them; its sums are kept in 64.
 (() => {
@@ -50,11 +51,12 @@
     sigmoid: each(sigmoid), softplus: each(softplus), softmax, silu: each(v => v * sigmoid(v))
   };
 
-  // layer kind → (what weights_NAME.js says of the layer, the arrays) → (values in → values out)
+  // layer kind → (what weights_NAME.js says of the layer, the arrays) → values in → values out
   const LAYERS = {
     dense({kernel, bias, activation}, arrays) {
-      const {shape: [, wide], values: weights} = arrays[kernel], offsets = arrays[bias].values;
+      const {shape: [tall, wide], values: weights} = arrays[kernel], offsets = arrays[bias].values;
       const act = ACTIVATIONS[activation];
+      // One example, of which much may be zero: what is not, times its row of weights.
       const add = (sums, input, row) => {
         for (let i = 0; i < input.length; i++) {
           const v = input[i], from = (row + i) * wide;
@@ -72,28 +74,58 @@
         const begun = add(new Float64Array(wide), first, 0);
         return rest => finish(add(begun.slice(), rest, first.length));
       };
+      // Several examples: each weight is fetched once for four of them.
+      let columns = null;
+      run.rows = (input, rows) => {
+        columns ??= Float64Array.from(weights, (_, k) => weights[(k % tall) * wide + Math.floor(k / tall)]);
+        const full = Math.ceil(rows / 4) * 4, values = new Float64Array(full * tall);
+        values.set(input);
+        const out = new Float32Array(rows * wide);
+        for (let r = 0; r < full; r += 4) {
+          const a = r * tall, b = a + tall, c = b + tall, d = c + tall;
+          for (let j = 0; j < wide; j++) {
+            const from = j * tall, start = offsets[j];
+            let s0 = start, s1 = start, s2 = start, s3 = start;
+            for (let i = 0; i < tall; i++) {
+              const w = columns[from + i];
+              s0 += w * values[a + i]; s1 += w * values[b + i];
+              s2 += w * values[c + i]; s3 += w * values[d + i];
+            }
+            const at = r * wide + j;  // what lies beyond the last row is not stored
+            out[at] = s0; out[at + wide] = s1; out[at + 2 * wide] = s2; out[at + 3 * wide] = s3;
+          }
+        }
+        for (let at = 0; at < out.length; at += wide) out.set(act(out.subarray(at, at + wide)), at);
+        return out;
+      };
       return run;
     }
   };
 
-  // run(...inputs): side by side, in the order of the network's inputs. run.given(x)(z) is run(x, z)
-  // for many z: what x adds to the first layer is summed up once.
-  const network = ({layers}, arrays) => {
+  // run(x, …) takes one example, its inputs side by side in their order. run.given(x)(z) is run(x, z)
+  // for many z: what x adds to the first layer is summed up once. run.rows(n, x, …) takes n examples,
+  // one after the other in each input; an input of one example is shared by all.
+  const network = ({inputs, layers}, arrays) => {
     const [first, ...others] = layers.map(layer => LAYERS[layer.kind](layer, arrays));
     const onwards = values => others.reduce((v, step) => step(v), values);
-    const run = (...inputs) => {
-      let values = inputs[0];
-      if (inputs.length > 1) {
-        values = new Float32Array(inputs.reduce((sum, one) => sum + one.length, 0));
-        let at = 0;
-        for (const one of inputs) { values.set(one, at); at += one.length; }
-      }
-      return onwards(first(values));
+    const sizes = Object.values(inputs), wide = sizes.reduce((a, b) => a + b, 0);
+    const beside = (count, given) => {
+      const values = new Float32Array(count * wide);
+      for (let row = 0, at = 0; row < count; row++)
+        given.forEach((one, k) => {
+          const from = one.length === sizes[k] ? 0 : row * sizes[k];
+          values.set(one.subarray(from, from + sizes[k]), at);
+          at += sizes[k];
+        });
+      return values;
     };
+    const run = (...given) => onwards(first(given.length > 1 ? beside(1, given) : given[0]));
     run.given = x => {
       const begun = first.given(x);
       return z => onwards(begun(z));
     };
+    run.rows = (count, ...given) =>
+      others.reduce((v, step) => step.rows(v, count), first.rows(beside(count, given), count));
     return run;
   };
 
@@ -109,18 +141,16 @@
   // KL(q ‖ p) of diagonal Gaussians, (2.4).
   const divergence = (q, p) => q.mean.reduce(
     (sum, m, j) => sum + Explore.kl(m, q.scale[j], p.mean[j], p.scale[j]), 0);
-  // log p of binary pixels, from logits.
+  // log p of binary pixels, from logits. A factor lies in (1, 2], so sixteen share a logarithm.
   const logBernoulli = (pixels, logits) => {
-    let sum = 0;
-    for (let i = 0; i < logits.length; i++) sum += pixels[i] * logits[i] - softplus(logits[i]);
-    return sum;
-  };
-
-  // Standard normal numbers of a seed, after Box and Muller: `count` arrays of `size`.
-  const normals = (count, size, seed) => {
-    const draw = Explore.random(seed);
-    const one = () => Math.sqrt(-2 * Math.log(1 - draw())) * Math.cos(2 * Math.PI * draw());
-    return Array.from({length: count}, () => Float32Array.from({length: size}, one));
+    let sum = 0, product = 1;
+    for (let i = 0; i < logits.length; i++) {
+      const v = logits[i];
+      sum += pixels[i] * v - (v > 0 ? v : 0);
+      product *= 1 + Math.exp(v > 0 ? -v : v);
+      if ((i & 15) === 15) { sum -= Math.log(product); product = 1; }
+    }
+    return sum - Math.log(product);
   };
 
   const given = {}, ready = {};
@@ -135,6 +165,6 @@
       }
       return ready[name];
     },
-    softplus, sigmoid, softmax, gaussian, standard, divergence, logBernoulli, normals
+    softplus, sigmoid, softmax, gaussian, standard, divergence, logBernoulli
   });
 })();
