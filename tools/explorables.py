@@ -95,7 +95,7 @@ def layers_of(key: str, net: keras.Model) -> tuple[list[dict[str, str]], dict[st
                 names = {"kernel": f"{stem}.kernel", "bias": f"{stem}.bias"}
                 layers.append({"kind": "dense", "activation": activation, **names})
                 arrays |= dict(zip(names.values(), layer.get_weights(), strict=True))
-            case "InputLayer" | "Concatenate" | "Flatten" | "Reshape":
+            case "InputLayer" | "Concatenate" | "Flatten" | "Reshape" | "Blank":
                 pass  # the page hands vectors over, side by side
             case kind:
                 raise ValueError(f"{key} has a {kind}. nets.js knows dense layers only.")

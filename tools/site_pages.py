@@ -42,6 +42,8 @@ EXPLORABLES = {
     "bound": ("01", "## The equation and its line of code"),
     "estimators": ("02", "## The divergence in closed form"),
     "explaining": ("04a", "## What it costs to hide y from q"),
+    "completion": ("05", "## Four models, one table"),
+    "faces": ("06", "## Reconstruction against generation"),
     "five": ("07", "## Which model contains which"),
 }
 
