@@ -45,6 +45,8 @@ EXPLORABLES = {
     "completion": ("05", "## Four models, one table"),
     "faces": ("06", "## Reconstruction against generation"),
     "five": ("07", "## Which model contains which"),
+    "futures": ("09", "## Two more measures"),
+    "levels": ("11", "## Four more models on the map"),
 }
 
 
