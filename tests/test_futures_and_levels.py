@@ -263,7 +263,7 @@ def test_the_walks_and_the_bound_are_the_model_s(page, world, label, w):
         assert abs(found - bound) < 1e-2
     np.testing.assert_allclose(shown["kl"], kl, atol=1e-2)
     text = page.evaluate(
-        "document.querySelector('[data-explore=levels] .explore-sides p').textContent"
+        "document.querySelector('[data-explore=levels] .explore-halves p').textContent"
     )
     read = [float(n.replace("−", "-")) for n in re.findall(r"−?\d+\.\d\d", text)]
     wanted = [shown["bounds"][0], shown["bounds"][1] - shown["bounds"][0]]
