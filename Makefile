@@ -57,7 +57,7 @@ NBVAL  = --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-tim
 
 help:
 	@echo "make course       run lessons and recipes, and build the course to read: build/course/index.html"
-	@echo "make slides       one deck per lesson, from its stored outputs: build/slides/"
+	@echo "make slides       the decks, from what the lessons have stored, and their PDFs: build/slides/ (LESSON=01)"
 	@echo "make explorables  train the networks of the explorables anew and export them (ARGS=five)"
 	@echo "make lab          open JupyterLab on a copy of the notebooks, lab/ (ARGS=--edit: on the originals)"
 	@echo "make test         the library's tests; most lessons, and the solutions, against their stored outputs"

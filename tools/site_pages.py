@@ -91,7 +91,6 @@ def for_reading(notebook) -> nbformat.NotebookNode:
     without_instructions(page)
     page.cells = list(with_folds(page.cells))
     for cell in page.cells:
-        cell.metadata.pop("slideshow", None)
         if cell.cell_type == "markdown":
             cell.source = linked_as_on_the_site(cell.source).replace("](../docs/", "](../")
         pictures = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]

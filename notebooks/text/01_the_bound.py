@@ -54,10 +54,6 @@ from cvae_tf.oracle import LinearGaussian, ppca
 
 blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plotting.colour("KL")
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Ask who has trained a model by maximum likelihood, and what they would do if the likelihood were
-# an integral. Leave the answers standing.
-
 # %% [markdown]
 # ## The difficulty
 #
@@ -93,10 +89,6 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 # </details>
 #
 # Practise: [exercise 1.3](exercises/01_the_bound/01_the_bound.ipynb).
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Draw the prior and the sliver of it that explains one image. Then the coins on the board, row by
-# row.
 
 # %% [markdown]
 # ## The derivation
@@ -154,10 +146,6 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 8 min.** On the board, line by line; let the class say why each line holds. Stop at (1.3): what moves if
-# you raise the bound in φ, what if in θ?
-
 # %% [markdown]
 # ## The coins again: both terms by hand
 #
@@ -181,10 +169,6 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 # sum is $\log \tfrac12$ again.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Let the class compute the second row; ask why its reconstruction is the best and its bound the
-# worst.
 
 # %% [markdown]
 # ## A Gaussian model in closed form
@@ -214,7 +198,7 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 #
 # `LinearGaussian` computes (1.4) with NumPy, here with $W = 0.2$, $b = 0$ and $\sigma = 0.1$.
 
-# %%
+# %% tags=["deck:toy"]
 # NBVAL_CHECK_OUTPUT
 toy = LinearGaussian(W=[[0.2]], b=[0.0], sigma=0.1)
 seen = np.array([[0.2]])
@@ -228,7 +212,7 @@ print(f"p(z|x)    = N({m:.3f}, {s:.3f}²)")
 # %% [markdown]
 # $\log p(x)$ may be positive, because the density $p(x)$ may exceed one. Now take a Gaussian for $q$:
 
-# %%
+# %% tags=["deck:choices"]
 choices = {  # of q: mean and scale
     "the posterior itself": (m, s),
     "one s to the right": (m + s, s),
@@ -237,7 +221,7 @@ choices = {  # of q: mean and scale
     "the prior": (0.0, 1.0),
 }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:three"]
 line = np.linspace(-2.8, 3.2, 401)
 dashes = {"prior": ":", "true posterior": "-", "q": "--"}
 with plotting.style():
@@ -264,7 +248,7 @@ plotting.show(
 # 2. The mean is right, but $q$ is half as wide as the posterior, or twice as wide. Which costs more?
 # 3. $q$ is the prior. Is $\mathcal L$ still a bound? A useful one?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:table"]
 # NBVAL_CHECK_OUTPUT
 print(f"{'q is':22}{'L':>8}{'KL':>8}{'L + KL':>9}   L + KL = log p(x) to 1e-12")
 for name, (mean, scale) in choices.items():
@@ -299,7 +283,7 @@ sweeps = {  # what is swept: (where, mean of q, scale of q)
     "scale of $q$: multiples of the posterior's": (ratios, m + 0 * ratios, s * ratios),
 }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:sweep"]
 with plotting.style():
     fig, axes = plt.subplots(1, 2, figsize=(13, 5), sharey=True, layout="constrained")
     for ax, (label, (where, mean, scale)) in zip(axes, sweeps.items(), strict=True):
@@ -333,10 +317,6 @@ plotting.show(
 # </details>
 #
 # Practise: [exercises 1.1, 1.2 and 1.4](exercises/01_the_bound/01_the_bound.ipynb).
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 7 min.** Take votes on the three predictions before the table. Most say that too narrow and too wide cost
-# the same.
 
 # %% [markdown] tags=["fold"]
 # ### A slip to avoid
@@ -374,7 +354,7 @@ print(f"E_q[log q(z|x) − log p(x,z)] = {integrand.sum() * dz:.6f}   −L   = {
 # The bound (1.2) needs $q(z \mid x)$, $p(z)$ and $\log p(x \mid z)$. In the library each is a method whose arguments
 # are what stands behind the bar; `latent` and `family` turn a network's output into a distribution:
 
-# %%
+# %% tags=["deck:factors"]
 for factor in (VAE.prior, VAE.posterior, VAE.likelihood, VAE.factors):
     source = inspect.getsource(factor).splitlines()
     print("\n".join(line for line in source if '"""' not in line))
@@ -389,7 +369,7 @@ for factor in (VAE.prior, VAE.posterior, VAE.likelihood, VAE.factors):
 #
 # $q$ is a *diagonal* Gaussian: given $x$, each $z_j$ has its own mean and scale and is independent of the others.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:graph"]
 fig = plotting.graphical_model(VAE)
 plotting.show(
     fig,
@@ -408,9 +388,6 @@ plotting.show(
 # $p(x \mid y, z)$: the distribution of $x$ given $z$ and also $y$, such as a label. Lesson 03 has it.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Read the signatures aloud as the arrows of the graph.
 
 # %% [markdown] tags=["fold"]
 # ### Does the library compute this bound?
@@ -488,7 +465,7 @@ print("bound = −divergence + reconstruction: ", np.allclose(value, bound.recon
 # $\log p(x)$ that any such model can have (to within 0.00001 nats). The bound never exceeds $\log p(x)$. Hence **no
 # training can bring the bound above this score**.
 
-# %%
+# %% tags=["deck:limit"]
 # NBVAL_CHECK_OUTPUT
 x = datasets.digits().all.x
 score = PCA(8).fit(x.astype("float64")).score(x.astype("float64"))
@@ -505,7 +482,7 @@ for k, limit in limits.items():
 # The bound is the model's own loss, so `compile` needs only an optimiser. `Gaussian(scale="shared")` has one learned
 # $\sigma$. `SGVBB` estimates the bound from four draws of $z$ per image (lesson 02).
 
-# %%
+# %% tags=["deck:model"]
 EPOCHS, BATCH = 800, 599  # 1,797 = 3 × 599: three batches an epoch
 keras.utils.set_random_seed(0)
 family = Gaussian(scale="shared")
@@ -539,7 +516,7 @@ def note(epoch, logs):
 watch = keras.callbacks.LambdaCallback(on_epoch_end=note)
 history = model.fit(x, batch_size=BATCH, epochs=EPOCHS, callbacks=[watch], verbose=0)
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:training"]
 epochs = np.array([epoch for epoch, *_ in notes])
 log_ps = np.array([p.log_evidence(x).mean() for _, p, _, _ in notes])
 bounds = np.array([p.bound(mean, scale, x).mean() for _, p, mean, scale in notes])
@@ -557,7 +534,7 @@ for i in [*range(0, len(notes) - 1, 6), -1]:
 #
 # </details>
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:curve"]
 with plotting.style():
     fig, (left, right) = plt.subplots(1, 2, figsize=(14, 5.2), layout="constrained")
     for k, limit in limits.items():
@@ -596,9 +573,6 @@ plotting.show(
 # </details>
 #
 # Practise: [exercise 1.5](exercises/01_the_bound/01_the_bound.ipynb).
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 6 min.** Ask for a guess before the curve: how near to PCA does gradient descent come?
 
 # %% [markdown] tags=["fold"]
 # ### The library's own bound at the end of training
@@ -640,7 +614,7 @@ print("log p(x) never above its ceiling:          ", bool((log_ps <= ceiling).al
 #
 # </details>
 
-# %%
+# %% tags=["deck:gap"]
 def least_gap(p):
     """min KL(q ‖ p(z|x)) over diagonal q: nats, the same for every x."""
     P = np.eye(p.W.shape[1]) + p.W.T @ p.W / p.sigma**2
@@ -660,7 +634,7 @@ for i in shown:
     print(f"epoch {epochs[i]:3}: largest |cos| between columns {largest[i]:.3f}, least gap {gaps[i]:.4f} nats")
 assert largest[-1] < 0.15 and gaps[-1] < 0.02
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:angles"]
 with plotting.style():
     fig, axes = plt.subplots(
         1, 4, figsize=(15, 4.1), width_ratios=(1, 1, 1, 1.5), layout="constrained"
@@ -691,9 +665,6 @@ plotting.show(
 # It does not: $P$ contains $W$ and $\sigma$, but not $x$.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Only the conclusion; the algebra is for reading at home.
 
 # %% [markdown] tags=["fold"]
 # ### Does the evidence alone turn the columns?
@@ -761,7 +732,7 @@ plotting.show(
 # %% [markdown]
 # ## What eight numbers can draw
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:drawn"]
 drawn = model.generate(10, seed=0)
 fig = plotting.image_grid(
     np.stack([x[:10], model.reconstruct(x[:10]), drawn, model.generate(10, seed=0, sample=True)]),
@@ -788,9 +759,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 1 min.** Training has not failed: it has nearly reached the best linear model.
-
 # %% [markdown]
 # ## Where this breaks: the posterior is not diagonal
 #
@@ -799,7 +767,7 @@ plotting.show(
 # **Predict before you look.** How much does the best bound of a diagonal $q$ lose: nothing, a hundredth or half a nat?
 # Open both outputs.
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:rotations"]
 # NBVAL_CHECK_OUTPUT
 def best_diagonal_bound(p):
     mean, _ = p.posterior(x)
@@ -816,7 +784,7 @@ for seed in (None, 0, 1, 2, 3):
     same = abs(top - best - least_gap(turned)) < 1e-9
     print(f"{label:10}{top:10.3f}{best:12.3f}{abs(top - best):8.3f}   {same}")
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:thousand"]
 # NBVAL_CHECK_OUTPUT
 rng = np.random.default_rng(0)
 rotations = [np.linalg.qr(rng.normal(size=(8, 8)))[0] for _ in range(1000)]
@@ -841,9 +809,6 @@ print(f"1,000 random rotations lose {np.mean(losses):.2f} nats on average ({min(
 # Nothing: the two latents swap, one with its sign changed, and the columns stay orthogonal.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Turn W by hand: the likelihood does not move, the bound falls.
 
 # %% [markdown] tags=["fold"]
 # ### One rotation, by every angle
@@ -879,7 +844,7 @@ plotting.show(
 # A pixel lies in $[0, 1]$, but a Gaussian does not know this. And $p(x)$ is a *density* here, a probability per unit of
 # ink, so $\log p(x)$ changes with the unit.
 
-# %%
+# %% tags=["deck:unit"]
 # NBVAL_CHECK_OUTPUT
 spread = np.sqrt((optimum.W**2).sum(1) + optimum.sigma**2)  # of each pixel under p(x), (1.4)
 outside = norm.cdf(0, optimum.b, spread) + norm.sf(1, optimum.b, spread)
@@ -904,9 +869,6 @@ print(f"the score if a pixel counts 0 to 16:       {in_sixteenths:.3f}  (= {scor
 # You cannot tell yet: first add $64 \log 16$ to her number. Then both are densities in the same unit.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 1 min.** Units of x. One sentence will do.
 
 # %% [markdown]
 # ## What you saw

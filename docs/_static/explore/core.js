@@ -37,6 +37,7 @@
   const redraws = new Set();
   const redrawAll = () => redraws.forEach(draw => draw());
   system.addEventListener("change", redrawAll);
+  addEventListener("resize", redrawAll);  // a slide grows with the window, its layout does not
   new MutationObserver(redrawAll).observe(document.documentElement, {attributeFilter: ["data-theme"]});
 
   // --- Numbers -----------------------------------------------------------------------------------
@@ -97,8 +98,9 @@
     let asked = false;
     const paint = () => {
       asked = false;
-      const width = made.clientWidth, tall = tallAt(width), dense = window.devicePixelRatio || 1;
+      const width = made.clientWidth, tall = tallAt(width);
       if (!width) return;
+      const dense = (window.devicePixelRatio || 1) * made.getBoundingClientRect().width / width;
       made.style.height = `${tall}px`;
       made.width = Math.round(width * dense);
       made.height = Math.round(tall * dense);
@@ -244,11 +246,12 @@
   };
 
   // Mouse, pen and finger alike: start(x, y) says whether to follow, move(x, y) follows, end() lets go.
+  // x and y are the canvas's own pixels, also where a slide shows it larger.
   const drag = (target, start, move, end = () => {}) => {
     let held = null;  // the pointer that is followed: a second finger changes nothing
     const at = event => {
-      const box = target.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top];
+      const box = target.getBoundingClientRect(), zoom = box.width / target.offsetWidth;
+      return [(event.clientX - box.left) / zoom, (event.clientY - box.top) / zoom];
     };
     target.addEventListener("pointerdown", event => {
       if (held !== null || event.button || !start(...at(event))) return;
