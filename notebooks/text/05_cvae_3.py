@@ -98,7 +98,7 @@ estimate = evaluation.estimate
 # Read (5.2) as a game of hints. The encoder $q$ sees the answer $y$ and passes a hint $z$ to the decoder. The hint
 # costs its KL divergence from the prior.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:graph"]
 plotting.show(
     plotting.graphical_model(CVAE3),
     "The graph of CVAE-3: solid arrows from the shaded x to the hidden z, from x to the shaded y and from z to y; "
@@ -278,7 +278,7 @@ def gaussian(raw):
     return mean, 1e-4 + tf.nn.softplus(raw_scale)
 
 
-# %%
+# %% tags=["deck:step"]
 class ByHand(CVAE3):
     def log_p(self, x, y, z):  # log p(y|x,z) of one-hot y
         return tf.reduce_sum(y * tf.nn.log_softmax(self.likelihood_net([x, z])), -1)
@@ -342,7 +342,7 @@ for alpha in (1.0, 0.5):
 # hint helps, or fall to zero?
 
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:label_kl"]
 def train(model, x, y, epochs, rate=3e-3, **options):
     steps = epochs * -(-len(x) // 126)  # batches of 126
     # jit_compile: for networks so small, compiling with XLA takes longer than it saves
@@ -363,7 +363,7 @@ print("  ".join(f"{kl:.3f}" for kl in label_kl))
 # %% [markdown]
 # Compare its $\log p(y \mid x)$, estimated as in (2.6), with that of two models without $z$:
 
-# %%
+# %% tags=["deck:label_log_p"]
 logistic = LogisticRegression(C=0.1, max_iter=300).fit(drawn, labels)  # C: best on validation
 log_ps = {
     "logistic regression": logistic.predict_log_proba(test_x)[np.arange(300), test_labels],
@@ -443,7 +443,7 @@ steep = 200.0  # logits: steep·(−z − edge), 0, steep·(z − edge)
 kernel = np.array([[0, 0, 0], [-steep, 0, steep]])  # rows: x, z
 nets["likelihood_net"].set_weights([kernel, np.array([-steep * edge, 0, -steep * edge])])
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:rules"]
 # NBVAL_CHECK_OUTPUT
 picture, answers = np.ones((1, 1), "float32"), ("left", "straight on", "right")
 (plug_in,) = junction.predictive(picture, method="plug_in")  # (5.5)
@@ -455,7 +455,7 @@ for name, p in (("(5.5) plug-in", plug_in), ("(5.6) Monte Carlo", monte_carlo)):
     print(f"{name:18} answers {answers[k]!r}, which is right {closed[k]:.0%} of the time")
 assert answers[plug_in.argmax()] == "straight on" and plug_in.max() > 0.99
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:junction"]
 with plotting.style():
     fig = Figure(figsize=(10.5, 4.4), layout="constrained")
     axes = fig.subplots(1, 2, width_ratios=(1.4, 1))
@@ -536,7 +536,7 @@ assert differ <= 6  # six seeds gave 0 or 1: where z says nothing, any z will do
 # The task: from one quadrant of a digit, predict the other three. $x$ is the image with ½ in the unseen pixels, and
 # $y$ is those pixels.
 
-# %%
+# %% tags=["deck:task"]
 # NBVAL_CHECK_OUTPUT
 quadrant, quadrant_test = (
     tasks.completion(drawn, observed=1),
@@ -571,7 +571,7 @@ for name, history in histories.items():
     )
     assert rise < 0.25  # flat; six seeds gave 0.03–0.09
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:curves"]
 with plotting.style():
     fig = Figure(figsize=(10.5, 4.8), layout="constrained")
     axes = fig.subplots(1, 2)
@@ -646,7 +646,7 @@ x_seen, y_true = sharp_test.x[rows], sharp_test.y[rows]
 z_samples = [writer.generate(x_seen, seed=seed) for seed in range(4)]  # z ~ p(z|x)
 filled = sharp_test.together(x_seen, np.stack([y_true, regressor.predictive(x_seen), *z_samples]))
 
-# %% tags=["hide-input", "thumbnail"]
+# %% tags=["hide-input", "thumbnail", "deck:completions"]
 fig = plotting.image_grid(
     np.concatenate([x_seen[None], filled]), image_shape=(28, 28),
     row_labels=["seen", "truth", "regressor", *[f"CVAE-3, $z^{{({i})}}$" for i in range(1, 5)]],
@@ -778,7 +778,7 @@ rises = np.concatenate([np.diff(curve, axis=0).ravel() for curve in curves.value
 print(f"{rises.size} steps from S to 2 S, none of them down:", bool((rises > -1e-9).all()))
 assert (rises > -1e-9).all()
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:worth"]
 reference = cvae3.log_likelihood(x, y, num_samples=4000)  # the library's (5.8), its own draws
 missing = {name: [estimate(reference - v) for v in curve] for name, curve in curves.items()}
 print("nats short of log p(y|x), 300 images:  from q, (5.8)      from the prior, (5.7)")
@@ -793,7 +793,7 @@ print(f"one draw from q is worth about {worth:.0f} from the prior")
 # six seeds gave 0.25–0.26 and 8.5–9.3 nats at S = 1, and a worth of 102–142
 assert missing["q"][0].mean < 0.5 and missing["prior"][0].mean > 4 and worth > 20
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:estimates"]
 errors = {k: [e.standard_error for e in each][::2] for k, each in missing.items()}
 fig = plotting.line_chart(
     sizes[::2], {k: v.mean(1)[::2] for k, v in curves.items()}, errors=errors, xscale="log",
@@ -841,7 +841,7 @@ def scores(name, x, y):
     return log_p, in_groups(log_terms(models[name], x, y, "prior", 32, 0), 1)
 
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:table"]
 base = models["baseline"].bound(x, y).value.numpy()  # exact
 print(
     "one quadrant seen, 300 test images, nats per image; S = 512: (5.8), for the GSNN (5.7)\n"
@@ -896,7 +896,7 @@ for observed in ("upper half", "column"):
         train(model, task.x, task.y, epochs=10)
     others[observed] = task_test, *pair
 
-# %% tags=["fold"]
+# %% tags=["fold", "deck:other_tasks"]
 print("300 test images     −log p(y|x): baseline   CVAE-3, S = 200   gain (paired), nats")
 for observed, (task_test, plain, model) in others.items():
     given = task_test.x[:300], task_test.y[:300]
@@ -917,7 +917,7 @@ for observed, (task_test, plain, model) in others.items():
 # scale of $p(z \mid x)$ with how far its mean moves from image to image.
 
 
-# %% tags=["fold"]
+# %% tags=["fold", "deck:narrow"]
 def spread(model, x):
     """Standard deviation of E[y|x,z] over ten draws of z: mean over pixels and images."""
     return np.std([model.generate(x, seed=seed) for seed in range(10)], axis=0).mean()
@@ -971,7 +971,7 @@ one_answer = {
     "likeliest of 10 samples": samples[log_p_samples.argmax(0), np.arange(200)],
 }
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:one_answer"]
 log_p = {k: writer.log_likelihood(x_200, v, num_samples=100) for k, v in one_answer.items()}
 wrong = {k: (v != y_200).sum(1) for k, v in one_answer.items()}
 print("paired differences, 200 images    wrong pixels of 588,      log p(y|x) of this answer,")
@@ -988,7 +988,7 @@ print(f"a sample beats (5.6), rounded, for {better.mean():.0%} of the images")
 assert better.mean() > 0.5
 assert estimate(wrong["one sample"] - wrong["regressor, rounded"]).mean > 1
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:answers"]
 names = ["regressor, rounded", "average (5.6), rounded", "one sample", "likeliest of 10 samples"]
 answers = np.stack([y_true, *(one_answer[k][rows] for k in names)])
 fig = plotting.image_grid(
