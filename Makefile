@@ -54,7 +54,7 @@ NBVAL  = --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-tim
 
 help:
 	@echo "make course       run lessons and recipes, and build the course to read: build/course/index.html"
-	@echo "make slides       one deck per lesson, from its stored outputs: build/slides/"
+	@echo "make slides       the decks, from what the lessons have stored, and their PDFs: build/slides/ (LESSON=01)"
 	@echo "make lab          open JupyterLab on notebooks/"
 	@echo "make test         the library's tests; lessons and solutions against their stored outputs"
 	@echo "make test-slow    the tests that take minutes; the recipes against their stored outputs"

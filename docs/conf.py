@@ -46,6 +46,7 @@ mathjax3_config = {
 }
 
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"
 autodoc_inherit_docstrings = False  # Keras's own docstrings stay with Keras
 napoleon_use_ivar = True

@@ -16,6 +16,11 @@
   const root = document.documentElement;
   if (root.scrollWidth > innerWidth + 1) say(`page is ${root.scrollWidth} px wide`, document.body);
 
+  const colour = text => {
+    const [r, g, b, a = 1] = text.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0, 0];
+    return {r, g, b, a};
+  };
+
   // The box of what is seen against the nearest ancestor that cuts or scrolls.
   const check = (box, element, from = element.parentElement) => {
     if (box.width < 1 || box.height < 1) return;
@@ -37,6 +42,9 @@
         if (up.scrollWidth > up.clientWidth + 1 && !/gradient/.test(style.backgroundImage) &&
             !up.matches(".bd-sidebar-primary, .bd-sidebar-secondary, .bd-sidebar-primary *"))
           return say("scrolls without a hint", up);
+        const opaque = [...up.querySelectorAll("td, tbody th")].find(cell =>
+          [cell, cell.parentElement].some(e => colour(getComputedStyle(e).backgroundColor).a > 0.9));
+        if (up.scrollWidth > up.clientWidth + 1 && opaque) say("covers the hint", opaque);
         return;  // what scrolls is a box of its own, seen when its turn comes
       }
     }
@@ -66,10 +74,6 @@
   }
 
   // Text against the ground it stands on: contrast 4.5, or 3 where it is large (WCAG AA).
-  const colour = text => {
-    const [r, g, b, a = 1] = text.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0, 0];
-    return {r, g, b, a};
-  };
   const light = ({r, g, b}) => [r, g, b].map(v => v / 255)
     .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);

@@ -259,25 +259,6 @@ def test_lesson_checks_itself(path):
     assert any(re.search(r"^\s*assert\b|\.assert_\w+\(", c.source, flags=re.M) for c in code)
 
 
-def minutes(notebook) -> list[int]:
-    """What the speaker notes of a lesson say that its sections take."""
-    notes = [c.source for c in notebook.cells if "notes" in c.metadata.get("tags", [])]
-    found = [re.match(r"\*\*Speaker, (\d+) min\.\*\*", note) for note in notes]
-    assert all(found), "a speaker note begins with its time: **Speaker, 4 min.**"
-    return [int(match[1]) for match in found]
-
-
-@pytest.mark.parametrize("path", **named(LESSONS))
-def test_lesson_is_a_lecture(path):
-    """Every cell says what it is in a deck, the notes add up to a lecture hour (00: a quarter)."""
-    notebook = nbformat.read(path, as_version=4)
-    kinds = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in notebook.cells]
-    assert set(kinds) <= {"slide", "subslide", "fragment", "-", "notes", "skip"}
-    assert kinds[0] == "slide" and kinds.count("slide") >= 4
-    least, most = (8, 15) if path.stem.startswith("00_") else (30, 45)
-    assert least <= sum(minutes(notebook)) <= most
-
-
 @pytest.mark.parametrize("path", **named(LESSONS))
 def test_lesson_is_short_and_each_of_its_numbers_is_computed(path):
     assert reading.read(nbformat.read(path, as_version=4)).faults() == []

@@ -1,13 +1,14 @@
-"""The decks: what is in them, that they need nothing else, and that a browser gets to their end."""
+"""The decks: what is in them, that they need nothing else, and how each slide looks."""
 
-import json
+import base64
+import io
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -15,100 +16,203 @@ sys.path.insert(0, str(ROOT / "tools"))
 import site_pages  # noqa: E402
 import slides  # noqa: E402
 import sync  # noqa: E402
-from browser import BROWSER  # noqa: E402
+from browser import BROWSER, Browser  # noqa: E402
 
-LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]*_*.ipynb"))
-
-# Presses "next" to the end, then writes what it met into the page.
-WALK = """
-<script>
-window.faults = [];
-addEventListener("error", event => faults.push(String(event.message)), true);
-addEventListener("load", async () => {
-  while (!document.documentElement.dataset.ready) await new Promise(done => setTimeout(done, 50));
-  let seen = 1;
-  for (; !Reveal.isLastSlide() && seen < 500; seen++) {
-    Reveal.next();
-    const slide = Reveal.getCurrentSlide(), box = slide.getBoundingClientRect();
-    if (box.bottom > innerHeight + 4) faults.push("too tall: " + slide.innerText.slice(0, 40));
-    if (parseFloat(slide.style.zoom || 1) < 0.5)
-      faults.push("too small: " + slide.innerText.slice(0, 40));
-  }
-  const count = what => document.querySelectorAll(what).length;
-  document.body.innerHTML = "<pre>RESULT" + JSON.stringify({
-    seen, total: Reveal.getTotalSlides(), faults, equations: count("mjx-container"),
-    misset: count("[data-mjx-error], mjx-merror"), pictures: document.images.length,
-    without_alt: [...document.images].filter(image => !image.alt).length
-  }) + "END</pre>";
-});
-</script>
-"""
+DECKS = slides.decks_in(slides.DECKS)
+MEASURE = (ROOT / "tests" / "measure_slide.js").read_text(encoding="utf-8")
+NUMBER_OF_SLIDES, MINUTES = {"00": 10}, {"00": (8, 15)}  # otherwise 30, and 30 to 45
 
 
-def cell(kind, source, *tags):
-    make = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
-    return make(source, metadata={"tags": list(tags)})
+def named(decks):
+    return {"argvalues": decks, "ids": [path.stem for path in decks]}
 
 
-def test_each_cell_knows_its_place_in_the_deck():
-    cells = [
-        cell("markdown", "# 1 · A lesson\n\nWhy?"),
-        cell("code", "import numpy as np"),
-        cell("markdown", "## A section"),
-        cell("code", "draw()", "hide-input"),
-        cell("markdown", "*What is to be seen.*"),
-        cell("markdown", "**Predict before you look.** Which?"),
-        cell("code", "long_check()", "skip"),
-        cell("markdown", "**Speaker, 4 min.** Ask.", "notes"),
-    ]
-    notebook = slides.mark(nbformat.v4.new_notebook(cells=cells))
-    kinds = [c.metadata.slideshow.slide_type for c in notebook.cells]
-    assert kinds == ["slide", "skip", "slide", "subslide", "-", "subslide", "skip", "notes"]
+# --- The format ----------------------------------------------------------------------------------
 
 
-def test_a_deck_holds_what_it_needs_and_hides_what_draws():
+def png(width=40, height=20) -> str:
+    picture = Image.new("RGB", (width + 20, height + 20), "white")
+    picture.paste("black", (10, 10, 10 + width, 10 + height))
+    file = io.BytesIO()
+    picture.save(file, format="png")
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def lesson():
+    """A lesson with one cell that prints and draws, tagged deck:curve."""
+    stream = nbformat.v4.new_output("stream", text="bound -14.195 nats\nscore  14.210\n")
     figure = nbformat.v4.new_output(
-        "display_data", {"image/png": "iVBORw0KGgo="}, metadata={"image/png": {"alt": "A curve"}}
+        "display_data", {"image/png": png()}, metadata={"image/png": {"alt": "A curve"}}
     )
-    drawing = cell("code", "secret_of_the_plot()", "hide-input")
-    drawing.outputs = [figure]
-    shown = cell("code", "# NBVAL_CHECK_OUTPUT\nprint(shown)")
-    notes = cell("markdown", "**Speaker, 4 min.** Ask them.", "notes")
-    cells = [cell("markdown", "# 1 · A lesson"), shown, drawing, notes]
-    page = slides.deck(nbformat.v4.new_notebook(cells=cells))
-    assert "secret_of_the_plot" not in page and "NBVAL" not in page
-    assert 'alt="A curve"' in page and "Speaker, 4 min" in page
-    own = page[: page.index("<script>")] + page[page.index("<body") :]  # not MathJax's sources
-    own = re.sub(r"<script>.*?</script>", "", own, flags=re.S)
+    source = "# NBVAL_CHECK_OUTPUT\nfor i in many:\n    fit(i)\n\n    draw(i)  # fmt: skip\nend()"
+    cell = nbformat.v4.new_code_cell(source, outputs=[stream, figure])
+    cell.metadata["tags"] = ["hide-input", "deck:curve"]
+    return nbformat.v4.new_notebook(cells=[cell])
+
+
+def slide(body: str) -> str:
+    """The HTML of a slide with this body."""
+    writer = slides.Writer(slides.Lesson(lesson()))
+    return writer.slide(slides.Slide(2, "A headline", body.splitlines()))
+
+
+def test_a_deck_is_slides_with_headlines_and_minutes():
+    title, one = slides.read("# Title\n\nWhy?\n\nNote: 2 min. Ask.\n\n## One idea\n\nText.\n")
+    assert (title.headline, title.minutes, title.notes) == ("Title", 2, "Ask.")
+    assert (one.number, one.headline, one.minutes) == (2, "One idea", 0)
+    assert "".join(one.lines) == "Text."
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Text.\n# Title", "begins with its title"),
+        ("## One", "one title"),
+        ("# One\n# Two", "one title"),
+        ("# One\nNote: 2 min. A.\nNote: 3 min. B.", "slide 1, One: one"),
+    ],
+)
+def test_what_is_no_deck_is_said(text, said):
+    with pytest.raises(slides.DeckError, match=said):
+        slides.read(text)
+
+
+def test_numbers_come_from_what_the_cell_printed():
+    assert "<p>It is −14.195, below 14.210.</p>" in slide(
+        r'It is {{number curve "bound (\S+)"}}, below {{number curve "score +(\S+)"}}.'
+    )
+
+
+def test_steps_take_what_follows_them():
+    page = slide("One.\n{{step}}\nTwo.\n{{columns 2:1}}\nA\n{{|}}\n{{step}}\nB\n{{end}}")
+    two, b = (page.index(f'data-fragment-index="{i}"') for i in (0, 1))
+    assert page.index("One.") < two < page.index("Two.") < page.index(">A<") < b < page.index(">B<")
+    assert "minmax(0, 2fr) minmax(0, 1fr)" in page
+
+
+def test_steps_take_the_rows_of_a_derivation():
+    page = slide("$$\n\\begin{aligned}\na &= {b \\\\ c} \\\\\n{{step}}\n&= d\n\\end{aligned}\n$$")
+    tex = " ".join(re.search(r"\\\[(.*)\\\]", page, re.S)[1].split())
+    assert tex == (
+        r"\begin{aligned} a &amp;= {b \\ c} \\ &amp; \class{fragment at-0}{= d}\end{aligned}"
+    )
+
+
+def test_a_figure_has_its_alternative_and_loses_its_rim():
+    page = slide("{{figure curve x 0 0.5}}")
+    assert 'alt="A curve"' in page
+    data = re.search(r"base64,([^\"]+)", page)[1]
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (20, 20)
+
+
+def test_code_is_cut_out_and_lit():
+    page = slide('{{code curve from "for" to "draw" without "fit" lit "draw"}}')
+    lines = re.findall(r'<span class="line (\w+)">(.*?)</span>(?=<span class="line|</pre>)', page)
+    text = [(state, re.sub("<.*?>", "", line)) for state, line in lines]
+    assert text == [("dim", "for i in many:"), ("dim", " "), ("lit", "    draw(i)")]
+
+
+def test_code_of_the_library_comes_without_its_docstring():
+    page = re.sub("<.*?>", "", slide("{{code cvae_tf.estimators:reparameterise}}"))
+    assert "def reparameterise" in page and "return" in page and "Args" not in page
+
+
+def test_choices_have_letters():
+    page = slide('{{vote at {{number curve "score +(\\S+)"}} | $a \\mid b$}}')
+    assert "at 14.210" in page and r"\(a \mid b\)" in page
+    assert re.findall('"letter">(.)<', page) == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("{{figure other}}", "no cell of the lesson has the tag deck:other; there are: curve"),
+        ("{{figure curve 2}}", "figure 2 of 1"),
+        (r'{{number curve "loss (\S+)"}}', "no match with one group"),
+        (r'{{number curve "score"}}', "no match with one group"),
+        ('{{code curve from "while"}}', 'no line with "while"'),
+        ('{{code curve from "for" to "while"}}', 'no later line with "while"'),
+        ('{{code curve lit "while"}}', 'lit "while": in no line'),
+        ("{{code cvae_tf.conditional:CVAE1}}", "lines, more than 10"),
+        ("{{code cvae_tf.conditional:CVAE9.prior}}", "no CVAE9"),
+        ("{{vote one}}", "two choices or more"),
+        ("{{explore nothing}}", "no docs/_static/explore/nothing.js"),
+        ("{{columns}}\nA", "without {{end}}"),
+        ("{{columns}}\nA\n{{end}}", "1 columns"),
+        ("A\n{{|}}", "without {{columns}}"),
+        ("{{figur curve}}", "not understood"),
+        ("$$\na", "opened and not closed"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_slide(body, said):
+    with pytest.raises(slides.DeckError, match="^slide 2, A headline: ") as caught:
+        slide(body)
+    assert said in str(caught.value)
+
+
+def test_a_deck_needs_nothing_else():
+    page = slides.deck("# Title\n\n## One\n\n{{explore bound}}", lesson())
+    own = re.sub(r"<script>.*?</script>|<style>.*?</style>", "", page, flags=re.S)
     assert re.findall(r"""<(?:script|link|img)\b[^>]*(?:src|href)=["'](?!data:)""", own) == []
-    assert "@import" not in page and "MathJax" in page and "RevealNotes" in page
+    sheet = re.search(r"<style>(.*?)</style>", page, re.S)[1]
+    assert "@import" not in sheet and re.findall(r"url\((?!data:)", sheet) == []
+    assert "script" not in own and "data-explore" in own
+
+
+# --- The decks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", **named(DECKS))
+def test_a_deck_is_written_for_a_lecture(path):
+    """Its labels lead somewhere, its minutes add up, and it has no more slides than they allow."""
+    text, lesson = path.read_text(encoding="utf-8"), slides.lesson_of(path)
+    writer = slides.Writer(slides.Lesson(lesson))
+    written = slides.read(text)
+    for each in written:
+        writer.slide(each)
+    title, _ = site_pages.title_and_question(lesson)
+    least, most = MINUTES.get(path.stem[:2], (30, 45))
+    assert written[0].headline == title
+    assert len(written) <= NUMBER_OF_SLIDES.get(path.stem[:2], 30)
+    assert least <= sum(each.minutes for each in written) <= most
+    assert re.search(r"{{vote ", text) and re.search(r"{{figure ", text)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if BROWSER is None:
+        pytest.skip("no Chromium on this machine to present the decks in")
+    with Browser() as one:
+        yield one
+
+
+def opened(path, browser, tmp_path):
+    page = tmp_path / f"{path.stem}.html"
+    page.write_text(slides.deck(path.read_text("utf-8"), slides.lesson_of(path)), encoding="utf-8")
+    shown = browser.open(page, width=1280, height=720)
+    shown.wait_for("document.documentElement.dataset.ready")
+    return shown
+
+
+ALL_STEPS = "while (Reveal.availableFragments().next) Reveal.nextFragment();"
+PAINTED = "new Promise(done => setTimeout(done, 100))"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine to present the decks in")
-@pytest.mark.parametrize("path", LESSONS, ids=[path.stem for path in LESSONS])
-def test_a_browser_without_network_gets_to_the_last_slide(path, tmp_path):
-    page = slides.deck(nbformat.read(path, as_version=4))
-    deck = tmp_path / "deck.html"
-    deck.write_text(page.replace("</head>", WALK + "</head>", 1), encoding="utf-8")
-    done = subprocess.run(
-        [
-            BROWSER, "--headless", "--no-sandbox", "--disable-gpu",
-            "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            "--window-size=1280,720", "--virtual-time-budget=60000", "--dump-dom", deck.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    found = re.search(r"RESULT(\{.*\})END", done.stdout)
-    assert found, done.stderr[-2000:]
-    result = json.loads(found[1])
-    assert result["seen"] == result["total"] >= 15
-    assert result["faults"] == [] and result["misset"] == 0 and result["without_alt"] == 0
-    assert result["equations"] > 5 and result["pictures"] >= 2
+@pytest.mark.parametrize("path", **named(DECKS))
+def test_each_slide_can_be_read(path, browser, tmp_path):
+    """Nothing is cut, overlaps or is small; nothing fails, and the network is not asked."""
+    page, faults = opened(path, browser, tmp_path), []
+    for number in range(page.evaluate("Reveal.getTotalSlides()")):
+        page.evaluate(f"Reveal.slide({number}); {ALL_STEPS} {PAINTED}")
+        faults += [f"slide {number + 1}: {each}" for each in page.evaluate(MEASURE)]
+    assert [*faults, *page.said] == [], "\n".join(faults)
 
 
-def test_a_fold_opens_on_the_page_and_is_left_out_of_the_deck():
+# --- Tags that are not for decks -----------------------------------------------------------------
+
+
+def test_a_fold_opens_on_the_page():
     text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
     tagged = {"metadata": {"tags": ["fold"]}}
     cells = [text("# One"), text("### Does it agree?\n\nIt does.", **tagged)]
@@ -120,9 +224,6 @@ def test_a_fold_opens_on_the_page_and_is_left_out_of_the_deck():
         *("# One", opened.format("Does it agree?"), "It does.", "check = 1", "</details>"),
         *(opened.format("Two"), "</details>", "## Three"),
     ]
-    marked = slides.mark(notebook)
-    kinds = [cell.metadata.slideshow.slide_type for cell in marked.cells]
-    assert kinds == ["slide", "skip", "skip", "skip", "slide"]
 
 
 def test_jupyterlab_begins_with_folds_drawings_and_answers_closed(tmp_path):

@@ -86,10 +86,8 @@ def for_reading(notebook) -> nbformat.NotebookNode:
     page.cells = list(with_folds(page.cells))
     for cell in page.cells:
         cell.metadata.pop("slideshow", None)
-        if cell.cell_type == "markdown":  # as they lie in the project, and as they lie on the site
-            cell.source = re.sub(r"\]\(exercises/\w+/", "](../exercises/", cell.source)
-            cell.source = cell.source.replace("](../docs/", "](../")
-            cell.source = cell.source.replace("](recipes/", "](../recipes/")
+        if cell.cell_type == "markdown":
+            cell.source = linked_as_on_the_site(cell.source).replace("](../docs/", "](../")
         pictures = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
         alts = [o.metadata.get("image/png", {}).get("alt", "") for o in pictures]
         if any(alts):
@@ -97,6 +95,12 @@ def for_reading(notebook) -> nbformat.NotebookNode:
             shown = {"alt": " ".join(" ".join(alts).split()), "width": f"{wide // DENSITY}px"}
             cell.metadata["mystnb"] = {"image": shown}
     return page
+
+
+def linked_as_on_the_site(text: str) -> str:
+    """The links between notebooks, as they lie in the project, as they lie on the site."""
+    text = re.sub(r"\]\(exercises/\w+/", "](../exercises/", text)
+    return text.replace("](recipes/", "](../recipes/")
 
 
 def size_of(png: bytes) -> tuple[int, int]:
@@ -113,7 +117,8 @@ def with_folds(cells) -> Iterator[nbformat.NotebookNode]:
             is_open = False
         if begins_fold(cell):
             heading, _, rest = cell.source.partition("\n")
-            yield text_cell(f"<details class='fold'><summary>{heading[4:].strip()}</summary>")
+            title = re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(heading[4:].strip()))
+            yield text_cell(f"<details class='fold'><summary>{title}</summary>")
             is_open = True
             cell.source = rest.strip()
             if not cell.source:
@@ -146,8 +151,8 @@ SENTENCE = (
 WAYS = """<div class="ways">
 <div><p class="way">Read</p><p>Begin with <a href="{first}.html">{first_title}</a>, or with
 <a href="{second}.html">{second_title}</a>. Each lesson begins with a question.</p></div>
-<div><p class="way">Run</p><p>Every lesson is a notebook to download. <code>make lab</code> opens
-them all; <a href="#how-do-i">short notebooks</a> take your own data.</p></div>
+<div><p class="way">Run</p><p>Every lesson is a notebook to download; it runs where
+<code>pip install .</code> has installed the project. <code>make lab</code> sets that up and opens them all; <a href="#how-do-i">short notebooks</a> take your own data.</p></div>
 <div><p class="way">Teach</p><p>Slides, speaker notes, and exercises that grade themselves:
 <a href="lecturer.html">for the lecturer</a>.</p></div>
 </div>"""
@@ -272,6 +277,9 @@ def to_download(notebook) -> nbformat.NotebookNode:
     """A notebook to run: its cells, without the outputs that it will make anew."""
     copy = nbformat.from_dict(notebook)
     for cell in copy.cells:
+        if cell.cell_type == "markdown":  # a page of the site lies two folders up
+            text = linked_as_on_the_site(cell.source)
+            cell.source = re.sub(r"\]\(\.\./docs/(\w+)\.md", r"](../../\1.html", text)
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     return copy
@@ -310,7 +318,7 @@ def lessons_that_derive(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str
 
 
 def places(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, dict]:
-    """{tag: where the equation is derived, and where it is computed}, for its entry in the list."""
+    """{tag: the lessons that show the equation, and the code that has it}, for its entry."""
     derived, implemented = lessons_that_derive(notebooks), code_that_cites()
     return {
         tag: {
@@ -322,7 +330,7 @@ def places(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, dict]:
 
 
 def equation_index(found: dict[str, dict]) -> str:
-    """Each equation with the lessons that derive it and the lines of code that implement it."""
+    """Each equation with the lessons that show it and the lines of code that name it."""
     rows = []
     for tag in TAG.findall((ROOT / "docs" / "equations.md").read_text(encoding="utf-8")):
         place = found.get(tag, {"lessons": [], "code": []})
@@ -330,13 +338,13 @@ def equation_index(found: dict[str, dict]) -> str:
             f'<a href="{page}.html#{anchor(tag)}">{number}</a>' for number, page in place["lessons"]
         )
         code = "<br>".join(
-            f'<a href="{page}">{name}</a>' + (f": `{line}`" if line else "")
+            f'<a href="{page}">{name}</a>'.replace("__", "\\_\\_") + (f": `{line}`" if line else "")
             for name, page, line in place["code"]
         ).replace("|", "\\|")
         rows.append(f"| ({tag}) | {lessons or '–'} | {code or '–'} |")
     return (
-        "# Index of equations\n\nWhere each equation of [the list](equations.md) is derived, and "
-        "the line of code that implements it. The names lead to the source.\n\n"
+        "# Index of equations\n\nThe lessons that show an equation of [the list](equations.md), and "
+        "the lines of code that name it. The names lead to the source.\n\n"
         "| equation | lessons | code |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
@@ -355,9 +363,10 @@ def code_that_cites(most: int = 3) -> dict[str, list[tuple[str, str, str]]]:
             first = node.body[1].lineno if docstring and len(node.body) > 1 else node.body[0].lineno
             for line in range(first, node.end_lineno + 1):
                 for tag in CITATION.findall(lines[line - 1].partition("#")[2]):
-                    code = lines[line - 1].partition("#")[0].strip()
-                    at = line if code else line + 1
-                    places[tag].append((0, name, f"{page}{at}", code or lines[line].strip()))
+                    at = line if lines[line - 1].partition("#")[0].strip() else line + 1
+                    code = lines[at - 1].partition("#")[0].strip()
+                    if not code.endswith(":"):  # a condition computes nothing
+                        places[tag].append((0, name, f"{page}{at}", code))
             if isinstance(node, ast.FunctionDef):
                 for tag in dict.fromkeys(CITATION.findall(docstring)):
                     returned = [n for n in ast.walk(node) if isinstance(n, ast.Return) and n.value]
@@ -428,7 +437,7 @@ def with_tables(page: Path) -> None:
 
     def table(found: re.Match[str]) -> str:
         text = (ROOT / "benchmarks" / "results" / f"{found[1]}.md").read_text(encoding="utf-8")
-        body = text.partition("\n")[2]  # without its title
+        body = text.partition("\n")[2].replace(" ± ", "\u00a0±\u00a0")  # without its title
         return re.sub(r"^#", "##", body, flags=re.MULTILINE)
 
     text = page.read_text(encoding="utf-8")

@@ -30,7 +30,6 @@ from lessons import (
     execute_all,
     prepare_environment,
 )
-from slides import mark
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE = {
@@ -81,11 +80,6 @@ def twins_in(notebooks: Path) -> dict[Path, Path]:
     text = notebooks / "text"
     twins = [*sorted(text.glob("[0-9][0-9]*_*.py")), *sorted((text / RECIPES).glob("*.py"))]
     return {twin: notebooks / twin.relative_to(text).with_suffix(".ipynb") for twin in twins}
-
-
-def source(twin: Path) -> nbformat.NotebookNode:
-    """The notebook to run; a lesson's cells say what they are in its deck."""
-    return read_twin(twin) if twin.parent.name == RECIPES else mark(read_twin(twin))
 
 
 def store(run: Run, stored: Path) -> None:
@@ -147,7 +141,7 @@ def main() -> int:
     for stored in places.values():
         stored.parent.mkdir(exist_ok=True)
     tasks = [
-        execute(twin.stem, source(twin), stored.parent, options.timeout)
+        execute(twin.stem, read_twin(twin), stored.parent, options.timeout)
         for twin, stored in twins.items()
     ]
     runs = asyncio.run(execute_all(tasks, options.jobs, finished))

@@ -2,7 +2,7 @@
 
 The pages are written without them. What is cited in a text, a table or a docstring becomes a link
 here, once Sphinx has read all pages; code, formulas, headings and what is a link stay as they are.
-tools/site_pages.py leaves in places.json who derives an equation and which line computes it.
+tools/site_pages.py leaves in places.json which lessons show an equation and which line has it.
 """
 
 from __future__ import annotations
@@ -229,15 +229,15 @@ def add_links(app, doctree, page):
 
 
 def whence(place: dict, tag: str) -> str:
-    """Under an equation of the list: the lessons that derive it, the line that computes it."""
+    """Under an equation of the list: the lessons that show it, the line of code that has it."""
     parts = [
         f'<a href="{html.escape(page)}.html#{anchor(tag)}">lesson {number}</a>'
         for number, page in place.get("lessons", [])
     ]
-    said = ["Derived in " + ", ".join(parts)] if parts else []
+    said = ["In " + ", ".join(parts)] if parts else []
     for name, page, code in place.get("code", [])[:1]:
         line = f": <code>{html.escape(code)}</code>" if code else ""
-        said.append(f'computed by <a href="{html.escape(page)}">{html.escape(name)}</a>{line}')
+        said.append(f'in the code <a href="{html.escape(page)}">{html.escape(name)}</a>{line}')
     text = "; ".join(said)
     return f'<p class="whence">{text[:1].upper()}{text[1:]}</p>' if text else ""
 

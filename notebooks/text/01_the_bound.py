@@ -214,7 +214,7 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 #
 # `LinearGaussian` computes (1.4) with NumPy, here with $W = 0.2$, $b = 0$ and $\sigma = 0.1$.
 
-# %%
+# %% tags=["deck:toy"]
 # NBVAL_CHECK_OUTPUT
 toy = LinearGaussian(W=[[0.2]], b=[0.0], sigma=0.1)
 seen = np.array([[0.2]])
@@ -228,7 +228,7 @@ print(f"p(z|x)    = N({m:.3f}, {s:.3f}²)")
 # %% [markdown]
 # $\log p(x)$ may be positive, because the density $p(x)$ may exceed one. Now take a Gaussian for $q$:
 
-# %%
+# %% tags=["deck:choices"]
 choices = {  # of q: mean and scale
     "the posterior itself": (m, s),
     "one s to the right": (m + s, s),
@@ -237,7 +237,7 @@ choices = {  # of q: mean and scale
     "the prior": (0.0, 1.0),
 }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:three"]
 line = np.linspace(-2.8, 3.2, 401)
 dashes = {"prior": ":", "true posterior": "-", "q": "--"}
 with plotting.style():
@@ -264,7 +264,7 @@ plotting.show(
 # 2. The mean is right, but $q$ is half as wide as the posterior, or twice as wide. Which costs more?
 # 3. $q$ is the prior. Is $\mathcal L$ still a bound? A useful one?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:table"]
 # NBVAL_CHECK_OUTPUT
 print(f"{'q is':22}{'L':>8}{'KL':>8}{'L + KL':>9}   L + KL = log p(x) to 1e-12")
 for name, (mean, scale) in choices.items():
@@ -299,7 +299,7 @@ sweeps = {  # what is swept: (where, mean of q, scale of q)
     "scale of $q$: multiples of the posterior's": (ratios, m + 0 * ratios, s * ratios),
 }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:sweep"]
 with plotting.style():
     fig, axes = plt.subplots(1, 2, figsize=(13, 5), sharey=True, layout="constrained")
     for ax, (label, (where, mean, scale)) in zip(axes, sweeps.items(), strict=True):
@@ -374,7 +374,7 @@ print(f"E_q[log q(z|x) − log p(x,z)] = {integrand.sum() * dz:.6f}   −L   = {
 # The bound (1.2) needs $q(z \mid x)$, $p(z)$ and $\log p(x \mid z)$. In the library each is a method whose arguments
 # are what stands behind the bar; `latent` and `family` turn a network's output into a distribution:
 
-# %%
+# %% tags=["deck:factors"]
 for factor in (VAE.prior, VAE.posterior, VAE.likelihood, VAE.factors):
     source = inspect.getsource(factor).splitlines()
     print("\n".join(line for line in source if '"""' not in line))
@@ -389,7 +389,7 @@ for factor in (VAE.prior, VAE.posterior, VAE.likelihood, VAE.factors):
 #
 # $q$ is a *diagonal* Gaussian: given $x$, each $z_j$ has its own mean and scale and is independent of the others.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:graph"]
 fig = plotting.graphical_model(VAE)
 plotting.show(
     fig,
@@ -488,7 +488,7 @@ print("bound = −divergence + reconstruction: ", np.allclose(value, bound.recon
 # $\log p(x)$ that any such model can have (to within 0.00001 nats). The bound never exceeds $\log p(x)$. Hence **no
 # training can bring the bound above this score**.
 
-# %%
+# %% tags=["deck:limit"]
 # NBVAL_CHECK_OUTPUT
 x = datasets.digits().all.x
 score = PCA(8).fit(x.astype("float64")).score(x.astype("float64"))
@@ -505,7 +505,7 @@ for k, limit in limits.items():
 # The bound is the model's own loss, so `compile` needs only an optimiser. `Gaussian(scale="shared")` has one learned
 # $\sigma$. `SGVBB` estimates the bound from four draws of $z$ per image (lesson 02).
 
-# %%
+# %% tags=["deck:model"]
 EPOCHS, BATCH = 800, 599  # 1,797 = 3 × 599: three batches an epoch
 keras.utils.set_random_seed(0)
 family = Gaussian(scale="shared")
@@ -539,7 +539,7 @@ def note(epoch, logs):
 watch = keras.callbacks.LambdaCallback(on_epoch_end=note)
 history = model.fit(x, batch_size=BATCH, epochs=EPOCHS, callbacks=[watch], verbose=0)
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:training"]
 epochs = np.array([epoch for epoch, *_ in notes])
 log_ps = np.array([p.log_evidence(x).mean() for _, p, _, _ in notes])
 bounds = np.array([p.bound(mean, scale, x).mean() for _, p, mean, scale in notes])
@@ -557,7 +557,7 @@ for i in [*range(0, len(notes) - 1, 6), -1]:
 #
 # </details>
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:curve"]
 with plotting.style():
     fig, (left, right) = plt.subplots(1, 2, figsize=(14, 5.2), layout="constrained")
     for k, limit in limits.items():
@@ -640,7 +640,7 @@ print("log p(x) never above its ceiling:          ", bool((log_ps <= ceiling).al
 #
 # </details>
 
-# %%
+# %% tags=["deck:gap"]
 def least_gap(p):
     """min KL(q ‖ p(z|x)) over diagonal q: nats, the same for every x."""
     P = np.eye(p.W.shape[1]) + p.W.T @ p.W / p.sigma**2
@@ -660,7 +660,7 @@ for i in shown:
     print(f"epoch {epochs[i]:3}: largest |cos| between columns {largest[i]:.3f}, least gap {gaps[i]:.4f} nats")
 assert largest[-1] < 0.15 and gaps[-1] < 0.02
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:angles"]
 with plotting.style():
     fig, axes = plt.subplots(
         1, 4, figsize=(15, 4.1), width_ratios=(1, 1, 1, 1.5), layout="constrained"
@@ -761,7 +761,7 @@ plotting.show(
 # %% [markdown]
 # ## What eight numbers can draw
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:drawn"]
 drawn = model.generate(10, seed=0)
 fig = plotting.image_grid(
     np.stack([x[:10], model.reconstruct(x[:10]), drawn, model.generate(10, seed=0, sample=True)]),
@@ -799,7 +799,7 @@ plotting.show(
 # **Predict before you look.** How much does the best bound of a diagonal $q$ lose: nothing, a hundredth or half a nat?
 # Open both outputs.
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:rotations"]
 # NBVAL_CHECK_OUTPUT
 def best_diagonal_bound(p):
     mean, _ = p.posterior(x)
@@ -816,7 +816,7 @@ for seed in (None, 0, 1, 2, 3):
     same = abs(top - best - least_gap(turned)) < 1e-9
     print(f"{label:10}{top:10.3f}{best:12.3f}{abs(top - best):8.3f}   {same}")
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:thousand"]
 # NBVAL_CHECK_OUTPUT
 rng = np.random.default_rng(0)
 rotations = [np.linalg.qr(rng.normal(size=(8, 8)))[0] for _ in range(1000)]
@@ -879,7 +879,7 @@ plotting.show(
 # A pixel lies in $[0, 1]$, but a Gaussian does not know this. And $p(x)$ is a *density* here, a probability per unit of
 # ink, so $\log p(x)$ changes with the unit.
 
-# %%
+# %% tags=["deck:unit"]
 # NBVAL_CHECK_OUTPUT
 spread = np.sqrt((optimum.W**2).sum(1) + optimum.sigma**2)  # of each pixel under p(x), (1.4)
 outside = norm.cdf(0, optimum.b, spread) + norm.sf(1, optimum.b, spread)

@@ -162,8 +162,10 @@ for label, y in zip(fixed.test.labels[:3], fixed.test.y, strict=False):
 # $$
 #
 # $$
-# p(z \mid x, y) = \mathcal N\big(C\,[\,S^{-1}(Ay + a) + W^\top (x - Vy - b) / \sigma^2\,],\; C\big),
-# \qquad C = \big(S^{-1} + W^\top W / \sigma^2\big)^{-1}
+# \begin{gathered}
+# p(z \mid x, y) = \mathcal N\big(C\,[\,S^{-1}(Ay + a) + W^\top (x - Vy - b) / \sigma^2\,],\; C\big), \\
+# C = \big(S^{-1} + W^\top W / \sigma^2\big)^{-1}
+# \end{gathered}
 # \tag{7.2}
 # $$
 #

@@ -140,9 +140,10 @@ for factor in (CVAE3.posterior, CVAE3.prior, CVAE3.likelihood, CVAE3.factors):
 # (GSNN):
 #
 # $$
-# \mathcal L_{\mathrm{GSNN}} = \mathbb E_{p(z \mid x)}\big[\log p(y \mid x, z)\big],
-# \qquad
+# \begin{gathered}
+# \mathcal L_{\mathrm{GSNN}} = \mathbb E_{p(z \mid x)}\big[\log p(y \mid x, z)\big], \\
 # \log p(y \mid x) - \mathcal L_{\mathrm{GSNN}} = \mathrm{KL}\big(p(z \mid x) \,\|\, p(z \mid x, y)\big)
+# \end{gathered}
 # \tag{5.3}
 # $$
 #

@@ -119,7 +119,7 @@ class CGAN:  # two factors, for the picture only; there is no posterior
 fig = plotting.graphical_model([CVAE2, CGAN, CMMA])
 plotting.show(
     fig,
-    "Three graphs. CVAE2: solid arrows from z and from y to x, dashed ones from x and y to z. CGAN: the same solid "
+    "Three graphs. CVAE-2: solid arrows from z and from y to x, dashed ones from x and y to z. CGAN: the same solid "
     "arrows and no dashed ones. CMMA: solid arrows from y to z and from z to x, dashed ones from x and y to z.",
 )
 
@@ -315,9 +315,11 @@ for steps in (1, 9):
 # limit of an exact copy it becomes CVAE-2:
 #
 # $$
+# \begin{gathered}
 # \mathrm{CMMA}(k) \subseteq \text{CVAE-1}(k), \qquad
-# \text{CVAE-2}(k) = \lim_{s \to 0} \mathrm{CMMA}(k + \dim y)
-# \;\text{ with } z_1 \mid y \sim \mathcal N(y, s^2 I), \;\; z_2 \sim \mathcal N(0, I)
+# \text{CVAE-2}(k) = \lim_{s \to 0} \mathrm{CMMA}(k + \dim y) \\
+# \text{with } z_1 \mid y \sim \mathcal N(y, s^2 I), \;\; z_2 \sim \mathcal N(0, I)
+# \end{gathered}
 # \tag{6.5}
 # $$
 #

@@ -225,8 +225,10 @@ plotting.show(
 # The true posterior is Gaussian too:
 #
 # $$
-# p(z \mid x, y) = \mathcal N\big(C\,[\,S^{-1}(Ay + a) + W^\top (x - Vy - b) / \sigma^2\,],\; C\big),
-# \qquad C = \big(S^{-1} + W^\top W / \sigma^2\big)^{-1}
+# \begin{gathered}
+# p(z \mid x, y) = \mathcal N\big(C\,[\,S^{-1}(Ay + a) + W^\top (x - Vy - b) / \sigma^2\,],\; C\big), \\
+# C = \big(S^{-1} + W^\top W / \sigma^2\big)^{-1}
+# \end{gathered}
 # \tag{7.2}
 # $$
 #

@@ -502,9 +502,11 @@ for steps in (1, 2):
 # baseline of the other. With $f(y) = \mathcal L(x, y)$:
 #
 # $$
+# \begin{gathered}
 # \nabla \sum_y q(y \mid x)\, f(y) = \mathbb E\Big[\tfrac12 \big(f(y_1) - f(y_2)\big)\,
-# \nabla \big(\log q(y_1 \mid x) - \log q(y_2 \mid x)\big)\Big],
-# \qquad y_1, y_2 \sim q(y \mid x)
+# \nabla \big(\log q(y_1 \mid x) - \log q(y_2 \mid x)\big)\Big], \\
+# y_1, y_2 \sim q(y \mid x)
+# \end{gathered}
 # \tag{8.5}
 # $$
 #

@@ -314,9 +314,11 @@ print(f"what happened is {test.distance(test.y).mean():.2f} px from it")
 # Together:
 #
 # $$
+# \begin{gathered}
 # \log p(y \mid x) \ge -\,\mathrm{KL}\big(q(z \mid x, y) \,\|\, p(z)\big)
-# + \mathbb E_{q(z \mid x, y)}\big[\log \mathcal N\big(y;\, f(x, z),\, \sigma^2 I\big)\big],
-# \qquad p(z) = \mathcal N(0, I)
+# + \mathbb E_{q(z \mid x, y)}\big[\log \mathcal N\big(y;\, f(x, z),\, \sigma^2 I\big)\big], \\
+# p(z) = \mathcal N(0, I)
+# \end{gathered}
 # \tag{9.1}
 # $$
 

@@ -23,6 +23,7 @@
   const redraws = new Set();
   const redrawAll = () => redraws.forEach(draw => draw());
   system.addEventListener("change", redrawAll);
+  addEventListener("resize", redrawAll);  // a slide grows with the window, its layout does not
   new MutationObserver(redrawAll).observe(document.documentElement, {attributeFilter: ["data-theme"]});
 
   // --- Numbers -----------------------------------------------------------------------------------
@@ -70,8 +71,9 @@
     let asked = false;
     const paint = () => {
       asked = false;
-      const width = made.clientWidth, dense = window.devicePixelRatio || 1;
+      const width = made.clientWidth;
       if (!width) return;
+      const dense = (window.devicePixelRatio || 1) * made.getBoundingClientRect().width / width;
       made.width = Math.round(width * dense);
       made.height = Math.round(height * dense);
       const context = made.getContext("2d");
@@ -108,12 +110,13 @@
     return made;
   };
 
-  // Mouse, pen and finger alike: start(x, y) says whether to follow, move(x, y) follows.
+  // Mouse, pen and finger alike: start(x, y) says whether to follow, move(x, y) follows. x and y are
+  // the canvas's own pixels, also where a slide shows it larger.
   const drag = (target, start, move) => {
     let held = false;
     const at = event => {
-      const box = target.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top];
+      const box = target.getBoundingClientRect(), zoom = box.width / target.offsetWidth;
+      return [(event.clientX - box.left) / zoom, (event.clientY - box.top) / zoom];
     };
     target.addEventListener("pointerdown", event => {
       held = start(...at(event));
