@@ -20,7 +20,7 @@
         element.clientWidth && !element.querySelector("mjx-container"))
       say("wider than its box", element);
     if (element.matches("mjx-container")) {
-      const up = element.closest("td, th, li, p, .math.block").getBoundingClientRect();
+      const up = element.closest("h1, h2, td, th, li, p, .math.block").getBoundingClientRect();
       const drawn = element.querySelector("svg").getBoundingClientRect();
       if (drawn.left < up.left - 2 || drawn.right > up.right + 2) say("wider than its place", element);
     }

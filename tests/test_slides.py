@@ -107,7 +107,8 @@ def test_a_figure_has_its_alternative_and_loses_its_rim():
 
 def test_code_is_cut_out_and_lit():
     page = slide('{{code curve from "for" to "draw" without "fit" lit "draw"}}')
-    lines = re.findall(r'<span class="line (\w+)">(.*?)</span>(?=<span class="line|</pre>)', page)
+    line = r'<span class="line (\w+)" .*?>(.*?)</span>(?=<span class="line|</pre>)'
+    lines = re.findall(line, page)
     text = [(state, re.sub("<.*?>", "", line)) for state, line in lines]
     assert text == [("dim", "for i in many:"), ("dim", " "), ("lit", "    draw(i)")]
 
@@ -207,6 +208,84 @@ def test_each_slide_can_be_read(path, browser, tmp_path):
         page.evaluate(f"Reveal.slide({number}); {ALL_STEPS} {PAINTED}")
         faults += [f"slide {number + 1}: {each}" for each in page.evaluate(MEASURE)]
     assert [*faults, *page.said] == [], "\n".join(faults)
+
+
+SMALL = r"""
+# One
+
+Note: 2 min. Ask.
+
+## Steps
+
+A
+
+{{step}}
+
+$$
+\begin{aligned}
+a &= b
+{{step}}
+&= c
+\end{aligned}
+$$
+
+## It moves
+
+{{explore bound}}
+
+Note: 3 min. Drag.
+"""
+
+
+@pytest.fixture(scope="module")
+def bound(browser, tmp_path_factory):
+    """A small deck with a derivation in steps and an explorable, in a window that enlarges it."""
+    page = tmp_path_factory.mktemp("deck") / "small.html"
+    page.write_text(slides.deck(SMALL, lesson()), encoding="utf-8")
+    browser.open(page, width=1920, height=1080)
+    return page
+
+
+@pytest.mark.slow
+def test_steps_come_one_by_one(browser, bound):
+    page = browser.open(bound, width=1920, height=1080)
+    page.wait_for("document.documentElement.dataset.ready")
+    shown = (
+        "[Reveal.getIndices().h, [...Reveal.getCurrentSlide().querySelectorAll('.fragment')]"
+        ".filter(e => !e.closest('mjx-assistive-mml') && e.classList.contains('visible')).length]"
+    )
+    found = []
+    for _ in range(4):
+        page.key("ArrowRight")
+        found.append(page.evaluate(shown))
+    assert found == [[1, 0], [1, 1], [1, 2], [2, 0]]
+
+
+@pytest.mark.slow
+def test_an_explorable_moves_on_its_slide_and_the_keys_stay_with_the_deck(browser, bound):
+    page = browser.open(bound.as_uri() + "#/2", width=1920, height=1080)
+    page.wait_for("document.documentElement.dataset.ready")
+    page.evaluate(PAINTED)
+    box = "document.querySelector('.explore')"
+    left, top, width, mean = page.evaluate(
+        f"(r => [r.x, r.y, r.width, {box}.explore.state.mean])"
+        f"({box}.querySelector('canvas').getBoundingClientRect())"
+    )
+
+    def at(z):  # on a canvas that shows z from −3.6 to 3.6
+        return left + width * (z + 3.6) / 7.2
+
+    page.drag((at(mean), top + 400), (at(mean + 1.5), top + 400))
+    assert page.evaluate(f"{box}.explore.state.mean") == pytest.approx(mean + 1.5, abs=0.03)
+    page.key("ArrowLeft")
+    assert page.evaluate("Reveal.getIndices().h") == 1 and page.said == []
+
+
+@pytest.mark.slow
+def test_the_pdf_has_each_slide_and_what_is_said(browser, bound, tmp_path):
+    slides.print_pdf(browser, bound, tmp_path / "deck.pdf")
+    pages = re.findall(rb"/Type /Page\b", (tmp_path / "deck.pdf").read_bytes())
+    assert len(pages) == 3 + 2  # slides, and notes of two of them
 
 
 # --- Tags that are not for decks -----------------------------------------------------------------

@@ -416,16 +416,21 @@ class Writer:
         )
         return f'<ol class="vote{short}">{items}</ol>'
 
-    def write_explore(self, name: str) -> str:
+    def write_explore(self, words: str) -> str:
+        """{{explore NAME}}; {{explore NAME beside}}: what one sets stands beside the picture."""
+        name, _, layout = words.partition(" ")
+        if layout not in ("", "beside"):
+            raise DeckError(f"{{{{explore {name}}}}}: not understood: {layout}")
         if not (EXPLORE / f"{name}.js").exists():
             raise DeckError(f"{{{{explore {name}}}}}: no docs/_static/explore/{name}.js")
         self.explorables.append(name)
-        return f'<div class="explore" data-explore="{name}" data-prevent-swipe></div>'
+        box = f"explore {layout}".strip()
+        return f'<div class="{box}" data-explore="{name}" data-prevent-swipe></div>'
 
 
 def grows(part: str) -> str:
     """What holds a figure or an explorable takes all the height that is left."""
-    return " grows" if "<figure" in part or 'class="explore"' in part else ""
+    return " grows" if "<figure" in part or "data-explore=" in part else ""
 
 
 def listing(kind: str, lines: list[str], written: list[str], lit: list[str]) -> str:
@@ -436,7 +441,8 @@ def listing(kind: str, lines: list[str], written: list[str], lit: list[str]) -> 
     made = []
     for line, shown in zip(lines, written, strict=True):
         state = (" lit" if any(text in line for text in lit) else " dim") if lit else ""
-        made.append(f'<span class="line{state}">{shown or " "}</span>')
+        hanging = len(line) - len(line.lstrip()) + 4  # where a long line goes on
+        made.append(f'<span class="line{state}" style="--in: {hanging}ch">{shown or " "}</span>')
     return f'<pre class="{kind}" tabindex="-1">{"".join(made)}</pre>'
 
 

@@ -54,10 +54,6 @@ from cvae_tf.oracle import LinearGaussian, ppca
 
 blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plotting.colour("KL")
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Ask who has trained a model by maximum likelihood, and what they would do if the likelihood were
-# an integral. Leave the answers standing.
-
 # %% [markdown]
 # ## The difficulty
 #
@@ -93,10 +89,6 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 # </details>
 #
 # Practise: [exercise 1.3](exercises/01_the_bound/01_the_bound.ipynb).
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Draw the prior and the sliver of it that explains one image. Then the coins on the board, row by
-# row.
 
 # %% [markdown]
 # ## The derivation
@@ -154,10 +146,6 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 8 min.** On the board, line by line; let the class say why each line holds. Stop at (1.3): what moves if
-# you raise the bound in φ, what if in θ?
-
 # %% [markdown]
 # ## The coins again: both terms by hand
 #
@@ -181,10 +169,6 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 # sum is $\log \tfrac12$ again.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Let the class compute the second row; ask why its reconstruction is the best and its bound the
-# worst.
 
 # %% [markdown]
 # ## A Gaussian model in closed form
@@ -334,10 +318,6 @@ plotting.show(
 #
 # Practise: [exercises 1.1, 1.2 and 1.4](exercises/01_the_bound/01_the_bound.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 7 min.** Take votes on the three predictions before the table. Most say that too narrow and too wide cost
-# the same.
-
 # %% [markdown] tags=["fold"]
 # ### A slip to avoid
 #
@@ -408,9 +388,6 @@ plotting.show(
 # $p(x \mid y, z)$: the distribution of $x$ given $z$ and also $y$, such as a label. Lesson 03 has it.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Read the signatures aloud as the arrows of the graph.
 
 # %% [markdown] tags=["fold"]
 # ### Does the library compute this bound?
@@ -597,9 +574,6 @@ plotting.show(
 #
 # Practise: [exercise 1.5](exercises/01_the_bound/01_the_bound.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 6 min.** Ask for a guess before the curve: how near to PCA does gradient descent come?
-
 # %% [markdown] tags=["fold"]
 # ### The library's own bound at the end of training
 #
@@ -691,9 +665,6 @@ plotting.show(
 # It does not: $P$ contains $W$ and $\sigma$, but not $x$.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Only the conclusion; the algebra is for reading at home.
 
 # %% [markdown] tags=["fold"]
 # ### Does the evidence alone turn the columns?
@@ -788,9 +759,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 1 min.** Training has not failed: it has nearly reached the best linear model.
-
 # %% [markdown]
 # ## Where this breaks: the posterior is not diagonal
 #
@@ -841,9 +809,6 @@ print(f"1,000 random rotations lose {np.mean(losses):.2f} nats on average ({min(
 # Nothing: the two latents swap, one with its sign changed, and the columns stay orthogonal.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Turn W by hand: the likelihood does not move, the bound falls.
 
 # %% [markdown] tags=["fold"]
 # ### One rotation, by every angle
@@ -904,9 +869,6 @@ print(f"the score if a pixel counts 0 to 16:       {in_sixteenths:.3f}  (= {scor
 # You cannot tell yet: first add $64 \log 16$ to her number. Then both are densities in the same unit.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 1 min.** Units of x. One sentence will do.
 
 # %% [markdown]
 # ## What you saw

@@ -44,9 +44,6 @@ from scipy.stats import norm
 
 from cvae_tf import VAE, datasets, distributions, estimators, evaluation, networks, oracle, plotting
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 1 min.** Ask what is new against lesson 01: the expectation is now under something that moves.
-
 # %% [markdown]
 # ## A draw that can be differentiated
 #
@@ -66,7 +63,7 @@ from cvae_tf import VAE, datasets, distributions, estimators, evaluation, networ
 # Then $\mathbb E_q[f(z)] = \mathbb E_{p(\varepsilon)}[f(g_\phi(\varepsilon, x))]$. The noise does not depend on $\phi$, so
 # you may now average the gradients of the draws. Each passes through $g_\phi$ to $\mu$ and $\sigma$.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:draws"]
 epsilon = np.random.default_rng(0).standard_normal(30)
 with plotting.style():
     fig, axes = plt.subplots(1, 2, figsize=(12, 4), sharex=True, layout="constrained")
@@ -97,9 +94,6 @@ plotting.show(fig, alt)
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Draw one ε and move μ by hand. Ask for ∂z/∂σ before you write it.
-
 # %% [markdown]
 # ## Two estimators of the bound
 #
@@ -126,7 +120,7 @@ plotting.show(fig, alt)
 # Compare them in the linear-Gaussian model of lesson 01, where everything is known. With one latent dimension and two
 # pixels, its true posterior is $\mathcal N(m, s^2)$. The function returns what (2.2) and (2.3) average.
 
-# %%
+# %% tags=["deck:integrands"]
 truth = oracle.LinearGaussian(W=[[1.0], [0.8]], b=[0.0, 0.0], sigma=1.0)
 x = np.array([[1.2, -0.3]])
 m, C = truth.posterior(x)
@@ -147,7 +141,7 @@ def integrands(truth, mu, sigma, epsilon):
 # **Predict before you look.** Put $q$ exactly on the true posterior. B has replaced some random terms by a
 # formula. Which estimator has the smaller variance?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:at_posterior"]
 # NBVAL_CHECK_OUTPUT
 epsilon = np.random.default_rng(0).standard_normal((1000, 1))
 A, B = integrands(truth, m, s, epsilon)
@@ -182,7 +176,7 @@ shifts, factors = np.linspace(-3, 3, 61), np.geomspace(0.1, 3, 61)
 shifted = [[variance(v) for v in integrands(truth, m + t * s, s, nodes[:, None])] for t in shifts]
 scaled = [[variance(v) for v in integrands(truth, m, c * s, nodes[:, None])] for c in factors]
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:variances"]
 names, unit = ("SGVB-A", "SGVB-B"), "variance of one draw (nats²)"
 with plotting.style():
     fig, axes = plt.subplots(1, 2, figsize=(14, 5.2), layout="constrained")
@@ -219,17 +213,13 @@ plotting.show(fig, alt)
 #
 # Practice: [exercise 2.2](exercises/02_estimators_and_algorithm/02_estimators_and_algorithm.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 7 min.** Vote: which estimator has the smaller variance at the true posterior? Hardly anybody says A. Then
-# ask what a sharper decoder does to the word "typically".
-
 # %% [markdown] tags=["fold"]
 # ### How often does B have the smaller variance?
 #
 # Four hundred $q$ are drawn at random, the mean within three true standard deviations, the scale within a factor of three.
 # The decoders go from vague (much noise on $x$) to sharp.
 
-# %% tags=["fold"]
+# %% tags=["fold", "deck:calmer"]
 # NBVAL_CHECK_OUTPUT
 rng = np.random.default_rng(1)
 moves = np.stack([rng.uniform(-3, 3, 400), 3 ** rng.uniform(-1, 1, 400)], -1)
@@ -262,7 +252,7 @@ for noise in (2.0, 1.0, 0.5, 0.1):
 # a *baseline*, without changing the mean of the estimate. Estimators that differentiate through (2.1) are called *pathwise*.
 # The code has two of each kind. All four have the same mean.
 
-# %%
+# %% tags=["deck:gradients"]
 def gradients(truth, x, mu, sigma, epsilon):
     """∇_μ of the bound by four estimators. epsilon: [L, d]. Returns {name: [L, d]}."""
     z = mu + sigma * epsilon
@@ -307,7 +297,7 @@ exact = [gradients(truth, x, m + t * s, s, nodes[:, None]) for t in shifts]
 means = np.array([[weights @ g[:, 0] for g in found.values()] for found in exact])
 assert np.allclose(means, means[:, :1])  # four estimators, one mean
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:ratios"]
 kinds = list(exact[0])
 of = {d: {k: np.array([ratio[k] for ratio in ratios[d]]) for k in kinds} for d in dimensions}
 with plotting.style():
@@ -341,7 +331,7 @@ alt = (
 )
 plotting.show(fig, alt)
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:ratio_table"]
 print("variance / squared length          " + "".join(f"{f't = {t:g}':>12}" for t in errors_of_q[2:]))
 for k, d in ((kinds[1], 1), (kinds[1], 8), (kinds[1], 32), (kinds[2], 32), (kinds[3], 32)):
     print(f"{k:26}d = {d:<5}" + "".join(f"{value:12.1f}" for value in of[d][k][2:]))
@@ -376,10 +366,6 @@ print(f"small model: the score function with a baseline is quieter than pathwise
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Let them name a case where z has no gradient at all (a class); that is what the score
-# function is for. Lesson 08 comes back to it.
-
 # %% [markdown]
 # ## The divergence in closed form
 #
@@ -404,9 +390,6 @@ print(f"small model: the score function with a baseline is quieter than pathwise
 # One nat. Each dimension contributes $\tfrac12(1 + 1 - 1 + 0 - 0) = \tfrac12$.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** A sum over the dimensions. Say it twice; averaging it is an easy slip.
 
 # %% [markdown] tags=["fold"]
 # ### Does the formula agree with draws?
@@ -494,7 +477,7 @@ for where, mean, scale in (("far from the prior", 1.5, 0.6), ("at the prior", 0.
 # Here is the training step by hand. `posterior_net` is the encoder; `softplus` makes its $\sigma$ positive. `likelihood_net`
 # is the decoder. For each binary pixel it gives a *logit*, whose sigmoid is the probability of ink.
 
-# %%
+# %% tags=["deck:step"]
 class ByHand(VAE):
     def train_step(self, data):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)  # [M, 64]
@@ -518,7 +501,7 @@ class ByHand(VAE):
 # probability of ink. Training uses twenty binary drawings of each image, so that the model learns the grey value;
 # validation and test use one each.
 
-# %%
+# %% tags=["deck:data"]
 # NBVAL_CHECK_OUTPUT
 grey, fixed = datasets.digits(seed=0), datasets.digits(binarise="fixed", seed=0)  # one split
 x_train = datasets.binarise(np.tile(grey.train.x, (20, 1)), seed=0)
@@ -545,10 +528,6 @@ def make(model_class, seed=0, pixels=64, width=128):
 # </details>
 #
 # Practice: [exercise 2.4](exercises/02_estimators_and_algorithm/02_estimators_and_algorithm.ipynb).
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 6 min.** Walk through the step line by line, with (2.5) on the board. Ask which lines change if the pixels are
-# grey.
 
 # %% [markdown] tags=["fold"]
 # ### Is this the library's own step?
@@ -600,7 +579,7 @@ print("moved:", any((a != b).any() for a, b in zip(start, still.get_weights(), s
 # Two latent dimensions let you look at all of $z$. The decoder is not linear, so neither $\log p(x)$ nor
 # the true posterior has a formula.
 
-# %%
+# %% tags=["deck:curves"]
 def train(model, x=x_train, held_out=x_validation, epochs=25, batch_size=128):
     steps = epochs * -(-len(x) // batch_size)
     model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, steps)))
@@ -620,7 +599,7 @@ plotting.show(
 # Both curves are nearly flat at the end. Compare the bound with $\log p(x)$ of a model without $z$, in which pixels are
 # independent:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:gain"]
 pixel = np.clip(x_train.mean(0), 1e-4, 1 - 1e-4)  # the baseline: each pixel by itself, no z
 alone = (np.log(pixel) * x_test + np.log1p(-pixel) * (1 - x_test)).sum(-1)
 bound = vae.bound(x_test).value.numpy()
@@ -644,7 +623,7 @@ sharp = make(VAE, pixels=784, width=256)
 train(sharp, mnist.train.x, mnist.validation.x, epochs=30)
 means = sharp.posterior(mnist.test.x).mean().numpy()
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:map"]
 fig = plotting.latent_scatter(means, mnist.test.labels, prior=True, title="means of q(z|x), 2,000 test images")
 alt = (
     "A scatter plot of the latent means, coloured by digit: 0 and 1 form patches of their own; 3, 5 and 8 overlap, "
@@ -656,13 +635,13 @@ plotting.show(fig, alt)
 # *Images that look alike lie together. The model never saw the labels that colour this map.* Now decode a grid of $z$,
 # whose cells all hold the same mass of the prior.
 
-# %% tags=["hide-input", "thumbnail"]
+# %% tags=["hide-input", "thumbnail", "deck:manifold"]
 plotting.show(
     plotting.latent_manifold(sharp, size=15, title="mean of p(x|z)"),
     "A 15 by 15 grid of decoded images; neighbours change gradually from one digit into another.",
 )
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:samples"]
 rows = [np.flatnonzero(mnist.test.labels == k)[0] for k in range(10)]
 samples = sharp.generate(20, seed=0).reshape(2, 10, 784)
 shown = [*samples, mnist_grey.test.x[rows], mnist.test.x[rows], sharp.reconstruct(mnist.test.x[rows])]
@@ -685,9 +664,6 @@ plotting.show(fig, alt)
 # They show the probability of ink at each pixel. A draw of $x$ would be black and white.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Samples first, then the numbers. Ask what the map of z shows that the samples do not.
 
 # %% [markdown] tags=["fold"]
 # ### The detached z in training
@@ -763,7 +739,7 @@ for name, values in by_hand.items():
 # **Predict before you look.** Take 256 draws per image, and cut the *same* weights into groups of $K$. Does the estimate of
 # $\mathcal L_K$ rise with $K$ on average over the images, or for each of the 300?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:rises"]
 # NBVAL_CHECK_OUTPUT
 curve = evaluation.importance_weighted_curve(vae, x_test, sizes=(1, 2, 4, 8, 16, 32, 64, 128, 256))
 sizes, values = list(curve), np.stack(list(curve.values()))  # [9], [9, 300]
@@ -781,7 +757,7 @@ assert (rises > -1e-4).all()  # 1e-4 nats: float32's rounding, nothing else
 # In two dimensions a sum over a fine grid of $z$ gives
 # $\int p(x \mid z)\, p(z)\, \mathrm dz$, with no $q$ and no draws.
 
-# %%
+# %% tags=["deck:grid"]
 side = np.linspace(-5, 5, 301)
 grid = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2)  # [90601, 2]
 
@@ -798,7 +774,7 @@ coarse = log_joint.reshape(-1, 301, 301)[:, ::2, ::2]  # a quarter of the points
 coarse = tf.reduce_logsumexp(coarse, [1, 2]).numpy() + 2 * np.log(side[2] - side[0])
 assert abs((coarse - by_grid).mean()) < 1e-3
 
-# %%
+# %% tags=["deck:truth"]
 log_p = vae.log_likelihood(x_test, num_samples=5000)
 print("log p(x), by the grid        ", evaluation.estimate(by_grid))
 print("log p(x), (2.6) with S = 5000", evaluation.estimate(log_p))
@@ -812,7 +788,7 @@ assert -0.1 < off.mean < 0.02  # six seeds gave −0.02
 # With $S = 5000$ the estimate (2.6) lies 0.02 ± 0.01 nats below the grid. The worst ten of the 300 images account for the
 # whole difference.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:climb"]
 missing = [evaluation.estimate(by_grid - value) for value in values]
 errors = [e.standard_error for e in missing]
 with plotting.style():
@@ -831,7 +807,7 @@ alt = (
 )
 plotting.show(fig, alt)
 
-# %%
+# %% tags=["deck:short"]
 for K, e in list(zip(sizes, missing, strict=True))[::2]:
     print(f"K = {K:3d}: {e.mean:7.4f} ± {e.standard_error:.4f} nats short of log p(x)")
 # six seeds gave 0.44–0.51 at K = 1, 0.02–0.06 at K = 256
@@ -852,9 +828,6 @@ assert missing[0].mean > 0.2 and missing[-1].mean < 0.25 * missing[0].mean
 #
 # Practice: [exercise 2.5](exercises/02_estimators_and_algorithm/02_estimators_and_algorithm.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** The grid is the luxury of two dimensions. Let them predict how far K = 1 is below.
-
 # %% [markdown]
 # ## What the bound misses, and why
 #
@@ -872,7 +845,7 @@ assert missing[0].mean > 0.2 and missing[-1].mean < 0.25 * missing[0].mean
 # The second part is the **amortisation gap** (Cremer et al. 2018). A posterior can have several modes, so each search has
 # four starts, and the best counts.
 
-# %%
+# %% tags=["deck:gap"]
 gap = evaluation.gap(vae, x_test[:100], steps=200, num_samples=100)  # log p(x): the grid's
 lost = {
     "approximation": by_grid[:100] - gap.best_bound,
@@ -890,7 +863,7 @@ print(f"amortisation is the larger part for {network_more:.0%} of the images")
 # six seeds gave means 0.08–0.12 and 0.25–0.30, medians 0.06–0.09 and 0.07–0.10, shares 49–71 %
 assert all(e.mean > 3 * e.standard_error for e in ledger.values())
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:dots"]
 least, most = 0.01, 12  # nats; what is lost is estimated, and may come out at or below zero
 with plotting.style():
     fig, ax = plt.subplots(figsize=(8.6, 7.6), layout="constrained")
@@ -922,7 +895,7 @@ plotting.show(fig, alt)
 # **Predict before you look.** Which shape of the true posterior makes every diagonal Gaussian fail? What do you see where
 # only the network fails?
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:shapes"]
 family, network = lost["approximation"], lost["amortisation"]
 picks = np.argmax(family - abs(network)), np.argmax(network - family), np.argmin(abs(family + network))
 q = vae.posterior(x_test[:100])
@@ -964,9 +937,6 @@ plotting.show(fig, alt)
 #
 # Practice: [exercises 2.1 and 2.6](exercises/02_estimators_and_algorithm/02_estimators_and_algorithm.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Two causes, two remedies: ask which part a larger encoder can shrink.
-
 # %% [markdown]
 # ## Where this breaks
 #
@@ -974,7 +944,7 @@ plotting.show(fig, alt)
 # weights are just $p(x \mid z)$. Predict before you look: how far below $\log p(x)$ are its $\mathcal L_1$ and its
 # $\mathcal L_{5000}$?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:blind"]
 log_w = log_likelihoods(np.random.default_rng(4).standard_normal((5000, 2)))  # [300, 5000]
 blind = log_w.mean(1), tf.reduce_logsumexp(log_w, 1).numpy() - np.log(5000)
 print("nats from log p(x):        K = 1               K = 5000")
@@ -1012,7 +982,7 @@ def importance(fitted, x, mu, sigma, epsilon):
     return log_w.max() + np.log(w.mean()), w.std() / w.mean() / np.sqrt(len(w))
 
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:warning"]
 print(" d   q            log p − estimate (30 images)   error reported")
 for d in (2, 8, 32):
     fitted, images, off = oracle.ppca(digits, d), digits[:30], {}
@@ -1044,10 +1014,6 @@ assert off["prior"].mean > 50 and off["1.5 × σ"].mean < 2  # d = 32, printed l
 # It is the most that the formula gives: one weight holds nearly all of the sum. It cannot see weights never drawn.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** The blind q: a hopeless posterior with a tight estimate. What does a reported log-likelihood
-# say about the encoder?
 
 # %% [markdown]
 # ## What you saw

@@ -61,10 +61,6 @@ from cvae_tf import CVAE2, datasets, networks, noise, plotting
 from cvae_tf.distributions import Bernoulli
 from cvae_tf.evaluation import estimate
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Ask who has lost a run to a crash, and what they had saved. Come back to the answers in the
-# section on stopped runs.
-
 # %% [markdown]
 # ## What does not change
 #
@@ -78,7 +74,7 @@ from cvae_tf.evaluation import estimate
 #
 # Neither (4.2) nor its code says what a network looks like inside, or what shape $x$ has:
 
-# %%
+# %% tags=["deck:factors"]
 for factor in (CVAE2.prior, CVAE2.posterior, CVAE2.likelihood, CVAE2.factors):
     source = inspect.getsource(factor).splitlines()
     print("\n".join(line for line in source if '"""' not in line))
@@ -91,7 +87,7 @@ for factor in (CVAE2.prior, CVAE2.posterior, CVAE2.likelihood, CVAE2.factors):
 # filter finds is again an image, a *channel*. With a *stride* of 2 a filter moves two pixels at a time, which halves
 # height and width. In the decoder, *transposed* convolutions double them.
 
-# %%
+# %% tags=["deck:build"]
 # NBVAL_CHECK_OUTPUT
 def build(kind, image, z=8, filters=16, hidden=64, width=118):
     """Networks for q(z|x,y) and p(x|y,z), and the family of the likelihood."""
@@ -117,7 +113,7 @@ for name, net in nets.items():
 # **Predict before you look.** A filter has nine weights per channel, however large the image. Do convolutional networks
 # therefore have fewer parameters than dense ones? Do they stop growing with the image?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:params"]
 # NBVAL_CHECK_OUTPUT
 print("pixels      dense 118-118   convolutional   of which in filters")
 for side in (8, 28, 56):
@@ -150,10 +146,6 @@ for side in (8, 28, 56):
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Draw one filter and slide it. Vote on the parameters before the table. Then the mean over pixels: ask what
-# β it amounts to at 64×64 in colour.
-
 # %% [markdown] tags=["fold"]
 # ### Does the library sum over the pixels?
 #
@@ -185,7 +177,7 @@ assert agree
 # is, in each pass over the data. The draw is a function of the seed and the epoch. *Fixed* binarisation draws once for
 # all. The images are those of lesson 00, a part of MNIST.
 
-# %%
+# %% tags=["deck:stream"]
 grey, fixed = datasets.mnist_10k(image=True), datasets.mnist_10k(image=True, binarise="fixed")
 image, epochs, latent = grey.train.x.shape[1:], 12, 8
 validation = fixed.validation.x[:300], fixed.validation.y[:300]
@@ -199,7 +191,7 @@ def new_stream(x=grey.train.x, y=grey.train.y, first_epoch=0):
 
 print(f"images of {image}; an epoch: {len(new_stream())} batches of 100")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:pixels"]
 pick = np.argsort(grey.train.labels[:500], kind="stable")[25::50][:8]
 draws = [datasets.binarise(grey.train.x[pick], seed=seed) for seed in (1, 2, 3)]
 rows = np.stack([grey.train.x[pick], *draws, grey.train.x[pick] > 0.5])
@@ -229,16 +221,12 @@ plotting.show(fig, alt)
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Point at one edge pixel and follow it down the rows. Ask which of the rows is easiest to predict; the
-# answer comes back as a number.
-
 # %% [markdown]
 # ## Training a convolutional CVAE-2
 #
 # `fit` takes a stream as it takes arrays. The step size falls to zero along a cosine.
 
-# %%
+# %% tags=["deck:train"]
 def make(kind="convolutional", strategy=None, seed=0):
     """A CVAE-2 for these images; one seed, one set of initial weights."""
     keras.utils.set_random_seed(seed)
@@ -262,7 +250,7 @@ for name in ("elbo", "val_elbo"):
     step = fresh[name][-1] - fresh[name][-2]
     print(f"{name:8} {fresh[name][-1]:7.2f} nats, of which the last epoch {step:+.2f}")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:sheet"]
 labels = np.arange(10)
 sheet = cvae.generate(np.tile(np.eye(10), (6, 1)), seed=2).reshape(6, 10, -1)
 real = grey.test.x[[np.flatnonzero(grey.test.labels == k)[0] for k in labels]].reshape(10, -1)
@@ -305,7 +293,7 @@ log_p = {
     "pixels, no z": np.log(np.where(x_test == 1, share, 1 - share)).sum((1, 2, 3)),
 }
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:race"]
 print("log p(x|y), 300 test images, fixed draw, S = 200      convolutional ahead by")
 for name, nats in log_p.items():
     ahead = estimate(log_p["convolutional"] - nats)
@@ -332,10 +320,6 @@ assert ahead.mean > 20
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Let them vote before the last cell. Whoever says "convolutional, of course" is asked for the reason, and
-# whether it holds for 64 pixels.
-
 # %% [markdown]
 # ## One model, many numbers
 #
@@ -358,7 +342,7 @@ numbers = {
     "training images": measure(fixed.train.x[:300], fixed.train.y[:300]),
 }
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:measures"]
 print("one model, 300 images (S = 100     nats per image     minus the first, image by image")
 print("where nothing is said)")
 for name, nats in numbers.items():
@@ -368,7 +352,7 @@ for name, nats in numbers.items():
 moved = {name: nats.mean() - reference.mean() for name, nats in numbers.items()}
 assert moved["pixels cut at one half"] > 5 and moved["… S = 1, the bound"] < 0
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:dots"]
 shown = {name: estimate(nats) for name, nats in numbers.items()}
 green, ink = plotting.colour("CVAE2"), plotting.colour("baseline")
 with plotting.style():
@@ -412,10 +396,6 @@ plotting.show(
 #
 # [What has been reproduced](../docs/reproduced.md) puts published numbers beside this library's, with those settings.
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Collect the guesses, then the dots. Ask which of the seven numbers a careless paper would print. Then
-# the two papers: which numbers may be compared, and which not?
-
 # %% [markdown]
 # ## When to stop
 #
@@ -434,7 +414,7 @@ kept = longer.fit(
     new_stream(fixed.train.x), epochs=3 * epochs, validation_data=validation, callbacks=[keep_best], verbose=0
 ).history
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:stopping"]
 best = int(np.argmax(kept["val_elbo"]))
 held_out = kept["val_elbo"]
 print(f"one draw, validation: {held_out[best]:.2f} nats in its best epoch, {best + 1} of {3 * epochs},")
@@ -448,7 +428,7 @@ pair = f"{difference.mean:.2f} ± {difference.standard_error:.2f}"
 print(f"test, S = 200: fresh draws ahead by {pair} nats per image")
 assert excess["one draw"] > excess["fresh draws"]
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:curves"]
 fig = plotting.bound_curves(
     {"fresh draws": long_dense, "one draw": kept}, ylabel="bound (nats per image)",
     ylim=(kept["val_elbo"][3], max(kept["elbo"] + long_dense["elbo"]) + 1),
@@ -482,9 +462,6 @@ plotting.show(
 # No. You need its distance from the validation curve.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Both predictions by hands. Then: would you have noticed it from the training curve alone?
 
 # %% [markdown]
 # ## A run that stops
@@ -522,7 +499,7 @@ def apart(one, other):
     return max(np.abs(a - b).max() for a, b in zip(one, other, strict=True))
 
 
-# %%
+# %% tags=["deck:script"]
 part = fixed.train.x[:1152], fixed.train.y[:1152]  # 72 batches of 16
 
 
@@ -576,13 +553,13 @@ dropout, _, dropout_resumed = stopped_and_resumed(make=with_dropout)
 # **Predict before you look.** By how much do the weights of the three resumed runs differ at the end from those of a run that
 # nobody stopped?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:resumed"]
 # NBVAL_CHECK_OUTPUT
 print("steps noted, first and last: cut", [min(cut), max(cut)], "resumed", [min(resumed), max(resumed)])
 print("resumed, largest difference of any weight:", max(apart(resumed[step], whole[step]) for step in resumed))
 assert apart(resumed[216], whole[216]) == 0.0
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:trails"]
 green, brown, violet = plotting.colour("CVAE2"), "#7F3F10", "#6A51A3"
 runs = {  # the trail, its own uninterrupted run, colour, marker
     "everything restored": (resumed, whole, green, "s-"),
@@ -633,16 +610,12 @@ assert min(ends["weights only"], ends["everything, but Dropout"]) > 1e-3
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Ask for the list of what to save before showing it; the order of the data is what most forget. Then: what
-# in *your* last project was random and saved nowhere?
-
 # %% [markdown] tags=["fold"]
 # ### A stream must be told its epoch
 #
 # Load what epoch 2 left, and go on to epoch 4: once with a new stream, and once with a stream that is told its epoch.
 
-# %% tags=["fold"]
+# %% tags=["fold", "deck:epoch"]
 # NBVAL_CHECK_OUTPUT
 def pixels_from(epoch):
     return new_stream(grey.train.x[:1200], grey.train.y[:1200], first_epoch=epoch)
@@ -664,7 +637,7 @@ for model, first in zip(same, (0, done), strict=True):
 off = apart(same[0].get_weights(), whole.get_weights())
 assert off > 1e-4 and apart(same[1].get_weights(), whole.get_weights()) == 0.0
 
-# %% tags=["fold"]
+# %% tags=["fold", "deck:astray"]
 astray = estimate(same[0].bound(*test).value.numpy() - whole.bound(*test).value.numpy())
 print(f"stream from epoch 0: weights differ by up to {off:.3f},")
 print(f"the test bound by {astray.mean:+.3f} ± {astray.standard_error:.3f} nats per image")
@@ -708,7 +681,7 @@ print("one device moved a weight by more than 0.01: ", apart(one_end, start) > 0
 print("two devices end elsewhere by less than 0.0001:", apart(one_end, two_end) < 1e-4)
 assert apart(one_end, two_end) < 1e-4 < 0.01 < apart(one_end, start)
 
-# %% tags=["fold"]
+# %% tags=["fold", "deck:devices"]
 print(f"training moved some weight by {apart(one_end, start):.3f}")
 print(f"largest difference between one device and two: {apart(one_end, two_end):.1e}")
 
@@ -742,7 +715,7 @@ def compare(kind, side, steps, **size):
     rounds = np.diff([*times, time.perf_counter()]).reshape(3, 2)
     return 1000 / steps * rounds[1:].min(0)
 
-# %%
+# %% tags=["deck:speed"]
 speed = {
     "8 × 8, dense": compare("dense", 8, 100),
     "28 × 28, dense": compare("dense", 28, 50),
@@ -779,10 +752,6 @@ assert speed["8 × 8, dense"][0] < speed["8 × 8, dense"][1]
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Ask where the milliseconds of a step at 8×8 go. Take the printed hours and ask what they would do
-# differently if it were ten times as many.
-
 # %% [markdown]
 # ## Where this breaks
 #
@@ -790,7 +759,7 @@ assert speed["8 × 8, dense"][0] < speed["8 × 8, dense"][1]
 # before you look:** after the same two epochs, is a batch of 512 as good? Is it as good with eight times the step
 # size, as is often advised?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:batch"]
 print("batch   step size   steps   validation bound after 2 epochs")
 ends = {}
 for batch, rate in ((64, 1e-3), (512, 1e-3), (512, 8e-3)):
@@ -821,9 +790,6 @@ assert lost > 5 and behind.mean < 0.7 * lost
 # Not with the same step size: see the second row. Its gradient is less noisy, but it is one step.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Eight devices for eight times the price: what did the class expect to get for it?
 
 # %% [markdown]
 # ## What you saw

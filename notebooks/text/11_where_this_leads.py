@@ -83,10 +83,6 @@ class FromNetworks(BoundModel):
         raise NotImplementedError("these models are asked for their bound only")
 
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Put the five graphs of lesson 00 back on the screen. Ask which arrow a diffusion model lacks, and leave
-# the answers standing.
-
 # %% [markdown]
 # ## When does z mean something?
 #
@@ -168,7 +164,7 @@ clouds = {
 }
 scores = {name: [recovered(*pair) for pair in pairs] for name, pairs in clouds.items()}
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:scores"]
 print("six worlds         MCC: mean (least, most)      R² of a linear map: mean (least)")
 for name, pairs in scores.items():
     (mcc, r2), low, high = np.mean(pairs, 0), np.min(pairs, 0), np.max(pairs, 0)
@@ -177,7 +173,7 @@ least = {name: np.min(pairs, 0) for name, pairs in scores.items()}
 assert least["varying scale"][0] > 0.9 > max(least["fixed scale"][0], least["no label"][0])
 assert min(low[1] for low in least.values()) > 0.9
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:clouds"]
 worst = int(np.argmin([mcc for mcc, _ in scores["fixed scale"]]))
 with plotting.style():
     fig = Figure(figsize=(10, 8.4), layout="constrained")
@@ -221,10 +217,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 8 min.** Recall the rearranged islands of lesson 03. Vote on the three clouds. Ask what else could pin z down, and
-# stress that the theorem speaks of the optimum, and the table of six training runs.
-
 # %% [markdown]
 # ## Two levels
 #
@@ -245,7 +237,7 @@ plotting.show(
 #
 # In code, one estimator stands inside another:
 
-# %%
+# %% tags=["deck:two"]
 class TwoLevels(FromNetworks):
     further_factors = {"lower_prior": "raw", "lower_posterior": "raw"}  # raw numbers for z₁
 
@@ -345,14 +337,14 @@ truth = true_log_p(x_test, y_test)
 for name, value in (("one level", one.log_likelihood(x_test, y_test)), ("two levels", log_p(x_test, y_test))):
     behind[name] = [evaluation.estimate((truth - value)[rows]) for rows in (first, ~first)]
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:behind"]
 print("nats behind the true log p(x|y)      first label         second label")
 for name, (clustered, plain) in behind.items():
     pairs = "        ".join(f"{e.mean:6.2f} ± {e.standard_error:.2f}" for e in (clustered, plain))
     print(f"{name:30}{pairs}")
 assert behind["one level"][0].mean > 1.5 * behind["two levels"][0].mean
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:humps"]
 label = np.repeat(np.eye(2, dtype="float32"), 20_000, 0)
 z2, z1, e = noise.normal(3, len(label), 6, key=0)
 z1 = two.lower_prior(z2[:, :1], label).mean() + two.lower_prior(z2[:, :1], label).stddev() * z1[:, :1]
@@ -401,10 +393,6 @@ plotting.show(
 # In `reconstruction`. For the upper level, the whole lower bound is the log-likelihood.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 7 min.** Derive (11.2) by covering z₂: what is left is lesson 03. Let the class write the one line of `estimate`
-# before it is shown. Ask what a third level would need.
 
 # %% [markdown] tags=["fold"]
 # ### Does this code compute (11.2)?
@@ -473,7 +461,7 @@ print("bound = log p(x|y) − KL to the true posterior of both levels: True, KL 
 #
 # A fixed $q$ costs freedom and buys speed: $z_t$ is drawn in one jump from $x$. So training may take one level at random.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:graphs"]
 def chain_graph(ax, title, chain, edges, q=()):
     """A row of nodes, and y above its middle."""
     centres = {name: (2.0 * i, 0.0) for i, name in enumerate(chain)}
@@ -519,7 +507,7 @@ plotting.show(
 # So the bound of a diffusion model is a weighted error of *denoising*, but for its two ends. In code, `level` is $\log
 # \mathrm{SNR}(t)$, and $\alpha_t^2 + \sigma_t^2 = 1$:
 
-# %%
+# %% tags=["deck:back"]
 def alpha(level):
     return tf.sqrt(tf.sigmoid(level))
 
@@ -593,7 +581,7 @@ def terms(levels, own=False, guess=best):
     return tf.reduce_mean(p_x.log_prob(x)), kl_top, tf.reduce_mean(steps, (0, 2))
 
 
-# %%
+# %% tags=["deck:terms"]
 # NBVAL_CHECK_OUTPUT
 print("T = 4           E log p(x|z₁)   KL, top      KL, steps 2, 3, 4      bound   E log p(x|y)")
 for name, own in (("variance of q", False), ("own variance", True)):
@@ -610,7 +598,7 @@ assert np.isclose(bound, expected, rtol=1e-12, atol=0)
 # **Predict before you look.** What makes the gap of the second chain small: more levels, or ends nearer to pure $x$ and
 # pure noise?
 
-# %%
+# %% tags=["deck:tight"]
 numbers = [4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048]
 gaps, tight = {}, []
 for end in (3.0, 5.0, 7.0, 9.0):
@@ -621,7 +609,7 @@ for end in (3.0, 5.0, 7.0, 9.0):
 print(f"own variance, all T and ends: gap at most {max(tight):.0e} nats")
 assert max(tight) < 1e-9
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:gaps"]
 fig = plotting.line_chart(
     numbers, gaps, xscale="log", yscale="log", xlabel="levels $T$",
     ylabel="gap to E log p(x|y) (nats)",
@@ -632,7 +620,7 @@ plotting.show(
     "higher and falls for longer. At ±3 and ±5 the curve levels off, and that of ±3 ends highest.",
 )
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:floors"]
 for name, gap in gaps.items():
     print(f"{name}: gap with 4 levels {gap[0]:8.3f}, with 2048 levels {gap[-1]:.4f} nats")
 assert all(np.all(np.diff(gap) < 0) for gap in gaps.values())
@@ -656,10 +644,6 @@ assert gaps["ends at ±9"][0] > gaps["ends at ±3"][0] and gaps["ends at ±9"][-
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 11 min.** Write (11.2) three times into itself and cover: the sum of (11.3) appears. Ask what a fixed q costs.
-# Then the table: which terms does the network have a say in? The last question is the one to remember.
-
 # %% [markdown]
 # ## Guidance
 #
@@ -674,7 +658,7 @@ assert gaps["ends at ±9"][0] > gaps["ends at ±3"][0] and gaps["ends at ±9"][-
 #
 # With $w > 0$ it moves further the way that the label points. The whole model is its factors and its bound:
 
-# %%
+# %% tags=["deck:diffusion"]
 def uniform(normal):
     return 0.5 * (1 + tf.math.erf(normal / np.sqrt(2)))
 
@@ -739,7 +723,7 @@ def pixels(components):
 
 x_train, x_test = components(data.train.x), components(data.test.x)
 
-# %%
+# %% tags=["deck:trained"]
 keras.utils.set_random_seed(0)
 net = networks.mlp({"y": 10, "level": 1, "z": 48}, (256, 256, 256), 48, activation="swish")
 diffusion = Diffusion(likelihood_net=net, family=Gaussian(1.0), seed=0)
@@ -755,7 +739,7 @@ print(f"bound: training {history['elbo'][-1]:.2f}, test {history['val_elbo'][-1]
 # %% [markdown]
 # To draw a digit, begin with noise and go back step by step.
 
-# %%
+# %% tags=["deck:sample"]
 def sample(y, w, seed=0):
     """z_T ~ N(0, I), z_{t−1} ~ p(z_{t−1}|z_t, y), and the mean of p(x|z₁)."""
     diffusion.w = w
@@ -773,7 +757,7 @@ weights, asked = (0.0, 0.5, 1.0, 3.0), np.repeat(np.arange(10), 100)
 drawn = {w: sample(np.eye(10, dtype="float32")[asked], w) for w in weights}
 images = {w: np.clip(pixels(z), 0, 1) for w, z in drawn.items()}  # from paper to ink
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:digits"]
 real = [x_test[data.test.labels == k][0] for k in range(10)]
 rows = [np.clip(pixels(np.array(real)), 0, 1)]
 rows += [images[w].reshape(10, 100, 784)[:, i] for w in weights for i in (0, 1)]
@@ -816,7 +800,7 @@ def coverage(images):
     return np.concatenate(covered).mean()
 
 
-# %%
+# %% tags=["deck:real"]
 reader = SVC(C=10).fit(x_train, data.train.labels)
 some = np.concatenate([np.flatnonzero(data.train.labels == k)[:100] for k in range(10)])
 of_real = reader.score(x_test, data.test.labels), coverage(x_train[some])
@@ -827,14 +811,14 @@ for w in weights:
     nats = diffusion.bound(x_test[:500], data.test.y[:500], noise=each_step).value.numpy()
     measured[w] = (reader.predict(found) == asked).mean(), coverage(found), nats
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:guided"]
 print("   w    read right   coverage   bound, 500 test images   its loss against w = 0")
 for w, (right, covered, nats) in measured.items():
     loss = evaluation.estimate(measured[0.0][2] - nats)
     print(f"{w:4.1f}{right:12.1%}{covered:11.1%}{nats.mean():18.2f}{loss.mean:22.2f} ± {loss.standard_error:.2f}")
 assert measured[1.0][0] > measured[0.0][0] + 0.05 and measured[3.0][1] < measured[0.5][1] - 0.2
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:traded"]
 with plotting.style():
     fig = Figure(figsize=(13, 4.4), layout="constrained")
     for ax, j, name in zip(fig.subplots(1, 2), (0, 1), ("read as the label", "coverage"), strict=True):
@@ -866,7 +850,7 @@ plotting.show(
 # small steps these add up to $w^2$ times the information that $y$ holds about $z_1$ (Guo et al. 2005). In the Gaussian example
 # it is at most $\frac12 \log 3$:
 
-# %%
+# %% tags=["deck:exact"]
 # NBVAL_CHECK_OUTPUT
 def guided(w, without=C + 1):  # (11.6); `without`: the variance of x for unknown y
     def guess(level, z, y):
@@ -886,7 +870,7 @@ for w in (0.0, 0.5, 1.0):
 # The label of a digit holds at most $\log 10$ nats (lesson 03). So with many steps and the best guesses, guidance would cost at
 # most $w^2 \log 10$. Does it?
 
-# %%
+# %% tags=["deck:cost"]
 print("   w    loss of the bound   at most, at the best guesses")
 for w in weights[1:]:
     loss = (measured[0.0][2] - measured[w][2]).mean()
@@ -904,10 +888,6 @@ for w in weights[1:]:
 # Zero. Guidance is for those who look at the pictures, and choose by what they want of them.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 9 min.** Show the digits and let the class choose its w before the numbers. Ask for a use where coverage matters
-# more than clear pictures. Then log 10 once more.
 
 # %% [markdown] tags=["fold"]
 # ### Does `Diffusion` compute (11.3)?
@@ -943,7 +923,7 @@ assert np.allclose(-loss, known.bound(x, 0 * y, noise=every).value, rtol=1e-12, 
 #
 # Each changes one thing on the map of lesson 00.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:maps"]
 maps = {
     "discrete z": ({"y": (0, 2), "z": (2, 2), "x": (2, 0)}, [("y", "z"), ("z", "x"), ("y", "x")], ("x", "y")),
     "flow, flow matching": ({"y": (0, 2), "z": (2, 2), "x": (2, 0)}, [("z", "x"), ("y", "x")], ("x", "y")),
@@ -980,16 +960,13 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Cover the text and let the class name what is missing in each graph. Keep to one sentence per model.
-
 # %% [markdown]
 # ## Where this breaks: too few labels, too much guidance
 #
 # (11.1) asks for $2k + 1 = 5$ suitable labels. **Predict before you look.** What do two labels leave of the MCC? And the pictures
 # above were cut to the values between paper and ink. What does the reader say without the cut?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:limits"]
 few = [codes(CMMA, world(seed, True, labels=2), seed) for seed in range(6)]
 few = [recovered(*pair)[0] for pair in few]
 print(f"varying scale, two labels: MCC {np.mean(few):.3f} ({min(few):.2f}, {max(few):.2f})")
@@ -1014,10 +991,6 @@ for w in weights:
 # No. It is a fault of the guess $\hat x_w$, which is no longer the mean of $x$ given $z$ and $y$.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Both faults are silent: the bound of CMMA does not say whether z is the true one, and the pictures at
-# w = 3 look fine once they are cut.
 
 # %% [markdown]
 # ## What you saw
