@@ -94,10 +94,6 @@ assert elbo[-1] > elbo[0] + 50
 # the encoder's $z$ near a fixed **prior** $p(z)$, the standard normal. Its unit is the **nat**, that of a natural
 # logarithm. The bound is negative here, and nearer to zero is better. Lesson 01 derives it.
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Run the cell while you talk: it takes seconds. Name x, y, z, encoder, decoder and bound, and derive
-# nothing. Ask what the label leaves open.
-
 # %% [markdown]
 # ## Digits on demand
 #
@@ -177,9 +173,6 @@ assert 0.85 < read["generated, the mean"] < 0.98  # six seeds: 0.90 to 0.94
 #
 # So the reader judges whether labels are obeyed, and not whether images look real.
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Let the class find the misread digits in the figure first. Then vote on the order of the rows.
-
 # %% [markdown]
 # ## One hand writes all ten digits
 #
@@ -257,10 +250,6 @@ plotting.show(
 # %% [markdown]
 # *One label in each row.* Nobody told the model of slant. But weight and shape change along with it.
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Cover the first column and ask which row has the heaviest hand. In the walk, ask what else changes
-# besides the slant.
-
 # %% [markdown]
 # ## Where this breaks
 
@@ -301,9 +290,6 @@ plotting.show(
 #   soft edges.
 # - **No warning.** Asked for half a 3 and half an 8, for no digit, or for a far-off $z$, the model draws something. Nothing
 #   says that it does not know.
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 1 min.** Point at the last row: no label was given, and ten pictures came out.
 
 # %% [markdown]
 # ## A map of the family
@@ -361,10 +347,6 @@ plotting.show(
 # The solid arrow from $y$ to $z$: its prior does not see the label.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Read the table by columns. Let someone match one row with its graph. The map comes back in lesson
-# 07, once all five are known.
 
 # %% [markdown]
 # ## What you saw

@@ -87,10 +87,6 @@ for label, y in zip(fixed.test.labels[:3], fixed.test.y, strict=False):
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask what is wrong with feeding the label as one number. Then fix a label in the integral and ask
-# what is left: lesson 01, word for word.
-
 # %% [markdown]
 # ## The derivation
 #
@@ -138,10 +134,6 @@ for label, y in zip(fixed.test.labels[:3], fixed.test.y, strict=False):
 # posterior.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Let the class dictate (3.1) from lesson 01. Point at the one new thing in (3.2): the second
-# argument of the KL is learned.
 
 # %% [markdown]
 # ## A slip set right
@@ -256,10 +248,6 @@ for k, y in enumerate(labels):
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Take the vote before the table. Ask why nobody notices the slip in practice: the expression is
-# right, and only its name is wrong.
-
 # %% [markdown]
 # ## The signature is the graph
 #
@@ -297,9 +285,6 @@ for factor in (CVAE1.prior, CVAE1.posterior, CVAE1.likelihood, CVAE1.factors):
 # The `y` of `prior`. With that prior held at $\mathcal N(0, I)$, you have CVAE-2, the model of the next lesson.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Cover the graph, show the signatures, let someone draw it; then uncover.
 
 # %% [markdown] tags=["fold"]
 # ### Does the library compute this bound?
@@ -473,11 +458,6 @@ kl = histories["CVAE1"]["val_kl"][-1]
 print(f"CVAE-1 KL(q‖p(z|y)), validation: {kl:.2f} nats")
 assert 1.4 < kl < 2.0  # five seeds gave 1.64–1.70
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 6 min.** Have the class find the three changed lines beside lesson 02's step. Ask what the gradient of the
-# prior's mean is: only the KL holds it. At the curves, ask whether the distance between them may be called an
-# improvement. Leave it open.
-
 # %% [markdown]
 # ## Ten priors
 #
@@ -635,10 +615,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Vote on the islands first. The second map is the point: a pretty latent space is no evidence. Ask
-# what a VAE's decoder would do with such a move: it cannot undo it, as it does not see y.
-
 # %% [markdown]
 # ## Digits on demand
 #
@@ -710,10 +686,6 @@ assert cvae_read > 0.9 and mean_read == 1 and 0.2 < cvae_varied / real_varied < 
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask for a cheat that scores 100 % with the reader: one clear image per label. So what must be
-# measured beside it?
-
 # %% [markdown]
 # ## log p(x|y)
 #
@@ -778,10 +750,6 @@ assert abs(off) < 0.02 and -0.1 < lost < 0.5 and gain > 1.5
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Why is the error of a difference so much smaller than that of either number? Because hard images
-# are hard for both.
-
 # %% [markdown]
 # ## What is a label worth?
 #
@@ -836,10 +804,6 @@ print("never worth more than that, in 300 images:", bool((right - summed <= log_
 # the limit when some labels are rare.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Derive log 10 on the board, then collect guesses, above or below it, before the table. Insist on
-# the middle row.
 
 # %% [markdown]
 # ## Reading by Bayes' rule
@@ -900,10 +864,6 @@ plotting.show(
 # you find a bug in a reader by Bayes' rule.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Let someone find the cheapest lie in the table and say why. M2, lesson 08, will make this reader
-# part of the model.
 
 # %% [markdown]
 # ## Where this breaks: a label that q has never met
@@ -978,9 +938,6 @@ plotting.show(
 # No. Grid and bound share prior and decoder. Only the bound uses $q$.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** One sentence to take home: q is only as good as the pairs it has seen, p is another matter.
 
 # %% [markdown] tags=["fold"]
 # ### Does the loose bound spoil the classifier?

@@ -118,10 +118,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Let the class find the one y that disappears between (3.2) and (4.2). Then point at the dashed
-# arrow from y to z and ask who would delete it. Do not answer yet.
-
 # %% [markdown]
 # ## Does the model lose anything?
 #
@@ -211,10 +207,6 @@ print("generated images the same, to 1e-9:", np.allclose(*images, rtol=0, atol=1
 # Priors of another form are the subject of [exercise 4.3](exercises/04_cvae_2/04_cvae_2.ipynb).
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 8 min.** Take a vote before the algebra: most say that the conditional prior is worth some nats. Do the KL
-# on the board: (2.4) has only ratios. Then ask what a real network could fail to absorb. The last section answers.
 
 # %% [markdown]
 # ## Why q sees y: explaining away
@@ -339,10 +331,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 7 min.** Lawn, rain and sprinkler first; vote on the sign of the correlation; then the numbers. Now come
-# back to the dashed arrow of the first figure.
-
 # %% [markdown]
 # ## What it costs to hide y from q
 #
@@ -393,10 +381,6 @@ print("= the formula:", np.allclose(hidden, 0.5 * ((guess - m) ** 2 / scale**2).
 # [exercise 4.2](exercises/04_cvae_2/04_cvae_2.ipynb) you find the best $q$ that does not see $y$.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Collect guesses in nats. Ask when the loss is zero: no overlap of Vy with the columns of W, or
-# a label that x gives away.
 
 # %% [markdown] tags=["fold"]
 # ### Does the library compute this bound?
@@ -502,10 +486,6 @@ for steps in (1, 2):
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Show the step beside lesson 03's: which line is shorter, which is gone? Then: why plain
-# gradient descent for this check? Adam would hide half of the possible mistakes.
-
 # %% [markdown]
 # ## A limit on the real digits
 #
@@ -600,10 +580,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Ask why the two scores differ by more than log 10 (lesson 03): one Gaussian cloud is a poor
-# model of ten digits, so most of the difference is the linear VAE's shortfall.
-
 # %% [markdown]
 # ## Where this breaks: a decoder that cannot multiply
 #
@@ -672,10 +648,6 @@ plotting.show(
 # Only the two together cost nats. With a decoder that can multiply, (4.1) costs nothing, by the change of variables.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Ask which line of the change of variables a linear decoder cannot follow. Then read one row of the
-# table: a label whose digits differ little along a pattern.
 
 # %% [markdown]
 # ## What you saw

@@ -188,10 +188,6 @@ plotting.explore(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Cover the row labels and let the class name what a row has in common. With a kernel: move the
-# sliders, ask for the name of each.
-
 # %% [markdown]
 # ## Analogies: this style, another digit
 #
@@ -268,10 +264,6 @@ assert hits.mean > 0.85  # three seeds: 94 to 96 %; r from 0.89 to 0.95
 # would mix the two. [Exercise 4.6](exercises/04_cvae_2/04_cvae_2.ipynb) has bugs to find in such code.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Ask what would count as evidence that style was kept, before showing the slant. Why must each
-# label's mean be subtracted first?
 
 # %% [markdown] tags=["fold"]
 # ### What do eight latents change?
@@ -384,10 +376,6 @@ assert ahead.mean > 0.5  # twelve seeds, one by one, gave 1.0 to 6.9
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Ask what is wrong with papers that compare two models by one training run each. Remind the class
-# of 04a's algebra: so where do the nats come from?
-
 # %% [markdown]
 # ## Where the nats come from
 #
@@ -471,9 +459,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 6 min.** Draw β against the epoch. Ask whether eight seeds are enough for each row of the last table.
-
 # %% [markdown]
 # ## A q that does not see y
 #
@@ -509,10 +494,6 @@ assert cost.mean > 0.3  # twelve seeds, one by one: bound 0.2 to 2.1, log p −0
 # For images whose label can be read from $x$ without doubt, if the encoder has learned to read it.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** For which data would the cost be zero? Where x gives y away. Where would it be large? Where x
-# leaves y open, as in the small model of 04a.
 
 # %% [markdown]
 # ## Is z independent of y?
@@ -617,10 +598,6 @@ plotting.show(
 # the widths of $q$ may differ between labels. [Exercise 4.5](exercises/04_cvae_2/04_cvae_2.ipynb) has an example.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Everyone expects 10 %. Ask where the information sits if a linear classifier finds so little: ask
-# for a label whose styles differ less than others'.
 
 # %% [markdown]
 # ## Where this breaks: styles that a label hardly had
@@ -736,10 +713,6 @@ plotting.show(
 # all of them.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Ask which number of this lesson would have warned you: not log p, but the classifiers of the last
-# section.
 
 # %% [markdown]
 # ## What you saw

@@ -126,11 +126,6 @@ for factor in (CVAE3.posterior, CVAE3.prior, CVAE3.likelihood, CVAE3.factors):
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Ask for predictions with one right answer, and for some with several. Let the class swap the
-# letters in (3.1) and (3.2). Ask what the hint would be for half a digit, and for a label. Then point at the
-# notation: one of the three networks is not there to predict with.
-
 # %% [markdown]
 # ## Training sees y, prediction does not
 #
@@ -179,10 +174,6 @@ for factor in (CVAE3.posterior, CVAE3.prior, CVAE3.likelihood, CVAE3.factors):
 #
 # Try [exercises 5.2 and 5.3](exercises/05_cvae_3/05_cvae_3.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Let them find the flaw in "train as you predict": the average over draws stands outside of the
-# logarithm, so a draw that fits another answer is punished.
-
 # %% [markdown] tags=["fold"]
 # ### Does the library compute these bounds?
 #
@@ -191,7 +182,7 @@ for factor in (CVAE3.posterior, CVAE3.prior, CVAE3.likelihood, CVAE3.factors):
 # and (7.2) in [the equations](../docs/equations.md), with $x$ and $y$ swapped. Affine networks in double precision
 # get the weights of this model, and $q$ is random. The draws are the points of (1.5), so every expectation is exact.
 
-# %% tags=["fold", "skip"]
+# %% tags=["fold"]
 truth = oracle.LinearGaussian.random(12, 4, 7, model="CVAE3", seed=0)  # x: 12, z: 4, y: 7
 rng = np.random.default_rng(2)
 x_random = rng.standard_normal((200, 12))
@@ -311,10 +302,6 @@ class ByHand(CVAE3):
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask for the difference to lesson 03's step: letters in the networks, and one more draw for
-# (5.3). Both draws use the same ε.
-
 # %% [markdown] tags=["fold"]
 # ### Is this the library's step?
 #
@@ -397,9 +384,6 @@ assert abs(gains["CVAE-3, S = 1000"].mean) < 0.06
 # A $y$ with several parts that depend on each other even when $x$ is known. The section after the next trains on one.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Vote first. Then: collapse is a symptom, not a disease. Which y would bring the hint back?
 
 # %% [markdown]
 # ## Two predictors
@@ -518,10 +502,6 @@ assert differ <= 6  # six seeds gave 0 or 1: where z says nothing, any z will do
 #
 # Try [exercise 5.1](exercises/05_cvae_3/05_cvae_3.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Let them answer for both rules. Then ask for a z that would make (5.5) safe: one whose values
-# between two answers also decode to an answer.
-
 # %% [markdown]
 # ## A y with several parts
 #
@@ -617,10 +597,6 @@ plotting.show(
 #
 # Try [exercise 5.4](exercises/05_cvae_3/05_cvae_3.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Do the two pixels on the board. Ask for a y with parts that would still need no z (parts that
-# are independent once x is known).
-
 # %% [markdown]
 # ## Several answers to one question
 #
@@ -674,10 +650,6 @@ plotting.show(
 # mean. The last section compares the two.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Show the top row alone, and let the class complete the digits first: they will disagree. That
-# disagreement is p(y|x).
 
 # %% [markdown] tags=["fold"]
 # ### Does another network take the samples for digits?
@@ -824,9 +796,6 @@ plotting.show(
 #
 # Try [exercises 5.5 and 5.6](exercises/05_cvae_3/05_cvae_3.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Take the vote. Ask where the two curves begin: at the two bounds (5.2) and (5.3) of one model.
-
 # %% [markdown]
 # ## Four models, one table
 #
@@ -877,10 +846,6 @@ assert single["CVAE3"].mean < -4 and single["hybrid, α = ½"].mean > -1
 # The deterministic network or the GSNN: they tie within the error, and the others lose.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Read the table by rows: who pays what for what. Then ask for the two ways to get rid of noise: a
-# decoder that ignores z, or a prior with no width. Which one did the GSNN take?
 
 # %% [markdown] tags=["fold"]
 # ### The gain on other tasks
@@ -1024,10 +989,6 @@ plotting.show(
 # rounding the mean gives. Which pixels go together does not enter.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Ask what a doctor wants who sees half of a scan: the average, one guess, or several with their
-# probabilities?
 
 # %% [markdown]
 # ## What you saw
