@@ -62,7 +62,7 @@ def slant(images):
 # The images $x$ are a part of MNIST: 7,000 for training and 2,000 for tests, of 28 × 28 pixels. Each pixel was drawn once as black or white, with its grey
 # value as the probability of ink. The label $y$ is **one-hot**: a 1 in the digit's place, and 0 elsewhere.
 
-# %%
+# %% tags=["deck:data"]
 # NBVAL_CHECK_OUTPUT
 data = datasets.mnist_10k(binarise="fixed")
 print("training images", data.train.x.shape, " labels", data.train.y.shape)
@@ -74,7 +74,7 @@ print("first label:", data.train.labels[0], " as y:", first)
 # The label leaves slant, width and weight of the stroke open. The model keeps them in a **latent variable** $z$, here four
 # numbers that nobody has ever labelled.
 
-# %%
+# %% tags=["deck:train"]
 family = distributions.Bernoulli()  # a pixel is black or white
 keras.utils.set_random_seed(0)
 sizes = {"x": 784, "y": 10, "z": 4}
@@ -94,10 +94,6 @@ assert elbo[-1] > elbo[0] + 50
 # the encoder's $z$ near a fixed **prior** $p(z)$, the standard normal. Its unit is the **nat**, that of a natural
 # logarithm. The bound is negative here, and nearer to zero is better. Lesson 01 derives it.
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Run the cell while you talk: it takes seconds. Name x, y, z, encoder, decoder and bound, and derive
-# nothing. Ask what the label leaves open.
-
 # %% [markdown]
 # ## Digits on demand
 #
@@ -107,7 +103,7 @@ assert elbo[-1] > elbo[0] + 50
 asked = np.repeat(digits, 12)
 images = model.generate(np.eye(10)[asked])  # z ~ p(z), then p(x | y, z)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:drawn"]
 fig = plotting.image_grid(
     images.reshape(10, 12, 784), image_shape=(28, 28), row_labels=digits, ylabel="label $y$ that is asked for",
     title="twelve draws of $z$ for each label",
@@ -152,7 +148,7 @@ sheets = {
     "rebuilt, label told": (model.reconstruct(x, y), labels),
 }
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:reader"]
 read = {}
 for name, (pictures, label) in sheets.items():
     e = estimate((reader.predict(pictures) == label) * 1.0)
@@ -177,9 +173,6 @@ assert 0.85 < read["generated, the mean"] < 0.98  # six seeds: 0.90 to 0.94
 #
 # So the reader judges whether labels are obeyed, and not whether images look real.
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Let the class find the misread digits in the figure first. Then vote on the order of the rows.
-
 # %% [markdown]
 # ## One hand writes all ten digits
 #
@@ -190,7 +183,7 @@ z = model.encode(data.test.x[:200], data.test.y[:200])  # the hand
 hands = np.repeat(z[:, None], 10, axis=1)
 written = model.decode(hands, np.eye(10))  # every label: [200, 10, 784]
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:hands"]
 sheet = np.concatenate([grey.test.x[:6, None], written[:6]], axis=1)
 fig = big((12, 6.9), sheet, column_labels=["image", *digits], title="a test image, and its $z$ with each label")
 plotting.show(
@@ -205,7 +198,7 @@ plotting.show(
 # Compare an image's slant with that of its nine other digits. Slant also differs between digits, so compare images
 # of one digit too:
 
-# %%
+# %% tags=["deck:slant"]
 other = data.test.labels[:200, None] != digits
 others = (slant(written) * other).sum(1) / 9
 own, of_image = slant(grey.test.x[:200]), data.test.labels[:200]
@@ -242,7 +235,7 @@ told = np.repeat(np.eye(10)[[4, 7, 9], None], 9, axis=1)
 walks = np.stack([model.decode(walk, label) for label in told])
 assert abs(turn[j]) > 0.3
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:walk"]
 steps = [f"{step:.1f}".replace("-", "−") for step in walk[:, j]]
 fig = big(
     (12, 4.75), walks, row_labels=[4, 7, 9], column_labels=steps, ylabel="label $y$",
@@ -257,14 +250,10 @@ plotting.show(
 # %% [markdown]
 # *One label in each row.* Nobody told the model of slant. But weight and shape change along with it.
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Cover the first column and ask which row has the heaviest hand. In the walk, ask what else changes
-# besides the slant.
-
 # %% [markdown]
 # ## Where this breaks
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:breaks"]
 times = {f"{t} × z": t * np.random.default_rng(0).standard_normal((500, 4)) for t in (1, 2, 3)}
 half = np.repeat(digits, 50)
 far = {name: (reader.predict(model.decode(v, np.eye(10)[half])) == half).mean() for name, v in times.items()}
@@ -277,7 +266,7 @@ print(f"of the inked pixels, half-inked: real {blur['real test images']:.0%}, "
       f"generated {blur['generated, the mean']:.0%}")  # fmt: skip
 assert far["1 × z"] > far["3 × z"] + 0.2 and blur["generated, the mean"] > 1.5 * blur["real test images"]
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:broken"]
 both = np.tile((np.eye(10)[3] + np.eye(10)[8]) / 2, (10, 1))
 first = [np.flatnonzero(grey.test.labels == k)[0] for k in digits]
 sheet = {
@@ -302,9 +291,6 @@ plotting.show(
 # - **No warning.** Asked for half a 3 and half an 8, for no digit, or for a far-off $z$, the model draws something. Nothing
 #   says that it does not know.
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 1 min.** Point at the last row: no label was given, and ten pictures came out.
-
 # %% [markdown]
 # ## A map of the family
 #
@@ -321,7 +307,7 @@ plotting.show(
 # The **likelihood** is what the decoder computes. The numbers 1 to 4 are those of the Chinese article that the course
 # follows ([references](../docs/references.md)). CVAE-2 is what most code calls “CVAE”.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:map"]
 family_of = {"VAE": VAE, "CVAE-1": CVAE1, "CVAE-2": CVAE2, "CVAE-3": CVAE3, "CVAE-4 (CMMA)": CMMA}
 with plotting.style():
     fig = Figure(figsize=(11.5, 9.6), layout="constrained")
@@ -361,10 +347,6 @@ plotting.show(
 # The solid arrow from $y$ to $z$: its prior does not see the label.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Read the table by columns. Let someone match one row with its graph. The map comes back in lesson
-# 07, once all five are known.
 
 # %% [markdown]
 # ## What you saw

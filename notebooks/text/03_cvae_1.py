@@ -64,7 +64,7 @@ ink = plotting.colour("baseline")
 # As a number, the label 3 would lie between 2 and 4. So $y$ is **one-hot**, as in lesson 00. A matrix times this vector
 # is one of the matrix's columns, so each label has numbers of its own.
 
-# %%
+# %% tags=["deck:one_hot"]
 # NBVAL_CHECK_OUTPUT
 grey, fixed = datasets.digits(seed=0), datasets.digits(binarise="fixed", seed=0)  # as in lesson 02
 print("test images", fixed.test.x.shape, "labels", fixed.test.y.shape)
@@ -86,10 +86,6 @@ for label, y in zip(fixed.test.labels[:3], fixed.test.y, strict=False):
 # No. It has no factor $p(y)$, because $y$ is always given. To draw a random digit, you have to choose $y$ yourself.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask what is wrong with feeding the label as one number. Then fix a label in the integral and ask
-# what is left: lesson 01, word for word.
 
 # %% [markdown]
 # ## The derivation
@@ -139,10 +135,6 @@ for label, y in zip(fixed.test.labels[:3], fixed.test.y, strict=False):
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Let the class dictate (3.1) from lesson 01. Point at the one new thing in (3.2): the second
-# argument of the KL is learned.
-
 # %% [markdown]
 # ## A slip set right
 #
@@ -191,7 +183,7 @@ def densities(y, mean, scale):
     return prior, prior * norm.pdf(0.2, 0.2 * z + toy.V @ y, 0.1), norm.pdf(z, mean, scale)
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:slip"]
 with plotting.style():
     fig = Figure(figsize=(9, 4.8), layout="constrained")
     axes = fig.subplots(1, 2, sharey=True)
@@ -220,7 +212,7 @@ plotting.show(
 # **Predict before you look.** For each label, let $q$ be the true posterior, and then the prior. In which of the four
 # cases is the article's “divergence” negative?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:slip_table"]
 # NBVAL_CHECK_OUTPUT
 print("label  q          ∫p(x,z|y)dz   “KL(q‖p(x,z|y))”   KL(q‖p(z|x,y))   −log p(x|y)   sum right")
 for k, y in enumerate(labels):
@@ -256,16 +248,12 @@ for k, y in enumerate(labels):
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Take the vote before the table. Ask why nobody notices the slip in practice: the expression is
-# right, and only its name is wrong.
-
 # %% [markdown]
 # ## The signature is the graph
 #
 # The form of (3.2) follows from the parents of each variable:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:graph"]
 fig = plotting.graphical_model(CVAE1)
 plotting.show(
     fig,
@@ -297,9 +285,6 @@ for factor in (CVAE1.prior, CVAE1.posterior, CVAE1.likelihood, CVAE1.factors):
 # The `y` of `prior`. With that prior held at $\mathcal N(0, I)$, you have CVAE-2, the model of the next lesson.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Cover the graph, show the signatures, let someone draw it; then uncover.
 
 # %% [markdown] tags=["fold"]
 # ### Does the library compute this bound?
@@ -356,7 +341,7 @@ assert all(checks.values())
 # The step of lesson 02 changes in three ways. The label goes into each network, the prior has its own network, and the
 # KL is (2.4) between two learned Gaussians.
 
-# %%
+# %% tags=["deck:step"]
 class ByHand(CVAE1):
     def train_step(self, data):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)  # [M, 64], [M, 10]
@@ -369,8 +354,8 @@ class ByHand(CVAE1):
             ratio = sigma**2 / s**2
             kl = ratio + ((mu - m) / s) ** 2 - 1 - tf.math.log(ratio)
             kl = 0.5 * tf.reduce_sum(kl, -1)  # (2.4)
-            logits = self.likelihood_net([y, z])  # p(x|y,z)
-            log_likelihood = tf.reduce_sum(x * logits - tf.nn.softplus(logits), -1)  # Bernoulli
+            logits = self.likelihood_net([y, z])  # p(x|y,z), Bernoulli
+            log_likelihood = tf.reduce_sum(x * logits - tf.nn.softplus(logits), -1)
             loss = -tf.reduce_mean(-kl + log_likelihood)  # (3.2), and (2.5) over N
         variables = self.trainable_variables
         gradient = tape.gradient(loss, variables)
@@ -403,7 +388,7 @@ def make(model_class, pixels=64, width=128, seed=0):
 # Is your step the library's? Both models get the same weights and noise. Plain gradient descent does not hide a wrong
 # factor.
 
-# %%
+# %% tags=["deck:same_step"]
 # NBVAL_CHECK_OUTPUT
 models = library, yours = make(CVAE1), make(ByHand)
 before = library.get_weights()
@@ -452,7 +437,7 @@ histories = {
     "VAE": train(vae, x_train, validation=fixed.validation[:1]),
 }
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:curves"]
 plotting.show(
     plotting.bound_curves(histories, ylabel="bound (nats per image)", ylim=(-28, -18)),
     "Bounds of training and validation images over 25 epochs: both models rise and flatten, CVAE-1 several nats "
@@ -473,11 +458,6 @@ kl = histories["CVAE1"]["val_kl"][-1]
 print(f"CVAE-1 KL(q‖p(z|y)), validation: {kl:.2f} nats")
 assert 1.4 < kl < 2.0  # five seeds gave 1.64–1.70
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 6 min.** Have the class find the three changed lines beside lesson 02's step. Ask what the gradient of the
-# prior's mean is: only the KL holds it. At the curves, ask whether the distance between them may be called an
-# improvement. Leave it open.
-
 # %% [markdown]
 # ## Ten priors
 #
@@ -497,7 +477,7 @@ for name, model, data in (("CVAE-1", writer, (x_large, y_large)), ("VAE", plain,
 # **Predict before you look.** Will the ten priors lie apart, like islands in the plane, or on top of each other? Who
 # needs to read the label from $z$?
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:spread"]
 labels, one_hot = np.arange(10), np.eye(10, dtype="float32")
 prior = writer.prior(one_hot)  # all of it: ten rows
 m_large, s_large = prior.mean().numpy(), prior.stddev().numpy()
@@ -506,7 +486,7 @@ between, within = m_large.std(0), np.sqrt((s_large**2).mean(0))
 print("spread of the ten prior means:", between.round(2), " typical prior scale:", within.round(2))
 assert between.max() < 0.7 * within.min()
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:priors"]
 with plotting.style():
     fig = Figure(figsize=(9, 5.2), layout="constrained")
     left, right = fig.subplots(1, 2)
@@ -547,7 +527,7 @@ plotting.show(
 #
 # What is left for $z$ is what the label does not say: how *this* 7 is written.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:styles"]
 with plotting.style():
     fig = Figure(figsize=(9, 5.1), layout="constrained")
     axes = fig.subplots(1, 2)
@@ -585,7 +565,7 @@ def rearranged(x, y):
     return moved(q), moved(p), lambda z: log_likelihood((z - t) / c)
 
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:moved"]
 # NBVAL_CHECK_OUTPUT
 some = x_large[:300], y_large[:300]
 epsilon = writer.evaluation_noise(300)
@@ -603,7 +583,7 @@ for term in ("reconstruction", "kl", "value"):
 #
 # </details>
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:islands"]
 with plotting.style():
     fig = Figure(figsize=(8.2, 7.2), layout="constrained")
     ax = fig.subplots()
@@ -635,10 +615,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Vote on the islands first. The second map is the point: a pretty latent space is no evidence. Ask
-# what a VAE's decoder would do with such a move: it cannot undo it, as it does not see y.
-
 # %% [markdown]
 # ## Digits on demand
 #
@@ -649,7 +625,7 @@ wanted = np.tile(labels, 5)
 sheet = writer.generate(one_hot[wanted], seed=0).reshape(5, 10, 784)  # means of p(x|y,z)
 real = large_grey.test.x[[np.flatnonzero(label_large == k)[0] for k in labels]]
 
-# %% tags=["hide-input", "thumbnail"]
+# %% tags=["hide-input", "thumbnail", "deck:drawn"]
 with plotting.style():
     fig = Figure(figsize=(9, 5.9), layout="constrained")
     ax = fig.subplots()
@@ -670,7 +646,7 @@ plotting.show(
 # CVAE-1's rival has no $z$: it always draws the mean training image of the label. **Predict before you look:** for which
 # of the two is the reader right more often?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:judge"]
 reader = SVC().fit(large_grey.train.x, large_grey.train.labels)
 asked = np.repeat(labels, 100)
 of_label = np.stack([large_grey.train.x[large_grey.train.labels == k].mean(0) for k in labels])
@@ -710,10 +686,6 @@ assert cvae_read > 0.9 and mean_read == 1 and 0.2 < cvae_varied / real_varied < 
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask for a cheat that scores 100 % with the reader: one clear image per label. So what must be
-# measured beside it?
-
 # %% [markdown]
 # ## log p(x|y)
 #
@@ -747,7 +719,7 @@ right = by_grid[own]  # log p(x|y), y the image's own label: [300]
 # %% [markdown]
 # The baseline is naive Bayes: independent pixels given the label, no $z$.
 
-# %%
+# %% tags=["deck:measured"]
 share = np.stack([x_train[y_train[:, k] == 1].mean(0) for k in labels]).clip(1e-3, 1 - 1e-3)
 alone = x_test @ np.log(share).T + (1 - x_test) @ np.log1p(-share).T  # [300, 10]
 bound = cvae.bound(x_test, y_test).value.numpy()
@@ -778,10 +750,6 @@ assert abs(off) < 0.02 and -0.1 < lost < 0.5 and gain > 1.5
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Why is the error of a difference so much smaller than that of either number? Because hard images
-# are hard for both.
-
 # %% [markdown]
 # ## What is a label worth?
 #
@@ -794,7 +762,7 @@ assert abs(off) < 0.02 and -0.1 < lost < 0.5 and gain > 1.5
 # **Predict before you look.** How far is CVAE-1's $\log p(x \mid y)$ above the *VAE's* $\log p(x)$: less than 2.30
 # nats, or more?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:worth"]
 log_10 = np.log(10)
 summed = tf.reduce_logsumexp(by_grid, 1).numpy() - log_10  # log p(x) of CVAE-1 and a fair die
 without = vae.log_likelihood(x_test, num_samples=1000)
@@ -810,7 +778,7 @@ total, mixture, label_worth = worth.values()
 # five seeds gave 3.00–3.10, 1.02–1.10 and 1.98–2.00
 assert total.mean > 2.6 and mixture.mean > 0.7 and 1.8 < label_worth.mean < log_10
 
-# %%
+# %% tags=["deck:limit"]
 # NBVAL_CHECK_OUTPUT
 print(f"log 10 = {log_10:.4f} nats")
 print("never worth more than that, in 300 images:", bool((right - summed <= log_10 + 1e-3).all()))
@@ -837,17 +805,13 @@ print("never worth more than that, in 300 images:", bool((right - summed <= log_
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Derive log 10 on the board, then collect guesses, above or below it, before the table. Insist on
-# the middle row.
-
 # %% [markdown]
 # ## Reading by Bayes' rule
 #
 # A model of $p(x \mid y)$ is also a classifier, since $p(y \mid x) \propto p(y)\, p(x \mid y)$. It reads the label with
 # the largest $p(x \mid y)$ when all labels are equally frequent.
 
-# %%
+# %% tags=["deck:readers"]
 label_train = y_train.argmax(1)
 rivals = {
     "logistic regression": LogisticRegression(max_iter=500).fit(x_train, label_train),
@@ -866,7 +830,7 @@ for name, hits in correct.items():
 assert correct["Bayes, CVAE-1"].mean() > 0.87
 assert correct["Bayes, CVAE-1"].mean() > correct["Bayes, independent pixels"].mean() + 0.05
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:wrong_label"]
 table = np.stack([(by_grid - right[:, None])[label_test == k].mean(0) for k in labels])
 with plotting.style():
     fig = Figure(figsize=(8.6, 7), layout="constrained")
@@ -901,10 +865,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** Let someone find the cheapest lie in the table and say why. M2, lesson 08, will make this reader
-# part of the model.
-
 # %% [markdown]
 # ## Where this breaks: a label that q has never met
 #
@@ -912,7 +872,7 @@ plotting.show(
 # it never met in training. **Predict before you look:** is the gap $\log p(x \mid y') - \mathcal L$ as small as for the
 # right label?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:gap"]
 by_bound, by_weights, q_at = np.empty((300, 10)), np.empty((300, 10)), []
 for k in labels:
     pair = x_test, np.tile(np.eye(10)[k], (300, 1))
@@ -936,7 +896,7 @@ row, wrong = np.unravel_index(gap.argmax(), gap.shape)
 pair = label_test[row], wrong
 grids = {k: log_joint(x_test[row : row + 1], k)[0] - by_grid[row, k] for k in pair}
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:worst_pair"]
 greens = LinearSegmentedColormap.from_list("true posterior", ["white", of_posterior])
 with plotting.style():
     fig = Figure(figsize=(10, 4.6), layout="constrained")
@@ -978,9 +938,6 @@ plotting.show(
 # No. Grid and bound share prior and decoder. Only the bound uses $q$.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 2 min.** One sentence to take home: q is only as good as the pairs it has seen, p is another matter.
 
 # %% [markdown] tags=["fold"]
 # ### Does the loose bound spoil the classifier?

@@ -97,7 +97,7 @@ for factor in (CVAE2.prior, CVAE2.posterior, CVAE2.likelihood, CVAE2.factors):
 # | $q(z \mid x, y)$ | `self.posterior(x, y)` |
 # | $\log p(x \mid y, z)$ | `lambda z: self.likelihood(y, z).log_prob(x)` |
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:graphs"]
 fig = plotting.graphical_model([CVAE1, CVAE2])
 plotting.show(
     fig,
@@ -117,10 +117,6 @@ plotting.show(
 # prior is the same for all.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Let the class find the one y that disappears between (3.2) and (4.2). Then point at the dashed
-# arrow from y to z and ask who would delete it. Do not answer yet.
 
 # %% [markdown]
 # ## Does the model lose anything?
@@ -153,7 +149,7 @@ plotting.show(
 #
 # The code does the same to a model. The algebra holds for any weights, so random weights in double precision test it.
 
-# %%
+# %% tags=["deck:absorb"]
 def in_two(raw):
     return raw[:, :8], 1e-4 + keras.ops.softplus(raw[:, 8:])  # mean and scale
 
@@ -161,9 +157,11 @@ def in_two(raw):
 def absorb(model):
     """The CVAE-2 that a CVAE-1 is: z = m(y) + s(y) ⊙ u."""
     x, y, u = (keras.Input((size,), dtype="float64") for size in (64, 10, 8))
-    (m, s), (mu, sigma) = in_two(model.prior_net(y)), in_two(model.posterior_net([x, y]))
-    raw = keras.ops.log(keras.ops.expm1(sigma / s - 1e-4))  # so that softplus gives σ/s
-    posterior_net = keras.Model([x, y], keras.ops.concatenate([(mu - m) / s, raw], -1))
+    m, s = in_two(model.prior_net(y))
+    mu, sigma = in_two(model.posterior_net([x, y]))
+    raw = keras.ops.log(keras.ops.expm1(sigma / s - 1e-4))  # softplus gives σ/s
+    of_u = keras.ops.concatenate([(mu - m) / s, raw], -1)
+    posterior_net = keras.Model([x, y], of_u)
     likelihood_net = keras.Model([y, u], model.likelihood_net([y, m + s * u]))
     family = Gaussian(scale="shared")
     same = CVAE2(posterior_net=posterior_net, likelihood_net=likelihood_net, family=family)
@@ -184,7 +182,7 @@ given.prior_net.set_weights([np.random.default_rng(0).normal(size=shape) for sha
 same = absorb(given)
 keras.config.set_dtype_policy("float32")
 
-# %%
+# %% tags=["deck:same"]
 # NBVAL_CHECK_OUTPUT
 exact_noise = noise.normal(8, 300, 8, key=1, dtype="float64")
 as_1, as_2 = (m.bound(test.x, test.y, noise=exact_noise) for m in (given, same))
@@ -210,10 +208,6 @@ print("generated images the same, to 1e-9:", np.allclose(*images, rtol=0, atol=1
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 8 min.** Take a vote before the algebra: most say that the conditional prior is worth some nats. Do the KL
-# on the board: (2.4) has only ratios. Then ask what a real network could fail to absorb. The last section answers.
-
 # %% [markdown]
 # ## Why q sees y: explaining away
 #
@@ -226,7 +220,7 @@ print("generated images the same, to 1e-9:", np.allclose(*images, rtol=0, atol=1
 # But if you see the wet lawn and hear that the sprinkler was on, rain becomes less likely. The sprinkler has
 # **explained away** the rain.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:collider"]
 places, arrows = {"z": (0, 2), "y": (2.4, 2), "x": (1.2, 0)}, [("z", "x"), ("y", "x")]
 with plotting.style():
     fig = Figure(figsize=(9, 4.6), layout="constrained")
@@ -252,7 +246,7 @@ plotting.show(
 # **Predict before you look.** Draw $z \sim \mathcal N(0, 1)$ and $y \sim \mathcal N(0, 1)$ independently, and let
 # $x = z + y + 0.5\,\varepsilon$. You see $x = 1$. Is the correlation of $z$ and $y$ now positive, zero or negative?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:correlation"]
 # NBVAL_CHECK_OUTPUT
 sigma = 0.5
 covariance = np.array([[1, 0, 1], [0, 1, 1], [1, 1, 2 + sigma**2]])  # of (z, y, x)
@@ -294,7 +288,7 @@ slope = np.diff(mean.ravel())
 print("slope in y as from the covariances:", np.allclose(slope, after[0, 1] / after[1, 1], 0, 1e-12))
 print("variance as from the covariances:  ", np.allclose(C, after[0, 0] - after[0, 1] ** 2 / after[1, 1]))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:densities"]
 side = np.linspace(-2.6, 2.6, 201)
 points = np.stack(np.meshgrid(side, side), -1)  # (y, z) on the page
 given_x = covariance[:2, 2] / covariance[2, 2]  # the mean of (z, y) given x = 1
@@ -337,10 +331,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 7 min.** Lawn, rain and sprinkler first; vote on the sign of the correlation; then the numbers. Now come
-# back to the dashed arrow of the first figure.
-
 # %% [markdown]
 # ## What it costs to hide y from q
 #
@@ -358,7 +348,7 @@ plotting.show(
 # $\hat\mu$ take the best *linear* guess. **Predict before you look:** does hiding $y$ cost nothing, half a nat, or five
 # nats per image?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:hidden"]
 # NBVAL_CHECK_OUTPUT
 x_all, y_all = (a.astype("float64") for a in datasets.digits().all[:2])
 best = oracle.ppca(x_all, 8, y=y_all)  # maximum likelihood, 8 latents
@@ -391,10 +381,6 @@ print("= the formula:", np.allclose(hidden, 0.5 * ((guess - m) ** 2 / scale**2).
 # [exercise 4.2](exercises/04_cvae_2/04_cvae_2.ipynb) you find the best $q$ that does not see $y$.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Collect guesses in nats. Ask when the loss is zero: no overlap of Vy with the columns of W, or
-# a label that x gives away.
 
 # %% [markdown] tags=["fold"]
 # ### Does the library compute this bound?
@@ -441,7 +427,7 @@ for claim, error in checks.items():
 #
 # $$ \log p(x \mid y, z) = \sum_i \big[-\tfrac12 (x_i - \mu_i)^2 / \sigma^2 - \log \sigma - \tfrac12 \log 2\pi\big] $$
 
-# %%
+# %% tags=["deck:step"]
 class ByHand(CVAE2):
     def train_step(self, data):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)  # [M, 64], [M, 10]
@@ -450,7 +436,7 @@ class ByHand(CVAE2):
             mu, raw = tf.split(self.posterior_net([x, y]), 2, axis=-1)  # q(z|x,y)
             sigma = 1e-4 + tf.nn.softplus(raw)
             z = mu + sigma * epsilon  # (2.1)
-            kl = 0.5 * tf.reduce_sum(sigma**2 + mu**2 - 1 - tf.math.log(sigma**2), -1)  # to p(z)
+            kl = 0.5 * tf.reduce_sum(sigma**2 + mu**2 - 1 - tf.math.log(sigma**2), -1)
             sigma_x = 1e-4 + tf.nn.softplus(self.family.raw_scale.value)
             error = (x - self.likelihood_net([y, z])) / sigma_x  # p(x|y,z)
             terms = -0.5 * error**2 - tf.math.log(sigma_x) - 0.5 * np.log(2 * np.pi)
@@ -478,7 +464,7 @@ before_step = library.get_weights()
 for model in models:
     model.compile(keras.optimizers.SGD(1e-4), run_eagerly=True)
 
-# %%
+# %% tags=["deck:same_step"]
 # NBVAL_CHECK_OUTPUT
 for steps in (1, 2):
     for model in models:
@@ -500,10 +486,6 @@ for steps in (1, 2):
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Show the step beside lesson 03's: which line is shorter, which is gone? Then: why plain
-# gradient descent for this check? Adam would hide half of the possible mistakes.
-
 # %% [markdown]
 # ## A limit on the real digits
 #
@@ -518,7 +500,7 @@ for steps in (1, 2):
 #
 # **Predict before you look.** By how many nats does the known label raise the score?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:ceiling"]
 # NBVAL_CHECK_OUTPUT
 limit, unlabelled = oracle.residual_pca_score(x_all, y_all, 8), oracle.pca_score(x_all, 8)
 print(f"PCA's score, 8 components, no label (lesson 01):  {unlabelled:7.3f} nats per image")
@@ -526,7 +508,7 @@ print(f"the same of the residuals, label known:           {limit:7.3f}")
 print(f"the closed form's optimum used above:             {best.log_evidence(x_all, y_all).mean():7.3f}")
 print(f"difference of the first two:                      {limit - unlabelled:7.3f}")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:linear"]
 keras.utils.set_random_seed(0)
 family = Gaussian(scale="shared", initial_scale=0.3)
 linear = CVAE2(**networks.mlps(CVAE2, x=64, y=10, z=8, hidden=(), family=family), family=family)
@@ -539,7 +521,7 @@ print(f"score of the residuals {limit:.3f}, linear CVAE-2's bound {reached:.3f}:
       f"{limit - reached:.3f} nats per image below")  # fmt: skip
 assert limit - 0.08 < reached < limit + 0.001  # eight seeds ended 0.010 to 0.040 nats below
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:climb"]
 with plotting.style():
     fig = Figure(figsize=(8.5, 3.8), layout="constrained")
     ax = fig.subplots()
@@ -552,7 +534,7 @@ plotting.show(
     fig, "The bound climbs with the passes over the data to a dotted line, the PCA score of the residuals, and stops there."
 )
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:patterns"]
 weights = linear.likelihood_net.get_weights()
 V_net, W, b_net = weights[0][:10], weights[0][10:], weights[1]  # rows of y [10, 64], of z [8, 64]
 W = W[np.argsort(-np.linalg.norm(W, axis=1))]
@@ -598,10 +580,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Ask why the two scores differ by more than log 10 (lesson 03): one Gaussian cloud is a poor
-# model of ten digits, so most of the difference is the linear VAE's shortfall.
-
 # %% [markdown]
 # ## Where this breaks: a decoder that cannot multiply
 #
@@ -615,7 +593,7 @@ plotting.show(
 # residuals along column $j$, minus $\sigma^2$, over the squared length of the column. **Predict before you look:** does
 # this linear CVAE-1 pass the ceiling of the linear CVAE-2?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:scales"]
 # NBVAL_CHECK_OUTPUT
 label_all, lengths = y_all.argmax(1), np.sqrt((best.W**2).sum(0))
 along = (x_all - y_all @ best.V.T - best.b) @ best.W / lengths  # residuals along each column [1797, 8]
@@ -632,7 +610,7 @@ print(f"ceiling of the linear CVAE-2:              {limit:.3f} nats per image")
 print(f"linear CVAE-1, the same W, scales by label: {log_p.mean():.3f}, {passed:+.3f} nats")
 assert passed > 0.5
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:scale_table"]
 with plotting.style():
     fig = Figure(figsize=(8.8, 6), layout="constrained")
     ax = fig.subplots()
@@ -670,10 +648,6 @@ plotting.show(
 # Only the two together cost nats. With a decoder that can multiply, (4.1) costs nothing, by the change of variables.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Ask which line of the change of variables a linear decoder cannot follow. Then read one row of the
-# table: a label whose digits differ little along a pattern.
 
 # %% [markdown]
 # ## What you saw

@@ -98,7 +98,7 @@ for name in ("elbo", "val_elbo"):
 # **Predict before you look.** Each row draws one $z \sim p(z)$, and each column has one label. What stays the same
 # along a row?
 
-# %% tags=["hide-input", "thumbnail"]
+# %% tags=["hide-input", "thumbnail", "deck:styles"]
 rows = np.random.default_rng(2).standard_normal((7, 4)).astype("float32")  # z ~ p(z)
 sheet = writer.decode(np.repeat(rows[:, None], 10, axis=1), everyone)
 fig = large_grid((9, 6.7), sheet, column_labels=range(10), xlabel="label $y$", ylabel="one $z$ in each row")
@@ -143,7 +143,7 @@ def measures(images):
 def within(values, labels):
     return values - np.array([values[labels == k].mean(0) for k in range(10)])[labels]
 
-# %%
+# %% tags=["deck:directions"]
 names = ("slant", "width", "weight")
 z_train = writer.encode(large.train.x, large.train.y)  # means of q
 grow = np.linalg.lstsq(z_train, within(measures(large.train.x), large.train.labels), rcond=None)[0]
@@ -164,7 +164,7 @@ for i, name in enumerate(names):
     print(f"{name:8}" + "".join(f"{n:>9} {a:+6.2f} ± {b:.2f}" for n, a, b in zip(names, e, spread, strict=True)))
     assert e[i] > 0
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:walk"]
 plotting.explore(
     lambda reach: large_grid(
         (9, 6), walk(reach), column_labels=range(10), xlabel="label $y$",
@@ -188,23 +188,19 @@ plotting.explore(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Cover the row labels and let the class name what a row has in common. With a kernel: move the
-# sliders, ask for the name of each.
-
 # %% [markdown]
 # ## Analogies: this style, another digit
 #
 # Take a real image with its label, and read off its style: $z$ is the mean of $q(z \mid x, y)$. Then decode $z$ with
 # another label. By (4.1), the prior of the style does not depend on the label, so $z$ is not corrected.
 
-# %%
+# %% tags=["deck:rewrite"]
 def rewrite(model, x, y, y_new):
     """Writes y_new in the style of (x, y): the mean of p(x|y',z), with z the mean of q(z|x,y)."""
     z = model.posterior(x, y).mean()
     return model.likelihood(y_new, z).mean().numpy()
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:analogies"]
 rows = [np.flatnonzero(large.test.labels == k)[0] for k in (0, 1, 3, 5, 6, 7, 8)]
 table = [rewrite(writer, large.test.x[[i] * 10], large.test.y[[i] * 10], everyone) for i in rows]
 fig = large_grid(
@@ -228,7 +224,7 @@ sample = slice(0, 300)
 x_some, y_some, label_some = large.test.x[sample], large.test.y[sample], large.test.labels[sample]
 
 
-# %%
+# %% tags=["deck:carried"]
 def analogies(model):
     """For each of 300 images: the share of its rewritten ones read as asked, and their measures."""
     right, style = [], []
@@ -269,16 +265,12 @@ assert hits.mean > 0.85  # three seeds: 94 to 96 %; r from 0.89 to 0.95
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Ask what would count as evidence that style was kept, before showing the slant. Why must each
-# label's mean be subtracted first?
-
 # %% [markdown] tags=["fold"]
 # ### What do eight latents change?
 #
 # Train the same model with eight latents instead of four. Everything else stays, the seed included.
 
-# %% tags=["fold"]
+# %% tags=["fold", "deck:eight"]
 eight, climb_eight = train_large(latents=8)
 for latents, history, share in ((4, climb, right), (8, climb_eight, analogies(eight)[0])):
     share = estimate(share)
@@ -355,7 +347,7 @@ def compare(first, second, quantity="log p(x|y)"):
 # %% [markdown]
 # **Predict before you look.** Which model has the higher $\log p(x \mid y)$ on test images, or are they level?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:plain"]
 cvae1, cvae2 = ready(CVAE1), ready(CVAE2)
 measure("CVAE-1", cvae1)
 measure("CVAE-2", cvae2)
@@ -384,10 +376,6 @@ assert ahead.mean > 0.5  # twelve seeds, one by one, gave 1.0 to 6.9
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Ask what is wrong with papers that compare two models by one training run each. Remind the class
-# of 04a's algebra: so where do the nats come from?
-
 # %% [markdown]
 # ## Where the nats come from
 #
@@ -400,7 +388,7 @@ assert ahead.mean > 0.5  # twelve seeds, one by one, gave 1.0 to 6.9
 # 0 to 1 over the first 5 of the 10 epochs, see (7.3) in lesson 07. Afterwards the objective is the bound again.
 # **Predict before you look:** how much of the lead is left with warm-up?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:active"]
 measure("CVAE-1, warm-up", cvae1, callbacks=[WarmUp(5)])
 measure("CVAE-2, warm-up", cvae2, callbacks=[WarmUp(5)])
 
@@ -420,7 +408,7 @@ for name in names:
     print(f"{name:16} active latents by seed {[unit.count for unit in units]}   log p(x|y) {nats.mean:.2f} "
           f"± {nats.standard_error:.2f}")  # fmt: skip
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:warm_up"]
 print("nats per test image, paired by image; mean ± over seeds\n")
 print("CVAE-1 − CVAE-2, both with warm-up")
 level = compare("CVAE-1, warm-up", "CVAE-2, warm-up")
@@ -432,7 +420,7 @@ helped = compare("CVAE-2, warm-up", "CVAE-2")
 assert abs(level.mean) < 1.5 and helped.mean > 0.5
 # log p, twelve seeds, one by one: warm-up against warm-up −0.5 to 1.1 (ten above zero), for CVAE-2 2.1 to 6.5
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:movement"]
 with plotting.style():
     fig = Figure(figsize=(9, 4.4), layout="constrained")
     axes = fig.subplots(1, 2, sharey=True)
@@ -471,9 +459,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 6 min.** Draw β against the epoch. Ask whether eight seeds are enough for each row of the last table.
-
 # %% [markdown]
 # ## A q that does not see y
 #
@@ -481,7 +466,7 @@ plotting.show(
 # recognise the digit by itself. The model differs from CVAE-2 in its signature. It trains with warm-up, so that no
 # collapsed latents blur the answer.
 
-# %%
+# %% tags=["deck:blind"]
 class Blind(CVAE2):
     def posterior(self, x):
         return self.latent(networks.apply(self.posterior_net, x))  # q(z|x)
@@ -509,10 +494,6 @@ assert cost.mean > 0.3  # twelve seeds, one by one: bound 0.2 to 2.1, log p −0
 # For images whose label can be read from $x$ without doubt, if the encoder has learned to read it.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** For which data would the cost be zero? Where x gives y away. Where would it be large? Where x
-# leaves y open, as in the small model of 04a.
 
 # %% [markdown]
 # ## Is z independent of y?
@@ -546,7 +527,7 @@ def styles(name, model):
         views[f"{name}: u"] = [(z - p.mean()) / p.stddev() for z in (q.mean(), draws)]
     return views
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:leaks"]
 leaks = {}
 for name in ("CVAE-1", "CVAE-2", "CVAE-1, warm-up", "CVAE-2, warm-up", "blind"):
     for view, (means, draws) in styles(name, restored(name)).items():  # seed 0
@@ -569,7 +550,7 @@ for sees in readers:
 assert leaks["CVAE-2, warm-up: z", "draws", "place and spread"].mean > 0.25  # not independent
 assert leaks["CVAE-2: z", "draws", "place"].mean < 0.25
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:leak_bars"]
 views = list(dict.fromkeys(v for v, *_ in leaks))
 shades = [ink if v == "blind: z" else plotting.colour(v[:6].replace("-", "")) for v in views]
 with plotting.style():
@@ -618,10 +599,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Everyone expects 10 %. Ask where the information sits if a linear classifier finds so little: ask
-# for a label whose styles differ less than others'.
-
 # %% [markdown]
 # ## Where this breaks: styles that a label hardly had
 #
@@ -669,7 +646,7 @@ def holes(model, data, reader, draws=20):
             for part in (slice(0, 100), slice(400, 500), slice(500, None))]  # fmt: skip
     return np.array([*read, outside]), sheets
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:holes"]
 small_judge = SVC().fit(train.x, train.labels)  # for the small images
 found = {name: [holes(restored(name, s), train, small_judge)[0] for s in SEEDS]
          for name in ("CVAE-2", "CVAE-2, warm-up", "CVAE-1, warm-up")}  # fmt: skip
@@ -685,14 +662,14 @@ assert far < np.mean([f[1].mean() for f in found["CVAE-1, warm-up"]]) - 0.03
 # %% [markdown]
 # And the large images, whose digits you saw smeared? Ask the same of the first section's CVAE-2, label by label:
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:large_holes"]
 by_label, sheets = holes(writer, large.train, judge, draws=3)
 print(f"{'28 × 28 pixels; label':36}" + "".join(f"{k:6}" for k in range(10)) + "  mean")
 for row, values in zip(rows, by_label, strict=True):
     print(f"{row:36}" + "".join(f"{value:6.0%}" for value in [*values, values.mean()]))
 assert by_label[1].mean() < by_label[2].mean() - 0.1  # three seeds gave 66 to 80 % and 94 to 96 %
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:broken"]
 pick = np.linspace(0, 99, 10).astype(int)
 two = np.sort(by_label[1].argsort()[:2])
 fig = large_grid(
@@ -736,10 +713,6 @@ plotting.show(
 # all of them.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Ask which number of this lesson would have warned you: not log p, but the classifiers of the last
-# section.
 
 # %% [markdown]
 # ## What you saw

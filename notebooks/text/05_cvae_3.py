@@ -98,7 +98,7 @@ estimate = evaluation.estimate
 # Read (5.2) as a game of hints. The encoder $q$ sees the answer $y$ and passes a hint $z$ to the decoder. The hint
 # costs its KL divergence from the prior.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:graph"]
 plotting.show(
     plotting.graphical_model(CVAE3),
     "The graph of CVAE-3: solid arrows from the shaded x to the hidden z, from x to the shaded y and from z to y; "
@@ -125,11 +125,6 @@ for factor in (CVAE3.posterior, CVAE3.prior, CVAE3.likelihood, CVAE3.factors):
 # about $y$ that $x$ does not.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Ask for predictions with one right answer, and for some with several. Let the class swap the
-# letters in (3.1) and (3.2). Ask what the hint would be for half a digit, and for a label. Then point at the
-# notation: one of the three networks is not there to predict with.
 
 # %% [markdown]
 # ## Training sees y, prediction does not
@@ -179,10 +174,6 @@ for factor in (CVAE3.posterior, CVAE3.prior, CVAE3.likelihood, CVAE3.factors):
 #
 # Try [exercises 5.2 and 5.3](exercises/05_cvae_3/05_cvae_3.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Let them find the flaw in "train as you predict": the average over draws stands outside of the
-# logarithm, so a draw that fits another answer is punished.
-
 # %% [markdown] tags=["fold"]
 # ### Does the library compute these bounds?
 #
@@ -191,7 +182,7 @@ for factor in (CVAE3.posterior, CVAE3.prior, CVAE3.likelihood, CVAE3.factors):
 # and (7.2) in [the equations](../docs/equations.md), with $x$ and $y$ swapped. Affine networks in double precision
 # get the weights of this model, and $q$ is random. The draws are the points of (1.5), so every expectation is exact.
 
-# %% tags=["fold", "skip"]
+# %% tags=["fold"]
 truth = oracle.LinearGaussian.random(12, 4, 7, model="CVAE3", seed=0)  # x: 12, z: 4, y: 7
 rng = np.random.default_rng(2)
 x_random = rng.standard_normal((200, 12))
@@ -279,7 +270,7 @@ def gaussian(raw):
     return mean, 1e-4 + tf.nn.softplus(raw_scale)
 
 
-# %%
+# %% tags=["deck:step"]
 class ByHand(CVAE3):
     def log_p(self, x, y, z):  # log p(y|x,z) of one-hot y
         return tf.reduce_sum(y * tf.nn.log_softmax(self.likelihood_net([x, z])), -1)
@@ -311,10 +302,6 @@ class ByHand(CVAE3):
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask for the difference to lesson 03's step: letters in the networks, and one more draw for
-# (5.3). Both draws use the same ε.
-
 # %% [markdown] tags=["fold"]
 # ### Is this the library's step?
 #
@@ -343,7 +330,7 @@ for alpha in (1.0, 0.5):
 # hint helps, or fall to zero?
 
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:label_kl"]
 def train(model, x, y, epochs, rate=3e-3, **options):
     steps = epochs * -(-len(x) // 126)  # batches of 126
     # jit_compile: for networks so small, compiling with XLA takes longer than it saves
@@ -364,7 +351,7 @@ print("  ".join(f"{kl:.3f}" for kl in label_kl))
 # %% [markdown]
 # Compare its $\log p(y \mid x)$, estimated as in (2.6), with that of two models without $z$:
 
-# %%
+# %% tags=["deck:label_log_p"]
 logistic = LogisticRegression(C=0.1, max_iter=300).fit(drawn, labels)  # C: best on validation
 log_ps = {
     "logistic regression": logistic.predict_log_proba(test_x)[np.arange(300), test_labels],
@@ -397,9 +384,6 @@ assert abs(gains["CVAE-3, S = 1000"].mean) < 0.06
 # A $y$ with several parts that depend on each other even when $x$ is known. The section after the next trains on one.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Vote first. Then: collapse is a symptom, not a disease. Which y would bring the hint back?
 
 # %% [markdown]
 # ## Two predictors
@@ -444,7 +428,7 @@ steep = 200.0  # logits: steep·(−z − edge), 0, steep·(z − edge)
 kernel = np.array([[0, 0, 0], [-steep, 0, steep]])  # rows: x, z
 nets["likelihood_net"].set_weights([kernel, np.array([-steep * edge, 0, -steep * edge])])
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:rules"]
 # NBVAL_CHECK_OUTPUT
 picture, answers = np.ones((1, 1), "float32"), ("left", "straight on", "right")
 (plug_in,) = junction.predictive(picture, method="plug_in")  # (5.5)
@@ -456,7 +440,7 @@ for name, p in (("(5.5) plug-in", plug_in), ("(5.6) Monte Carlo", monte_carlo)):
     print(f"{name:18} answers {answers[k]!r}, which is right {closed[k]:.0%} of the time")
 assert answers[plug_in.argmax()] == "straight on" and plug_in.max() > 0.99
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:junction"]
 with plotting.style():
     fig = Figure(figsize=(10.5, 4.4), layout="constrained")
     axes = fig.subplots(1, 2, width_ratios=(1.4, 1))
@@ -518,10 +502,6 @@ assert differ <= 6  # six seeds gave 0 or 1: where z says nothing, any z will do
 #
 # Try [exercise 5.1](exercises/05_cvae_3/05_cvae_3.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Let them answer for both rules. Then ask for a z that would make (5.5) safe: one whose values
-# between two answers also decode to an answer.
-
 # %% [markdown]
 # ## A y with several parts
 #
@@ -537,7 +517,7 @@ assert differ <= 6  # six seeds gave 0 or 1: where z says nothing, any z will do
 # The task: from one quadrant of a digit, predict the other three. $x$ is the image with ½ in the unseen pixels, and
 # $y$ is those pixels.
 
-# %%
+# %% tags=["deck:task"]
 # NBVAL_CHECK_OUTPUT
 quadrant, quadrant_test = (
     tasks.completion(drawn, observed=1),
@@ -572,7 +552,7 @@ for name, history in histories.items():
     )
     assert rise < 0.25  # flat; six seeds gave 0.03–0.09
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:curves"]
 with plotting.style():
     fig = Figure(figsize=(10.5, 4.8), layout="constrained")
     axes = fig.subplots(1, 2)
@@ -617,10 +597,6 @@ plotting.show(
 #
 # Try [exercise 5.4](exercises/05_cvae_3/05_cvae_3.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Do the two pixels on the board. Ask for a y with parts that would still need no z (parts that
-# are independent once x is known).
-
 # %% [markdown]
 # ## Several answers to one question
 #
@@ -647,7 +623,7 @@ x_seen, y_true = sharp_test.x[rows], sharp_test.y[rows]
 z_samples = [writer.generate(x_seen, seed=seed) for seed in range(4)]  # z ~ p(z|x)
 filled = sharp_test.together(x_seen, np.stack([y_true, regressor.predictive(x_seen), *z_samples]))
 
-# %% tags=["hide-input", "thumbnail"]
+# %% tags=["hide-input", "thumbnail", "deck:completions"]
 fig = plotting.image_grid(
     np.concatenate([x_seen[None], filled]), image_shape=(28, 28),
     row_labels=["seen", "truth", "regressor", *[f"CVAE-3, $z^{{({i})}}$" for i in range(1, 5)]],
@@ -674,10 +650,6 @@ plotting.show(
 # mean. The last section compares the two.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Show the top row alone, and let the class complete the digits first: they will disagree. That
-# disagreement is p(y|x).
 
 # %% [markdown] tags=["fold"]
 # ### Does another network take the samples for digits?
@@ -779,7 +751,7 @@ rises = np.concatenate([np.diff(curve, axis=0).ravel() for curve in curves.value
 print(f"{rises.size} steps from S to 2 S, none of them down:", bool((rises > -1e-9).all()))
 assert (rises > -1e-9).all()
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:worth"]
 reference = cvae3.log_likelihood(x, y, num_samples=4000)  # the library's (5.8), its own draws
 missing = {name: [estimate(reference - v) for v in curve] for name, curve in curves.items()}
 print("nats short of log p(y|x), 300 images:  from q, (5.8)      from the prior, (5.7)")
@@ -794,7 +766,7 @@ print(f"one draw from q is worth about {worth:.0f} from the prior")
 # six seeds gave 0.25–0.26 and 8.5–9.3 nats at S = 1, and a worth of 102–142
 assert missing["q"][0].mean < 0.5 and missing["prior"][0].mean > 4 and worth > 20
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:estimates"]
 errors = {k: [e.standard_error for e in each][::2] for k, each in missing.items()}
 fig = plotting.line_chart(
     sizes[::2], {k: v.mean(1)[::2] for k, v in curves.items()}, errors=errors, xscale="log",
@@ -824,9 +796,6 @@ plotting.show(
 #
 # Try [exercises 5.5 and 5.6](exercises/05_cvae_3/05_cvae_3.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Take the vote. Ask where the two curves begin: at the two bounds (5.2) and (5.3) of one model.
-
 # %% [markdown]
 # ## Four models, one table
 #
@@ -842,7 +811,7 @@ def scores(name, x, y):
     return log_p, in_groups(log_terms(models[name], x, y, "prior", 32, 0), 1)
 
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:table"]
 base = models["baseline"].bound(x, y).value.numpy()  # exact
 print(
     "one quadrant seen, 300 test images, nats per image; S = 512: (5.8), for the GSNN (5.7)\n"
@@ -878,10 +847,6 @@ assert single["CVAE3"].mean < -4 and single["hybrid, α = ½"].mean > -1
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Read the table by rows: who pays what for what. Then ask for the two ways to get rid of noise: a
-# decoder that ignores z, or a prior with no width. Which one did the GSNN take?
-
 # %% [markdown] tags=["fold"]
 # ### The gain on other tasks
 #
@@ -897,7 +862,7 @@ for observed in ("upper half", "column"):
         train(model, task.x, task.y, epochs=10)
     others[observed] = task_test, *pair
 
-# %% tags=["fold"]
+# %% tags=["fold", "deck:other_tasks"]
 print("300 test images     −log p(y|x): baseline   CVAE-3, S = 200   gain (paired), nats")
 for observed, (task_test, plain, model) in others.items():
     given = task_test.x[:300], task_test.y[:300]
@@ -918,7 +883,7 @@ for observed, (task_test, plain, model) in others.items():
 # scale of $p(z \mid x)$ with how far its mean moves from image to image.
 
 
-# %% tags=["fold"]
+# %% tags=["fold", "deck:narrow"]
 def spread(model, x):
     """Standard deviation of E[y|x,z] over ten draws of z: mean over pixels and images."""
     return np.std([model.generate(x, seed=seed) for seed in range(10)], axis=0).mean()
@@ -972,7 +937,7 @@ one_answer = {
     "likeliest of 10 samples": samples[log_p_samples.argmax(0), np.arange(200)],
 }
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:one_answer"]
 log_p = {k: writer.log_likelihood(x_200, v, num_samples=100) for k, v in one_answer.items()}
 wrong = {k: (v != y_200).sum(1) for k, v in one_answer.items()}
 print("paired differences, 200 images    wrong pixels of 588,      log p(y|x) of this answer,")
@@ -989,7 +954,7 @@ print(f"a sample beats (5.6), rounded, for {better.mean():.0%} of the images")
 assert better.mean() > 0.5
 assert estimate(wrong["one sample"] - wrong["regressor, rounded"]).mean > 1
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:answers"]
 names = ["regressor, rounded", "average (5.6), rounded", "one sample", "likeliest of 10 samples"]
 answers = np.stack([y_true, *(one_answer[k][rows] for k in names)])
 fig = plotting.image_grid(
@@ -1024,10 +989,6 @@ plotting.show(
 # rounding the mean gives. Which pixels go together does not enter.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Ask what a doctor wants who sees half of a scan: the average, one guess, or several with their
-# probabilities?
 
 # %% [markdown]
 # ## What you saw
