@@ -237,7 +237,7 @@
 
     function cardOf(name) {
       const {name: title} = facts.models[name];
-      const made = element("section", {class: "explore-card", "data-model": name, "aria-label": title});
+      const made = element("div", {class: "explore-card", role: "group", "data-model": name, "aria-label": title});
       if (name === "CVAE3") made.classList.add("explore-apart");
       grid.append(made);
       const heading = element("button", {type: "button", class: "explore-title",
