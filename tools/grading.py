@@ -352,9 +352,10 @@ def main() -> int:
 
     limits = Limits(options.cell_seconds, options.seconds, options.gigabytes)
     course = Course(options.course, options.lesson, limits)
-    class_list = read_class(options.class_list) if options.class_list else None
+    class_list = read_class(options.class_list.expanduser()) if options.class_list else None
     start = time.monotonic()
-    results = grade_class(course, options.handins, class_list, options.jobs, options.force)
+    source = options.handins and options.handins.expanduser()
+    results = grade_class(course, source, class_list, options.jobs, options.force)
     worth = course.worth()
     text = report(results, worth)
     path = course.marks / f"{course.lesson}.txt"
