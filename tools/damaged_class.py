@@ -283,12 +283,15 @@ def cases() -> list[Case]:
 
 
 def archive(path: Path, chosen: list[Case]) -> list[Case]:
-    """An archive as Moodle gives it out, with a folder for each student."""
+    """An archive as Moodle gives it out, a folder for each student; who is late, as Canvas."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for number, case in enumerate(chosen, 4701):
             case.student = str(number)
+            prefix = f"{case.kind}_{number}_assignsubmission_file/"
+            if case.late:
+                prefix = f"{case.kind}_LATE_{number}_90210_"
             for name, data in case.files.items():
-                file.writestr(f"{case.kind.title()}_{number}_assignsubmission_file/{name}", data)
+                file.writestr(prefix + name, data)
     return chosen
 
 

@@ -179,8 +179,10 @@ def grade_one(course: Course, student: str, log: Path, said: Path) -> None:
     with log.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
     limit = int(course.limits.gigabytes * 2**30)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
     config, last = course.configured(student), LastError()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("traitlets").addHandler(last)
@@ -304,13 +306,15 @@ def grade_class(
         store(course, results)
         print(f"{result.who}: {reason or 'graded'}, {seconds:.0f} s", flush=True)
 
+    print(f"{len(results)} hand-ins, {len(to_grade)} of them to grade", flush=True)
     grade_all(course, to_grade, jobs, finished)
     for student, name in (listed.names if listed else {}).items():
         results.setdefault(student, Result(student, name)).name = name
     with course.gradebook() as book:
         for result in results.values():
-            first, _, last = result.name.rpartition(" ")
-            book.update_or_create_student(result.student, first_name=first, last_name=last)
+            if result.name not in ("", result.student):
+                first, _, last = result.name.rpartition(" ")
+                book.update_or_create_student(result.student, first_name=first, last_name=last)
     for result in results.values():
         if result.state == "graded":
             read_marks(course, result)
@@ -344,7 +348,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=180, help="for a student (default: 180)")
     parser.add_argument("--gigabytes", type=float, default=6, help="of memory (default: 6)")
     parser.add_argument("--force", action="store_true", help="grade again what has not changed")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     prepare_environment(options.jobs)
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the checks need no accelerator
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # alembic

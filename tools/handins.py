@@ -141,9 +141,7 @@ def whose(path: str, lesson: str) -> tuple[HandIn, str]:
         return handin, found["file"]
     folder, _, file = path.partition("/")
     name = folder if file else owner(path, lesson)
-    if not name:
-        return HandIn(as_id(path), f"{path} (nobody's name)"), path
-    return HandIn(as_id(name), name), file or path
+    return HandIn(as_id(name), name or "no student's name in the file's"), file or path
 
 
 def as_id(name: str) -> str:

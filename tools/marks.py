@@ -180,5 +180,6 @@ def feedback_archives(marks: Path, lesson: str, results: list[Result], pages: Pa
         with zipfile.ZipFile(made[-1], "w", zipfile.ZIP_DEFLATED) as archive:
             for r in chosen:
                 page = pages / r.student / lesson / f"{lesson}.html"
-                archive.write(page, f"{r.prefix}{mark}{page.name}")
+                if page.exists():
+                    archive.write(page, f"{r.prefix}{mark}{page.name}")
     return made
