@@ -87,7 +87,7 @@ def test_a_folder_around_the_class_is_no_student(paths, students):
 def test_archives_in_archives_are_opened_and_the_noise_of_systems_is_not_handed_in(tmp_path):
     with zipfile.ZipFile(tmp_path / "class.zip", "w") as archive:
         archive.writestr("ada/work.zip", damaged_class.zipped("01_the_bound.ipynb", b"{}"))
-        archive.writestr("__MACOSX/ada/._work.zip", b"x")
+        archive.writestr("__MACOSX/ada/work.ipynb", b"x")
         archive.writestr("ada/.DS_Store", b"x")
         archive.writestr("ben/.ipynb_checkpoints/01_the_bound-checkpoint.ipynb", b"x")
         archive.writestr("ben/broken.zip", b"PK\3\4 and no more")
@@ -118,6 +118,9 @@ def test_each_hand_in_is_mended_or_refused_with_a_reason(case):
     kept = [c for c in notebook.cells if "nbgrader" in c.metadata]
     places = {damaged_class.label(cell): n for n, cell in enumerate(kept)}
     assert len(kept) == len(given) and places["given_1"] == 0
+    assert not any("\r" in cell.source for cell in notebook.cells)
+    if not case.lost:
+        assert not any("raise NotImplementedError" in cell.source for cell in notebook.cells)
     for theirs in given:
         name = damaged_class.label(theirs)
         ours = kept[places[name]]
@@ -236,6 +239,7 @@ def test_canvas_gets_its_column(tmp_path):
         '"Lovelace, Ada",4711,u1,ada,A,18\n', encoding="utf-8"
     )  # fmt: skip
     listed = marks.read_class(sheet)
+    assert listed.names == {"4711": "Lovelace, Ada"}
     graded = {"state": "graded", "marks": RESULTS[0].marks}
     results = [marks.Result("4711", "lovelaceada", "Canvas", **graded)]
     _, canvas = marks.export(tmp_path, LESSON, results, WORTH, listed, "Exercises 1 (4711)")

@@ -360,7 +360,7 @@ def restore_labels(cells: list[Cell], release: Release, said: list[str]) -> None
 
 
 def single(cells: list[Cell], release: Release, said: list[str]) -> None:
-    """One cell for each label: the first of given cells, the last of the others.
+    """One cell for each label: of given cells and checks the first, of answers the last.
 
     A copy that is still as it was handed out goes, for it would undo an answer above it. A copy
     that was changed stays, as a cell of the student's own.
@@ -373,10 +373,7 @@ def single(cells: list[Cell], release: Release, said: list[str]) -> None:
         copied.append(label)
         untouched = [cell for cell in same if plain(cell.source) == release.text[label]]
         changed = [cell for cell in same if cell not in untouched]
-        if label in release.tasks:
-            keep = (changed or same)[-1]
-        else:
-            keep = same[0] if label in release.given else same[-1]
+        keep = (changed or same)[-1] if label in release.tasks else same[0]
         for cell in same:
             if cell is not keep:
                 cell.label = None
