@@ -129,6 +129,17 @@ def test_each_hand_in_is_mended_or_refused_with_a_reason(case):
         assert places[name] <= places.get(f"check_{name}", len(kept))
 
 
+def test_the_figures_of_the_lecturers_page_are_those_of_the_class():
+    page = (ROOT / "docs" / "lecturer.md").read_text(encoding="utf-8")
+    figures = re.search(
+        r"hand-ins \| (\d+) \|.*?graded \| (\d+), of them (\d+) .*?reason \| (\d+) \|", page, re.S
+    )
+    good = [case for case in CASES if not case.reason]
+    mended = [case for case in good if case.mended]
+    counts = [len(CASES), len(good), len(mended), len(CASES) - len(good)]
+    assert [int(figure) for figure in figures.groups()] == counts
+
+
 def test_what_a_student_wrote_is_kept_to_the_letter():
     solved = damaged_class.solved()
     kinds = "nbgrader's metadata lost", "from VS Code", "an old format", "30 MB of output"
@@ -319,6 +330,16 @@ def test_the_real_grader_over_a_damaged_class(tmp_path):
     assert {who: r.total for who, r in second.items()} == {
         who: r.total for who, r in results.items()
     } | {again.student: sum(worth.values())}
+
+    # Nor does a third, after a lecturer has changed a mark: the page and the marks follow.
+    with course.gradebook() as book:
+        grade = book.find_grade("check_bug", LESSON, LESSON, again.student)
+        grade.manual_score = 0.5
+        book.db.commit()
+    third, printed = run(course)
+    assert third[again.student].total == sum(worth.values()) - worth["bug"] + 0.5
+    assert f"Score: 0.5 / {worth['bug']}" in page.read_text(encoding="utf-8")
+    assert re.findall(r"\((\d+)\): graded", printed) == [again.student]
 
 
 @pytest.mark.slow

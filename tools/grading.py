@@ -69,6 +69,7 @@ class Course:
         self.marks = self.folder / "marks"
         self.marks.mkdir(exist_ok=True)
         self.state = self.marks / f"{self.lesson}.json"
+        self.only_pages: set[str] = set()  # students who are graded, and get a new page
 
     def configured(self, student: str = "*"):
         """nbgrader's settings for this exercise and one student."""
@@ -175,7 +176,7 @@ class LastError(logging.Handler):
 
 
 def grade_one(course: Course, student: str, log: Path, said: Path) -> None:
-    """Grade one submission and write its feedback; a reason goes to `said` where that fails."""
+    """Grade a submission, and write its feedback; a reason goes to `said` where that fails."""
     with log.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -188,7 +189,8 @@ def grade_one(course: Course, student: str, log: Path, said: Path) -> None:
     logging.getLogger("traitlets").addHandler(last)
     logging.getLogger("traitlets").setLevel(logging.INFO)
     try:
-        for converter in (Autograde, GenerateFeedback):
+        grader = () if student in course.only_pages else (Autograde,)
+        for converter in (*grader, GenerateFeedback):
             converter(CourseDirectory(config=config), config=config, force=True).start()
     except Exception as error:
         traceback.print_exc()
@@ -239,10 +241,11 @@ def stop(pid: int) -> None:
 
 
 def read_marks(course: Course, result: Result) -> None:
-    """The marks from nbgrader's gradebook, a lecturer's own before the grader's."""
+    """Marks and comments from nbgrader's gradebook, a lecturer's own before the grader's."""
     with course.gradebook() as book:
         notebook = book.find_submission_notebook(course.lesson, course.lesson, result.student)
         result.marks = {g.name.removeprefix("check_"): g.score for g in notebook.grades}
+        result.comments = [c.manual_comment for c in notebook.comments if c.manual_comment]
 
 
 def what_stopped(path: Path) -> list[str]:
@@ -293,8 +296,12 @@ def grade_class(
         done = old.state == "graded" and old.digest == result.digest
         if done and not force and course.graded_notebook(handin.student).exists():
             result.state, result.stopped, result.seconds = old.state, old.stopped, old.seconds
-            continue
-        submit(course, handin, notebook)
+            read_marks(course, result)
+            if (result.marks, result.comments) == (old.marks, old.comments):
+                continue
+            course.only_pages.add(handin.student)
+        else:
+            submit(course, handin, notebook)
         to_grade.append(handin.student)
 
     def finished(student: str, reason: str, seconds: float) -> None:
