@@ -208,6 +208,16 @@ GREEDY = """import numpy as np
 def log_evidence(log_likelihoods):
     return [np.ones(10**9) for _ in range(100)]
 """
+CHATTY = """def log_evidence(log_likelihoods):
+    while True:
+        print("still here " * 20)
+"""
+WARNING = """def price(t):
+    import warnings
+
+    warnings.warn("t may be negative")
+    return t**2 / 2
+"""
 DYING = """def log_evidence(log_likelihoods):
     import os
     os._exit(1)
@@ -258,6 +268,7 @@ def cases() -> list[Case]:
         Case("from VS Code", {book: damaged(from_vs_code)}),
         Case("30 MB of output", {book: damaged(with_long_output)}, mended="MB of outputs"),
         Case("an old format", {book: old_format()}, mended="old notebook format"),
+        Case("an answer that warns", {book: damaged(answer("price", WARNING))}),
         Case("a syntax error", {book: damaged(answer("noise", "def noise_scale(e, k:\n"))},
              lost=("noise",)),
         Case("a cell that quits", {book: damaged(answer("price", "import sys\n\nsys.exit()\n"))},
@@ -266,6 +277,8 @@ def cases() -> list[Case]:
              stopped="guess: stopped"),
         Case("a loop that does not let itself be stopped", {book: damaged(answer("guess", DEAF))},
              lost=("guess",), stopped="guess: could not be stopped"),
+        Case("a loop that prints", {book: damaged(answer("guess", CHATTY))}, lost=("guess",),
+             stopped="guess: "),
         Case("a kernel that dies", {book: damaged(answer("guess", DYING))}, lost=("guess",),
              stopped="guess: ended the kernel"),
         Case("memory without end", {book: damaged(answer("guess", GREEDY))}, lost=("guess",)),

@@ -292,6 +292,9 @@ def grade_class(
         except Ungradable as reason:
             result.reason = str(reason)
             continue
+        except Exception as error:  # one student's file stops nobody else
+            result.reason = f"could not be read: {type(error).__name__}: {error}"
+            continue
         old = before.get(handin.student, Result(""))
         done = old.state == "graded" and old.digest == result.digest
         if done and not force and course.graded_notebook(handin.student).exists():
@@ -313,7 +316,7 @@ def grade_class(
         store(course, results)
         print(f"{result.who}: {reason or 'graded'}, {seconds:.0f} s", flush=True)
 
-    print(f"{len(results)} hand-ins, {len(to_grade)} of them to grade", flush=True)
+    print(f"Hand-ins: {len(results)}; to grade now: {len(to_grade)}", flush=True)
     grade_all(course, to_grade, jobs, finished)
     for student, name in (listed.names if listed else {}).items():
         results.setdefault(student, Result(student, name)).name = name

@@ -12,6 +12,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -90,12 +91,19 @@ def _opened(path, data, when, outermost=False, depth=0):
     if depth > 3 or not path.lower().endswith(".zip") or not zipfile.is_zipfile(io.BytesIO(data)):
         yield path, data, when
         return
-    folder = "" if outermost else path[:-4] + "/"
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for entry in archive.infolist():
-            if not entry.is_dir() and not NOISE.search(entry.filename):
-                inner = folder + entry.filename.replace("\\", "/")
-                yield from _opened(inner, archive.read(entry), _entry_time(entry), depth=depth + 1)
+    folder, inside = "" if outermost else path[:-4] + "/", []
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for entry in archive.infolist():
+                if not entry.is_dir() and not NOISE.search(entry.filename):
+                    inner = folder + entry.filename.replace("\\", "/")
+                    inside.append((inner, archive.read(entry), _entry_time(entry)))
+    except (zipfile.BadZipFile, RuntimeError, OSError, zlib.error):  # damaged, or with a password
+        if outermost:
+            raise
+        inside, depth = [(path, data, when)], 3
+    for file in inside:
+        yield from _opened(*file, depth=depth + 1)
 
 
 def _time(path: Path) -> datetime:
