@@ -89,6 +89,7 @@ def test_archives_in_archives_are_opened_and_the_noise_of_systems_is_not_handed_
         archive.writestr("ada/work.zip", damaged_class.zipped("01_the_bound.ipynb", b"{}"))
         archive.writestr("__MACOSX/ada/work.ipynb", b"x")
         archive.writestr("ada/.DS_Store", b"x")
+        archive.writestr("ada/../../elsewhere.ipynb", b"x")
         archive.writestr("ben/.ipynb_checkpoints/01_the_bound-checkpoint.ipynb", b"x")
         archive.writestr("ben/broken.zip", b"PK\3\4 and no more")
         cut = bytearray(damaged_class.zipped("a.ipynb", b"0123456789"))
@@ -165,10 +166,10 @@ def test_the_two_copies_of_a_task_whose_last_counts():
 
 def test_a_later_hand_in_does_not_overwrite_an_earlier_one(tmp_path):
     for data in (b"one", b"two", b"two", b"three"):
-        grading.keep(handins.HandIn("ada", files={"a.ipynb": data, "../x": b"x"}), tmp_path)
-    assert grading.taken(tmp_path / "ada").files == {"a.ipynb": b"three", "x": b"x"}
-    earlier = {path.read_bytes() for path in (tmp_path / ".earlier").glob("*/a.ipynb")}
-    assert earlier == {b"one", b"two"}
+        grading.keep(handins.HandIn("ada", files={"b/a.ipynb": data}), tmp_path)
+    assert grading.taken(tmp_path / "ada").files == {"b/a.ipynb": b"three"}
+    earlier = [path.read_bytes() for path in (tmp_path / ".earlier").glob("*/b/a.ipynb")]
+    assert sorted(earlier) == [b"one", b"two"]
 
 
 @pytest.fixture

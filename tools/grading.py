@@ -130,7 +130,7 @@ def keep(handin: HandIn, shelf: Path) -> None:
         number = len(list(earlier.glob(f"{handin.student}_*"))) + 1
         folder.rename(earlier / f"{handin.student}_{number}")
     for file, data in handin.files.items():
-        path = folder.joinpath(*(part for part in PurePosixPath(file).parts if part not in "/.."))
+        path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.write_bytes(data)

@@ -56,7 +56,7 @@ class HandIn:
     platform: str = ""  # "Moodle", "Canvas" or ""
     prefix: str = ""  # what the platform's file names begin with
     late: bool = False
-    when: datetime = datetime.min
+    when: datetime = datetime(1980, 1, 1)
     files: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -114,7 +114,7 @@ def _entry_time(entry) -> datetime:
     try:
         return datetime(*entry.date_time)
     except ValueError:  # an archive without times
-        return datetime.min
+        return datetime(1980, 1, 1)
 
 
 def without_wrapper(paths: list[str], lesson: str) -> list[str]:
