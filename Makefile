@@ -11,6 +11,8 @@ PYTHON ?=
 JOBS   ?= 2
 ARGS   ?=
 LESSON ?=
+HANDINS ?=
+CLASS ?=
 
 # Lessons, recipes and students' copies: compared are the cells that ask for it. Solutions: every output.
 # The lessons that train longest wait for `make test-slow`, with the copies, whose checks are the solutions'.
@@ -34,7 +36,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # threads they only wait for each other.
 CORES = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 THREADS = $(shell n=$$(( $(CORES) / $(JOBS) )); [ $$n -ge 1 ] && echo $$n || echo 1)
-HEADLESS := course slides explorables test test-slow test-long mutants notebooks exercises
+HEADLESS := course slides explorables test test-slow test-long mutants notebooks exercises grade
 $(HEADLESS): export MPLBACKEND = module://matplotlib_inline.backend_inline
 $(HEADLESS): export CVAE_TF_STATIC = 1
 $(HEADLESS): export MPLCONFIGDIR = $(CURDIR)/build/matplotlib
@@ -53,7 +55,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 NBVAL  = --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-timeout 180
 
 .DEFAULT_GOAL := help
-.PHONY: help course slides explorables test test-slow test-long mutants lab notebooks exercises benchmark lint requirements clean distclean
+.PHONY: help course slides explorables test test-slow test-long mutants lab notebooks exercises students grade benchmark lint requirements clean distclean
 
 help:
 	@echo "make course       run lessons and recipes, and build the course to read: build/course/index.html"
@@ -66,6 +68,8 @@ help:
 	@echo "make mutants      mistakes put into the library that no test notices (minutes to hours)"
 	@echo "make notebooks    re-run lessons and recipes from their twins, store outputs (LESSON=01, LESSON=counts)"
 	@echo "make exercises    the same for the solutions, and the students' copies from them (LESSON=01)"
+	@echo "make students     what students get, without answers: build/cvae-exercises.zip"
+	@echo "make grade        LESSON=01 HANDINS=archive.zip CLASS=list.csv: collect, mend, grade, marks to import"
 	@echo "make benchmark    speed beside Keras, PyTorch, JAX and Pyro (sets up the peers; 20 minutes)"
 	@echo "make lint         ruff over the code and the lessons' text twins; mypy over the library"
 	@echo "make requirements compile requirements.txt anew from pyproject.toml"
@@ -117,6 +121,13 @@ notebooks: $(READY) | build
 
 exercises: $(READY) | build
 	@$(BIN)/python tools/exercises.py $(LESSON) $(ARGS)
+
+students: $(READY) | build
+	@$(BIN)/python tools/student_package.py $(ARGS)
+
+grade: $(READY) | build
+	@$(BIN)/python tools/grading.py $(or $(LESSON),--help) $(if $(HANDINS),"$(HANDINS)") \
+		$(if $(CLASS),--class "$(CLASS)") --jobs $(JOBS) $(ARGS)
 
 # The peers live in an environment of their own: benchmarks/requirements-peers.txt.
 PEERS := .venv-peers
