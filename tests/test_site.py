@@ -493,6 +493,9 @@ def test_q_follows_mouse_finger_and_keys(site, browser):
     # The game hides what a trained model does not know either, and ends at the best q.
     page.evaluate(f"{STATE}.begin()")
     assert "KL =" not in page.evaluate("document.querySelector('.explore-sum').textContent")
+    page.evaluate("(slider => { slider.value = 1; slider.dispatchEvent(new Event('input')); })"
+                  "(document.querySelector('.explore input'))")  # fmt: skip
+    assert page.evaluate(f"[{STATE}.state.mean, {STATE}.state.game.moves]") == [1, 1]
     page.evaluate(
         "(s => s.set({mean: s.state.game.best.mean, scale: s.state.game.best.scale}))" f"({STATE})"
     )

@@ -58,8 +58,8 @@
     const bar = Explore.canvas(box, 54, "", drawBar);
     const sliders = element("div", {class: "explore-sliders"});
     box.append(sliders);
-    const mean = Explore.slider(sliders, "mean of q", RANGE.mean, state.mean, v => set({mean: v}));
-    const scale = Explore.slider(sliders, "width of q", RANGE.scale, state.scale, v => set({scale: v}));
+    const mean = Explore.slider(sliders, "mean of q", RANGE.mean, state.mean, v => move({mean: v}));
+    const scale = Explore.slider(sliders, "width of q", RANGE.scale, state.scale, v => move({scale: v}));
     const seen = Explore.slider(sliders, "x, as seen", RANGE.x, state.x, v => set({x: v}));
     const said = element("p", {class: "explore-note"});
     box.append(said);
@@ -78,6 +78,14 @@
       write();
       plot.redraw(); bar.redraw();
     }
+
+    // What the player does counts, however it is done; a pull of the mouse or of a slider is one move.
+    function move(change, begins = Date.now() - last > 400) {
+      if (state.game && !state.game.over && begins) state.game.moves++;
+      last = Date.now();
+      set(change);
+    }
+    let last = 0;
 
     // The game: as in training, the bound is all that one sees.
     function begin() {
@@ -123,9 +131,16 @@
     const VIEW = [-3.6, 3.6], FOOT = 26;
     const across = width => z => (z - VIEW[0]) / (VIEW[1] - VIEW[0]) * width;
     const back = width => px => VIEW[0] + px / width * (VIEW[1] - VIEW[0]);
-    const TOP = 1.25;  // a density as high as the plot
+    // The density that is as high as the plot: all of q, and of the posterior where it is shown.
+    const top = () => {
+      let most = 1.14;
+      if (!hidden())
+        logJoint(state.kind, state.x).forEach(v => { most = Math.max(most, Math.exp(v - now.evidence)); });
+      return 1.1 * Math.max(most, Math.exp(logNormal(0, 0, state.scale)));
+    };
+    const rising = (height, most = top()) => d => height - FOOT - d / most * (height - FOOT - 12);
     const handles = (width, height) => {
-      const at = across(width), up = d => height - FOOT - Math.min(d, TOP) / TOP * (height - FOOT - 12);
+      const at = across(width), up = rising(height);
       const peak = Math.exp(logNormal(0, 0, state.scale));
       return {
         mean: [at(state.mean), up(peak)],
@@ -134,8 +149,7 @@
     };
 
     function drawPlot(c, width, height, colours) {
-      const at = across(width), floor = height - FOOT;
-      const up = d => floor - Math.min(d, TOP) / TOP * (floor - 12);
+      const at = across(width), floor = height - FOOT, up = rising(height);
       Explore.axis(c, at, [-3, -2, -1, 0, 1, 2, 3], floor, width, colours, "z");
 
       const joint = logJoint(state.kind, state.x);
@@ -165,7 +179,9 @@
     }
 
     function drawBar(c, width, height, colours) {
-      const high = now.evidence + 0.35, low = Math.min(now.evidence - 4, Math.max(now.bound - .4, now.evidence - 12));
+      // While log p(x) is hidden, the ends of the bar do not tell it.
+      const [low, high] = hidden() ? [-14, 0]
+        : [Math.min(now.evidence - 4, Math.max(now.bound - .4, now.evidence - 12)), now.evidence + 0.35];
       const at = v => 8 + (Math.max(v, low) - low) / (high - low) * (width - 16);
       const y = 6, tall = 24, L = at(now.bound), top = at(now.evidence);
       c.fillStyle = colours.bound; c.fillRect(8, y, Math.max(2, L - 8), tall);
@@ -190,12 +206,11 @@
       held = far(s) < far(m) ? "scale" : "mean";
       from = back(width)(x) - (held === "mean" ? state.mean : state.mean + state.scale);
       if (Math.min(far(m), far(s)) > 40) { held = "mean"; from = 0; }
-      if (state.game) state.game.moves++;
-      moveTo(x);
+      moveTo(x, true);
     }
-    function moveTo(x) {
+    function moveTo(x, begins = false) {
       const z = back(plot.element.clientWidth)(x) - from;
-      set(held === "mean" ? {mean: z} : {scale: z - state.mean});
+      move(held === "mean" ? {mean: z} : {scale: z - state.mean}, begins);
     }
     function key(name, shift) {
       const fine = shift ? 0.01 : 0.1;
@@ -204,8 +219,7 @@
         ArrowUp: {scale: state.scale + fine / 2}, ArrowDown: {scale: state.scale - fine / 2}
       }[name];
       if (!change) return false;
-      if (state.game) state.game.moves++;
-      set(change);
+      move(change, true);
       return true;
     }
     box.explore = {state, set, begin, get now() { return now; }};  // for the tests

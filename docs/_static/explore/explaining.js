@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const {nats, clamp, element} = Explore;
-  const RANGE = {x: [-3, 3, 0.05], noise: [0.1, 2, 0.05], y: [-2.5, 2.5, 0.05]};
+  const RANGE = {x: [-2, 2, 0.05], noise: [0.1, 2, 0.05], y: [-1.5, 1.5, 0.05]};  // all of it in the picture
 
   // z and y given what is seen of x and y: means, variances, correlation.
   function numbers({seen, x, y, noise}) {
