@@ -43,6 +43,8 @@ EXPLORABLES = {
     "estimators": ("02", "## The divergence in closed form"),
     "explaining": ("04a", "## What it costs to hide y from q"),
     "five": ("07", "## Which model contains which"),
+    "futures": ("09", "## Two more measures"),
+    "levels": ("11", "## Four more models on the map"),
 }
 
 
