@@ -255,6 +255,13 @@ def test_the_walks_and_the_bound_are_the_model_s(page, world, label, w):
         bound, kl = terms(models[world], x, labels, weight, epsilon)
         assert abs(found - bound) < 1e-2
     np.testing.assert_allclose(shown["kl"], kl, atol=1e-2)
+    text = page.evaluate(
+        "document.querySelector('[data-explore=levels] .explore-sides p').textContent"
+    )
+    read = [float(n.replace("−", "-")) for n in re.findall(r"−?\d+\.\d\d", text)]
+    wanted = [shown["bounds"][0], shown["bounds"][1] - shown["bounds"][0]]
+    limit = w**2 * np.log(3 if world == "points" else 10)
+    np.testing.assert_allclose([read[0], *read[-2:]], [*wanted, limit], atol=0.0051)
 
 
 @pytest.mark.slow
@@ -318,6 +325,27 @@ def test_a_digit_of_the_walk_is_its_components(page):
     parts = {key: arrays[key].astype("float64") for key in ("real", "pictures", "centre")}
     wanted = np.clip(parts["real"] @ parts["pictures"] + 0.7 * parts["centre"], 0, 1)
     np.testing.assert_allclose(shown, wanted, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_the_table_of_digits_is_measured(page, monkeypatch):
+    from explorable_models import levels
+
+    models, facts = models_of("levels")
+    monkeypatch.setattr(levels, "WEIGHTS", (3.0,))
+    found, stored = levels.measured(models["digits"], levels.set_up_digits()), facts["digits"]
+    assert set(found) == {"real", "w = 3"}
+    for name, values in found.items():
+        np.testing.assert_allclose(values, stored["measured"][name], atol=0.006)
+    page = page()
+    page.evaluate(f"{LEVELS}.set({{world: 'digits'}})")
+    page.wait_for(f"{LEVELS}.ready", seconds=90)
+    rows = page.evaluate(
+        "[...document.querySelectorAll('[data-explore=levels] table tr')]"
+        ".map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+    read = {name: [int(c.split()[0]) for c in cells] for name, *cells in rows[1:]}
+    assert read == {k: [int(100 * v + 0.5) for v in vs] for k, vs in stored["measured"].items()}
 
 
 @pytest.mark.slow
