@@ -136,6 +136,13 @@ def test_the_futures_are_the_models(page):
             read = {name: float(log_p.replace("−", "-")) for name, log_p, _ in rows[1:]}
             assert abs(read["CVAE, bound (9.1)"] - wanted["bound"]) < 0.016
             assert all(abs(read[name] - wanted[name]) < 0.016 for name in ("truth", *MODELS))
+        lead = page.evaluate(
+            "document.querySelector('[data-explore=futures] .explore-sum').textContent"
+        )
+        read = [float(n.replace("−", "-")) for n in re.findall(r"−?\d+\.\d\d", lead)]
+        told = [scene.distance(mean[None])[0], scene.log_density(mean[None])[0]]
+        np.testing.assert_allclose(read, told[: len(read)], atol=0.016)
+        assert ("Nobody" in lead) == (told[0] > facts["radius"])
         noise = {key: np.array(value) for key, value in shown["noise"].items()}
         for name, paths in drawn_by(models, scene, **noise).items():
             own = shown["drawn"][name]

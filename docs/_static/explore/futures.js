@@ -32,7 +32,7 @@
       const x = new Float32Array(side * side), toward = arms.map(compass);
       for (let i = 0; i < side * side; i++) {
         const at = [i % side - start[0], Math.floor(i / side) - start[1]];
-        let value = Math.min(1, Math.max(0, 2 - Math.hypot(...at)));
+        let value = clamp(2 - Math.hypot(...at), [0, 1]);
         for (const d of toward) {
           const along = clamp(at[0] * d[0] + at[1] * d[1], [0, reach]);
           const off = Math.hypot(at[0] - along * d[0], at[1] - along * d[1]);
@@ -77,6 +77,7 @@
       return rest.map((e, i) => parts[k].mean[i] + parts[k].scale[i] * e);
     }
 
+    const logTrue = (y, ways) => logSum(ways.map(w => logDensity(y, w, sigma))) - Math.log(ways.length);
     // log p(y|x) in nats. The CVAE's by importance sampling (5.8), with its bound (9.1) beside it.
     function judge(y, {x, ways, mean, mixture: parts, decode}, noise) {
       const q = Explore.gaussian(nets["CVAE.posterior"](x, y)), m = q.mean[0], s = q.scale[0];
@@ -85,7 +86,7 @@
         return {log_y, log_weight: log_y + logNormal(z, 0, 1) - logNormal(z, m, s)};
       });
       return {
-        truth: logSum(ways.map(w => logDensity(y, w, sigma))) - Math.log(ways.length),
+        truth: logTrue(y, ways),
         regressor: logDensity(y, mean, sigmas.regressor),
         mixture: logSum(parts.map(p => p.log + logDensity(y, p.mean, p.scale))),
         CVAE: logSum(each.map(one => one.log_weight)) - Math.log(noise.length),
@@ -93,7 +94,7 @@
         kl: Explore.kl(m, s)
       };
     }
-    return {reach, side, directions, radius: facts.radius, motion, path, compass, still, nearest, predict, draw, judge};
+    return {reach, side, directions, radius: facts.radius, motion, path, compass, still, nearest, predict, draw, logTrue, judge};
   }
 
   function mount(box) {
@@ -110,7 +111,7 @@
     box.append(element("div", {class: "explore-sides"}, left, right));
     const scene = Explore.stage(left, width => Math.min(width, 400) + 48, drawScene, {start: take, move, key});
     const table = element("table", {class: "explore-table"});
-    right.append(element("div", {class: "explore-scroll"}, table));
+    right.append(table);
     const buttonsOf = (title, choices) => {
       const row = element("div", {class: "explore-tabs"}, element("span", {class: "explore-name"}, title));
       right.append(row);
@@ -118,7 +119,10 @@
     };
     buttonsOf("future y", {
       "the mean path": () => set({end: meanEnd()}),
-      "along an arm": () => set({end: along(1 + state.arms.findIndex(d => distance(along(d, true), state.end) < 0.1))})
+      "along an arm": () => {
+        const before = state.arms.findIndex(d => distance(endOf(d), state.end) < 0.1);
+        set({end: endOf(state.arms[(before + 1) % state.arms.length])});
+      }
     });
     buttonsOf("still x", {
       "another": () => set(another([2, 3][Math.floor(2 * Math.random())])),
@@ -129,12 +133,8 @@
     box.append(note);
     const speak = Explore.speaker(box);
 
-    // The end of a way, by its place in the list of arms or by its direction.
-    function along(which, isDirection = false) {
-      const d = isDirection ? which : state.arms[which % state.arms.length];
-      return here.compass(d).map(v => reach * v);
-    }
-    // Where the regressor's path ends.
+    // Where the way of a direction ends, and where the regressor's path does.
+    const endOf = direction => here.compass(direction).map(v => reach * v);
     const meanEnd = () => here.path(seen.mean).at(-1);
 
     function another(count) {
@@ -151,7 +151,7 @@
       Object.assign(state, change);
       state.start = state.start.map(v => clamp(v, JITTER.map(j => middle + j)));
       if (!seen || change.arms || change.start) seen = here.predict(here.still(state));
-      if (!state.end) state.end = along(0);
+      if (!state.end) state.end = endOf(state.arms[0]);
       state.end = state.end.map(v => clamp(v, FAR));
       if (!noise || change.seed) {
         noise = Explore.normals(state.seed, [DRAWS, 11]);
@@ -174,7 +174,7 @@
 
     function write() {
       const percent = v => `${Math.round(100 * v)}\u00a0%`, mean = here.nearest(seen.mean, seen.ways);
-      const atMean = here.judge(seen.mean, seen, forY).truth;
+      const atMean = here.logTrue(seen.mean, seen.ways);
       lead.replaceChildren(element("span", {class: "explore-ink"}, "Mean path: "), mean.off
         ? `${nats(mean.least)} px from the nearest way. Nobody takes it: its true log p is ${nats(atMean)} nats.`
         : `${nats(mean.least)} px from a way.`);

@@ -257,13 +257,13 @@
     }
     function writeDigits() {
       const found = Object.entries(worlds.digits.measured), real = found[0][1], [name, [read, covered]] = found.at(-1);
-      table.replaceChildren(row("th", "1000 digits", ["read as asked", "coverage"]),
+      table.replaceChildren(row("th", "digits", ["read as asked", "coverage"]),
                             ...found.map(([of, values]) => row("td", of, values.map(percent))));
       lead.replaceChildren(
         `${name}: `, part("bound", `${percent(read)} read as asked`), ` (real ${percent(real[0])}), `,
         part("kl", `coverage ${percent(covered)}`), ` (real ${percent(real[1])})`);
-      note.textContent = "The table is measured as in the lesson, and not from the digits above: a support vector machine " +
-        "reads; coverage is the share of test images that have a draw nearby.";
+      note.textContent = "The table is measured as in the lesson, on 1000 draws for each w: a support vector machine reads; " +
+        "coverage is the share of test images that have a draw nearby.";
     }
 
     // --- The pictures ----
