@@ -58,7 +58,7 @@
     }
     // What the networks say of a still; no future is needed for it.
     const predict = ({x, ways}) => ({
-      x, ways, mean: nets["regressor.likelihood"](x), mixture: mixture(x), decode: z => nets["CVAE.likelihood"](x, z)
+      x, ways, mean: nets["regressor.likelihood"](x), mixture: mixture(x), decode: nets["CVAE.likelihood"].given(x)
     });
 
     // One draw of y, from a number u in (0, 1) and eleven normal ones.
@@ -80,7 +80,7 @@
     const logTrue = (y, ways) => logSum(ways.map(w => logDensity(y, w, sigma))) - Math.log(ways.length);
     // log p(y|x) in nats. The CVAE's by importance sampling (5.8), with its bound (9.1) beside it.
     function judge(y, {x, ways, mean, mixture: parts, decode}, noise) {
-      const q = Explore.gaussian(nets["CVAE.posterior"](x, y)), m = q.mean[0], s = q.scale[0];
+      const q = Explore.gaussian(nets["CVAE.posterior"](x, Float32Array.from(y))), m = q.mean[0], s = q.scale[0];
       const each = noise.map(e => {
         const z = m + s * e, log_y = logDensity(y, decode([z]), sigmas.CVAE);
         return {log_y, log_weight: log_y + logNormal(z, 0, 1) - logNormal(z, m, s)};

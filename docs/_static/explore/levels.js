@@ -13,9 +13,10 @@
   const length = a => a.reduce((total, v) => total + v * v, 0);
   const range = count => Array.from({length: count}, (_, i) => i);
 
-  // T levels, from log SNR `end` (z_1) to −end (z_T). guess(level, z, label) is x̂, label null: untold.
+  // T levels, from log SNR `end` (z_1) to −end (z_T). guess(level, rows of z, their labels) are rows
+  // of x̂; a label that is not told is null.
   function chain(T, end, guess) {
-    const line = range(T).map(t => end - 2 * end * t / (T - 1));
+    const line = range(T).map(t => end - 2 * end * t / (T - 1)), untell = labels => labels.map(() => null);
 
     // All levels of walks, a label each: z_T from noise, z_{t−1} ~ p(z_{t−1}|z_t, y); last the mean of x.
     function* walk(labels, w, epsilon) {
@@ -23,14 +24,11 @@
       for (let t = T - 1; t > 0; t--) {
         const level = line[t], finer = line[t - 1], kept = Math.exp(level - finer);
         const ofZ = kept * alpha(finer) / alpha(level), ofX = (1 - kept) * alpha(finer);
-        const spread = sigma(finer) * Math.sqrt(1 - kept), next = [];
-        for (const [i, z] of at[at.length - 1].entries()) {
-          const told = guess(level, z, labels[i]), untold = w ? guess(level, z, null) : told;
-          next.push(z.map((v, k) => ofZ * v + ofX * ((1 + w) * told[k] - w * untold[k]) +
-                                    spread * epsilon[t - 1][i][k]));
-          yield;
-        }
-        at.push(next);
+        const spread = sigma(finer) * Math.sqrt(1 - kept), rows = at[at.length - 1];
+        const told = guess(level, rows, labels), untold = w ? guess(level, rows, untell(labels)) : told;
+        at.push(rows.map((z, i) => z.map((v, k) => ofZ * v + spread * epsilon[t - 1][i][k] +
+                                                   ofX * ((1 + w) * told[i][k] - w * untold[i][k]))));
+        yield;
       }
       at.push(at[T - 1].map(z => z.map(v => v / alpha(end))));
       return at;
@@ -43,16 +41,14 @@
       for (let t = 1; t < T; t++) {
         const level = line[t], half = 0.5 * (Math.exp(line[t - 1]) - Math.exp(level));
         let a = 0, b = 0, c = 0;
-        for (const [i, example] of x.entries()) {
-          const z = example.map((v, k) => alpha(level) * v + sigma(level) * epsilon[t - 1][i][k]);
-          const told = guess(level, z, labels[i]), untold = guess(level, z, null);
-          example.forEach((v, k) => {
-            const error = v - told[k], apart = told[k] - untold[k];
-            a += error ** 2; b += error * apart; c += apart ** 2;
-          });
-          yield;
-        }
+        const z = x.map((one, i) => one.map((v, k) => alpha(level) * v + sigma(level) * epsilon[t - 1][i][k]));
+        const told = guess(level, z, labels), untold = guess(level, z, untell(labels));
+        x.forEach((one, i) => one.forEach((v, k) => {
+          const error = v - told[i][k], apart = told[i][k] - untold[i][k];
+          a += error ** 2; b += error * apart; c += apart ** 2;
+        }));
         steps.push([a, b, c].map(v => half * v / x.length));
+        yield;
       }
       const reconstruction = -0.5 * n * Math.log(2 * Math.PI) - n * Math.log(sigma(end) / alpha(end)) -
         0.5 * mean(epsilon.slice(0, T - 1).flat().map(length));
@@ -64,11 +60,12 @@
     return {T, line, walk, terms};
   }
 
-  // A network's guess of x: it says which noise to take off.
-  const byNetwork = (net, labels) => (level, z, label) => {
-    const off = net(range(labels).map(y => Number(y === label)), [level / 4], z);
+  // A network's guesses of x: it says which noise to take off.
+  const byNetwork = (net, count) => (level, rows, labels) => {
+    const hot = Float32Array.from(labels.flatMap(label => range(count).map(y => Number(y === label))));
+    const off = net.rows(rows.length, hot, Float32Array.of(level / 4), Float32Array.from(rows.flat()));
     const a = alpha(level), s = sigma(level);
-    return z.map((v, k) => a * v - s * off[k]);
+    return rows.map((z, i) => z.map((v, k) => a * v - s * off[i * z.length + k]));
   };
 
   // The points: their truth, and two chains, with the network's guesses and with the best ones.
@@ -111,7 +108,8 @@
       });
     }
     const network = chain(levels, end, byNetwork(nets["points.likelihood"], 3));
-    return {size: 2, clumps, scale, network, best: chain(levels, end, best), bestGuess: best, judge, draw, logTrue};
+    const byBest = (level, rows, labels) => rows.map((z, i) => best(level, z, labels[i]));
+    return {size: 2, clumps, scale, network, best: chain(levels, end, byBest), bestGuess: best, judge, draw, logTrue};
   }
 
   // The digits, by their principal components; they have no known truth.
