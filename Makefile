@@ -34,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # threads they only wait for each other.
 CORES = $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 THREADS = $(shell n=$$(( $(CORES) / $(JOBS) )); [ $$n -ge 1 ] && echo $$n || echo 1)
-HEADLESS := course slides test test-slow test-long mutants notebooks exercises
+HEADLESS := course slides explorables test test-slow test-long mutants notebooks exercises
 $(HEADLESS): export MPLBACKEND = module://matplotlib_inline.backend_inline
 $(HEADLESS): export CVAE_TF_STATIC = 1
 $(HEADLESS): export MPLCONFIGDIR = $(CURDIR)/build/matplotlib
@@ -53,11 +53,12 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 NBVAL  = --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-timeout 180
 
 .DEFAULT_GOAL := help
-.PHONY: help course slides test test-slow test-long mutants lab notebooks exercises benchmark lint requirements clean distclean
+.PHONY: help course slides explorables test test-slow test-long mutants lab notebooks exercises benchmark lint requirements clean distclean
 
 help:
 	@echo "make course       run lessons and recipes, and build the course to read: build/course/index.html"
 	@echo "make slides       the decks, from what the lessons have stored, and their PDFs: build/slides/ (LESSON=01)"
+	@echo "make explorables  train the networks of the explorables anew and export them (ARGS=five)"
 	@echo "make lab          open JupyterLab on a copy of the notebooks, lab/ (ARGS=--edit: on the originals)"
 	@echo "make test         the library's tests; most lessons, and the solutions, against their stored outputs"
 	@echo "make test-slow    the tests that take minutes; the other lessons, the recipes, the students' copies"
@@ -77,6 +78,10 @@ course: $(READY) | build
 
 slides: $(READY)
 	@$(BIN)/python tools/slides.py $(LESSON) $(ARGS)
+
+# Stored in 16 bits, with the project: docs/_static/explore/weights_NAME.js.
+explorables: $(READY)
+	@$(BIN)/python tools/explorables.py $(ARGS)
 
 test: $(READY) | build
 	$(PYTEST) $(NBVAL) --nbval-lax -m "not slow" tests $(LESSONS) $(ARGS)

@@ -14,6 +14,7 @@ import nbformat
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
 from scipy import integrate, stats
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,6 +115,19 @@ def test_an_explorable_stands_before_its_section_or_the_summary(headings, at):
     assert 'data-explore="bound"' in page.cells[at].source and len(page.cells) == len(headings) + 1
 
 
+def test_a_figure_loses_colours_only_where_nobody_sees_it(tmp_path):
+    few = np.zeros((80, 80, 3), "uint8")
+    few[20:40], few[:, 50:] = (10, 90, 200), (250, 30, 30)
+    many = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype="uint8")
+    for name, pixels in {"few": few, "many": many}.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    site_pages.with_fewer_colours(tmp_path)
+    after = {name: Image.open(tmp_path / f"{name}.png") for name in ("few", "many")}
+    assert after["few"].mode == "P" and after["many"].mode == "RGB"
+    np.testing.assert_array_equal(np.array(after["few"].convert("RGB")), few)
+    np.testing.assert_array_equal(np.array(after["many"]), many)
+
+
 def test_a_docstring_is_text_with_its_equations():
     sys.path.insert(0, str(ROOT / "docs"))
     import conf
@@ -135,26 +149,30 @@ def test_a_script_asks_nobody(path):
     assert re.findall(r"https?://|import\(|XMLHttpRequest", path.read_text(encoding="utf-8")) == []
 
 
-def test_explorables_have_the_colours_of_the_figures():
+def in_look(name):
+    """A constant of cvae_tf.look, read without TensorFlow."""
     look = ast.parse((ROOT / "cvae_tf" / "look.py").read_text(encoding="utf-8"))
-    parts = next(
+    return next(
         ast.literal_eval(node.value)
         for node in look.body
-        if isinstance(node, ast.Assign) and node.targets[0].id == "PARTS"
+        if isinstance(node, ast.Assign) and node.targets[0].id == name
     )
-    light = re.search(r"LIGHT = \{(.*?)\}", (STATIC / "explore" / "core.js").read_text(), re.S)[1]
+
+
+def test_explorables_have_the_colours_of_the_figures():
+    parts = in_look("PARTS")
+    script = (STATIC / "explore" / "core.js").read_text(encoding="utf-8")
+    light = re.search(r"LIGHT = \{(.*?)\n  \};", script, re.S)[1]
     own = dict(re.findall(r'(\w+): "(#\w{6})"', light))
     names = {"prior": "prior", "q": "q", "posterior": "true posterior", "kl": "KL"}
     assert {key: own[key] for key in names} == {key: parts[name] for key, name in names.items()}
+    models = in_look("COLOURS")
+    assert {name: own[name] for name in models} == models
+    assert re.findall('"(#.{6})"', light.partition("classes")[2]) == list(in_look("CLASSES"))
 
 
 def test_the_map_has_the_colours_of_the_models():
-    look = ast.parse((ROOT / "cvae_tf" / "look.py").read_text(encoding="utf-8"))
-    colours = next(
-        ast.literal_eval(node.value)
-        for node in look.body
-        if isinstance(node, ast.Assign) and node.targets[0].id == "COLOURS"
-    )
+    colours = in_look("COLOURS")
     names = {"CVAE-4 (CMMA)": "CMMA"}
     for name, colour, *_ in family_map.MODELS:
         assert colour == colours[names.get(name, name.replace("-", ""))]
@@ -163,8 +181,10 @@ def test_the_map_has_the_colours_of_the_models():
 def test_each_explorable_has_its_place():
     page = (ROOT / "docs" / "_extra" / "explore.html").read_text(encoding="utf-8")
     for name in site_pages.EXPLORABLES:
-        assert (STATIC / "explore" / f"{name}.js").exists()
-        assert f'data-explore="{name}"' in page and f"explore/{name}.js" in page
+        assert f'data-explore="{name}"' in page and f'id="{name}"' in page
+        for script in site_pages.scripts_of(name):
+            assert (STATIC / "explore" / f"{script}.js").exists()
+            assert f"explore/{script}.js" in page
 
 
 # --- The pages, in a browser ---------------------------------------------------------------------

@@ -28,6 +28,7 @@ import mistakes
 import nbformat
 from bs4 import BeautifulSoup
 from lessons import PATTERN, ROOT, Run, begins_fold, is_folded, lessons_in, recipes_in
+from PIL import Image, ImageChops, ImageStat
 
 sys.path.append(str(ROOT / "docs" / "_ext"))
 from course_links import TAG, anchor
@@ -41,6 +42,9 @@ EXPLORABLES = {
     "bound": ("01", "## The equation and its line of code"),
     "estimators": ("02", "## The divergence in closed form"),
     "explaining": ("04a", "## What it costs to hide y from q"),
+    "five": ("07", "## Which model contains which"),
+    "futures": ("09", "## Two more measures"),
+    "levels": ("11", "## Four more models on the map"),
 }
 
 
@@ -233,10 +237,17 @@ def card(run: Run, pictures: Path) -> str:
     return "\n".join(parts)
 
 
+def scripts_of(name: str) -> list[str]:
+    """The scripts of an explorable, in their order; one with networks brings their weights."""
+    weights = f"weights_{name}"
+    has_weights = (ROOT / "docs" / "_static" / "explore" / f"{weights}.js").exists()
+    return ["core", *(["nets", weights] if has_weights else []), name]
+
+
 def explorable(name: str, up: str) -> str:
     """The place of an explorable on a page, and its scripts; `up` leads to the site's root."""
     scripts = "".join(
-        f'<script defer src="{up}_static/explore/{file}.js"></script>' for file in ("core", name)
+        f'<script defer src="{up}_static/explore/{file}.js"></script>' for file in scripts_of(name)
     )
     return (
         f'<div class="explore" data-explore="{name}"><noscript>Here is something to drag; it needs '
@@ -256,7 +267,8 @@ def with_explorables(page, number: str) -> None:
                 if source.startswith(start)
             ]
             at = starts[0] if starts else len(sources)
-            page.cells.insert(at, text_cell(explorable(name, "../")))
+            alone = f'<p><a href="../explore.html#{name}">On a page of its own, and wider</a></p>'
+            page.cells.insert(at, text_cell(explorable(name, "../") + alone))
 
 
 def beside(page: str, exercises: Path, output: Path) -> str:
@@ -524,8 +536,22 @@ def build(runs: list[Run], output: Path, summary: str, recipes: list[Run]) -> No
         for path in (output / "_static").glob(pattern):
             path.unlink()
     shutil.rmtree(output / "_static" / "locales", ignore_errors=True)
+    with_fewer_colours(output / "_images")
     write_texts(output)
     mark_lines(output, {page for each in found.values() for _, page, _ in each["code"]})
+
+
+def with_fewer_colours(folder: Path) -> None:
+    """Store each figure with 256 colours, half as large, where that changes it invisibly.
+
+    Invisibly: by less than a third of a level in 255, on average over the pixels.
+    """
+    for path in folder.glob("*.png"):
+        figure = Image.open(path).convert("RGB")
+        fewer = figure.quantize(256, dither=Image.Dither.NONE)
+        difference = ImageStat.Stat(ImageChops.difference(figure, fewer.convert("RGB")))
+        if max(difference.mean) < 0.3:
+            fewer.save(path)
 
 
 def mark_lines(output: Path, addresses: set[str]) -> None:

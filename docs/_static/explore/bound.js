@@ -4,7 +4,7 @@
 // x = z² + noise), the noise N(0, 0.6²). All integrals are sums over a grid of z.
 (() => {
   "use strict";
-  const {logNormal, grid, logIntegral, random, nats, element} = Explore;
+  const {logNormal, grid, logIntegral, random, nats, clamp, element} = Explore;
   const NOISE = 0.6, FROM = -16, TO = 16, COUNT = 3201, STEP = (TO - FROM) / (COUNT - 1);
   const Z = grid(FROM, TO, COUNT);
   const MEAN_OF_X = {one: z => z, two: z => z * z};
@@ -25,8 +25,7 @@
       kl += weight * (log_q - (joint[i] - evidence));
       reconstruction += weight * logNormal(x, MEAN_OF_X[kind](z), NOISE);
     });
-    const divergence = 0.5 * (scale ** 2 + mean ** 2 - 1) - Math.log(scale);  // (2.4)
-    return {bound, kl, evidence, reconstruction, divergence};
+    return {bound, kl, evidence, reconstruction, divergence: Explore.kl(mean, scale)};
   }
 
   // The best Gaussian q, by a search that narrows down.
@@ -47,22 +46,15 @@
 
   function mount(box) {
     const state = {...START, game: null};
-    const clamp = (v, [low, high]) => Math.min(high, Math.max(low, v));
-
-    const head = element("div", {class: "explore-head"});
-    box.append(head);
-    const tabs = element("div", {class: "explore-tabs"});
-    head.append(element("strong", {}, "Drag q"), tabs);
-    const one = Explore.button(tabs, "one mode", () => set({kind: "one", x: 1.2, game: null}));
-    const two = Explore.button(tabs, "two modes", () => set({kind: "two", x: 1.5, mean: 0.4, game: null}));
-    const play = Explore.button(tabs, "find q", () => begin());
-
+    const tabs = Explore.tabs(box, "Drag q", {one: "one mode", two: "two modes", game: "find q"},
+                              pressed => ({
+      one: () => set({kind: "one", x: 1.2, game: null}),
+      two: () => set({kind: "two", x: 1.5, mean: 0.4, game: null}),
+      game: begin
+    })[pressed]());
     const sum = element("p", {class: "explore-sum"});
     box.append(sum);
-    const plot = Explore.canvas(box, 270, "", drawPlot);
-    plot.element.tabIndex = 0;
-    plot.element.setAttribute("role", "application");
-    plot.element.style.touchAction = "pan-y";
+    const plot = Explore.stage(box, 270, drawPlot, {start: take, move: moveTo, key});
     const bar = Explore.canvas(box, 54, "", drawBar);
     const sliders = element("div", {class: "explore-sliders"});
     box.append(sliders);
@@ -81,9 +73,7 @@
       now = numbers(state);
       mean.set(state.mean); scale.set(state.scale); seen.set(state.x);
       seen.row.hidden = Boolean(state.game);
-      for (const [tab, on] of [[one, state.kind === "one" && !state.game],
-                               [two, state.kind === "two" && !state.game], [play, state.game]])
-        tab.setAttribute("aria-pressed", String(Boolean(on)));
+      tabs.show(state.game ? "game" : state.kind);
       judge();
       write();
       plot.redraw(); bar.redraw();
@@ -122,10 +112,10 @@
             : "A Gaussian q has to choose: one mode, or both and what lies between.";
       }
       const text = sum.textContent;
-      plot.element.setAttribute("aria-label", `Densities over z: prior, q with mean ` +
+      plot.say(`Densities over z: prior, q with mean ` +
         `${nats(state.mean)} and width ${nats(state.scale)}` +
         `${hidden() ? "" : ", true posterior"}. Arrow keys move q.`);
-      bar.element.setAttribute("aria-label", text);
+      bar.say(text);
       speak(text);
     }
 
@@ -146,12 +136,7 @@
     function drawPlot(c, width, height, colours) {
       const at = across(width), floor = height - FOOT;
       const up = d => floor - Math.min(d, TOP) / TOP * (floor - 12);
-      c.font = "14px system-ui, sans-serif";
-      c.strokeStyle = colours.rule;
-      c.beginPath(); c.moveTo(0, floor + .5); c.lineTo(width, floor + .5); c.stroke();
-      c.fillStyle = colours.quiet; c.textAlign = "center";
-      for (let z = -3; z <= 3; z++) c.fillText(nats(z, 0), at(z), height - 8);
-      c.fillText("z", width - 8, height - 8);
+      Explore.axis(c, at, [-3, -2, -1, 0, 1, 2, 3], floor, width, colours, "z");
 
       const joint = logJoint(state.kind, state.x);
       const curve = (density, colour, fill, dash) => {
@@ -173,24 +158,13 @@
       // The key, at the left above; dashes for the prior, so that colour is not all there is.
       const names = [["prior", colours.prior, [6, 4]], ["q", colours.q, []]];
       if (!hidden()) names.push(["true posterior", colours.posterior, []]);
-      c.textAlign = "left";
-      names.forEach(([name, colour, dash], i) => {
-        const y = 16 + 20 * i;
-        c.strokeStyle = colour; c.setLineDash(dash);
-        c.beginPath(); c.moveTo(6, y - 5); c.lineTo(32, y - 5); c.stroke(); c.setLineDash([]);
-        c.fillStyle = colours.ink; c.fillText(name, 38, y);
-      });
+      Explore.key(c, names, 2, 0, colours);
       const {mean: [mx, my], scale: [sx, sy]} = handles(width, height);
-      for (const [x, y, arrow] of [[mx, my, "↔"], [sx, sy, "σ"]]) {
-        c.beginPath(); c.arc(x, y, 11, 0, 7);
-        c.fillStyle = colours.ground; c.fill();
-        c.strokeStyle = colours.q; c.lineWidth = 2; c.stroke();
-        c.fillStyle = colours.ink; c.textAlign = "center"; c.fillText(arrow, x, y + 5);
-      }
+      Explore.handle(c, mx, my, "↔", colours.q, colours);
+      Explore.handle(c, sx, sy, "σ", colours.q, colours);
     }
 
     function drawBar(c, width, height, colours) {
-      c.font = "14px system-ui, sans-serif";
       const high = now.evidence + 0.35, low = Math.min(now.evidence - 4, Math.max(now.bound - .4, now.evidence - 12));
       const at = v => 8 + (Math.max(v, low) - low) / (high - low) * (width - 16);
       const y = 6, tall = 24, L = at(now.bound), top = at(now.evidence);
@@ -209,7 +183,7 @@
 
     // --- Mouse, finger, keys ----
     let held = null, from = 0;
-    Explore.drag(plot.element, (x, y) => {
+    function take(x, y) {
       const {clientWidth: width, clientHeight: height} = plot.element;
       const {mean: m, scale: s} = handles(width, height);
       const far = ([a, b]) => Math.hypot(a - x, b - y);
@@ -217,25 +191,23 @@
       from = back(width)(x) - (held === "mean" ? state.mean : state.mean + state.scale);
       if (Math.min(far(m), far(s)) > 40) { held = "mean"; from = 0; }
       if (state.game) state.game.moves++;
-      plot.element.focus({preventScroll: true});
       moveTo(x);
-      return true;
-    }, moveTo);
+    }
     function moveTo(x) {
       const z = back(plot.element.clientWidth)(x) - from;
       set(held === "mean" ? {mean: z} : {scale: z - state.mean});
     }
-    plot.element.addEventListener("keydown", event => {
-      const fine = event.shiftKey ? 0.01 : 0.1;
+    function key(name, shift) {
+      const fine = shift ? 0.01 : 0.1;
       const change = {
         ArrowLeft: {mean: state.mean - fine}, ArrowRight: {mean: state.mean + fine},
         ArrowUp: {scale: state.scale + fine / 2}, ArrowDown: {scale: state.scale - fine / 2}
-      }[event.key];
-      if (!change) return;
-      event.preventDefault();
+      }[name];
+      if (!change) return false;
       if (state.game) state.game.moves++;
       set(change);
-    });
+      return true;
+    }
     box.explore = {state, set, begin, get now() { return now; }};  // for the tests
     set({});
   }

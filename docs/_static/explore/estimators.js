@@ -12,14 +12,12 @@
   const OF = {value: ["A", "B"], gradient: ["A", "B", "score"]};
   const MOST = 5000;
 
-  const divergence = ({mean, scale}) => 0.5 * (scale ** 2 + mean ** 2 - 1) - Math.log(scale);  // (2.4)
-
   // What one draw gives: of the bound, or of its derivative in q's mean.
   function draw(q, epsilon, what) {
     const z = q.mean + q.scale * epsilon;
     const reconstruction = logNormal(X, z, NOISE);
     const f = logNormal(z, 0, 1) + reconstruction - logNormal(z, q.mean, q.scale);
-    if (what === "value") return {z, A: f, B: reconstruction - divergence(q)};
+    if (what === "value") return {z, A: f, B: reconstruction - Explore.kl(q.mean, q.scale)};
     return {z, A: -z + (X - z) / V, B: -q.mean + (X - z) / V, score: f * epsilon / q.scale};
   }
 
@@ -44,12 +42,8 @@
     const state = {...FAR, what: "value", seed: 1};
     let next, spare, draws, paths, running = false, fall = 1;
 
-    const head = element("div", {class: "explore-head"});
-    box.append(head);
-    const tabs = element("div", {class: "explore-tabs"});
-    head.append(element("strong", {}, "Draw by draw"), tabs);
-    const value = Explore.button(tabs, "the bound", () => set({what: "value"}));
-    const gradient = Explore.button(tabs, "its gradient", () => set({what: "gradient"}));
+    const tabs = Explore.tabs(box, "Draw by draw", {value: "the bound", gradient: "its gradient"},
+                              what => set({what}));
     const top = Explore.canvas(box, 150, "", drawDensities);
     const below = Explore.canvas(box, 190, "", drawPaths);
     const table = element("table", {class: "explore-table"});
@@ -73,8 +67,7 @@
     function set(change) {
       Object.assign(state, change);
       mean.set(state.mean); scale.set(state.scale);
-      value.setAttribute("aria-pressed", String(state.what === "value"));
-      gradient.setAttribute("aria-pressed", String(state.what === "gradient"));
+      tabs.show(state.what);
       const uniform = random(state.seed);
       spare = null;
       next = () => {  // a standard normal number, two at a time
@@ -135,8 +128,8 @@
           : `Both have the mean L = ${nats(truth.mean, 3)} nats.`
         : `All three have the mean ${nats(truth.mean, 3)} ${unit}, and differ in their noise.`;
       const said = [...table.rows].slice(1).map(r => [...r.cells].map(c => c.textContent).join(", "));
-      top.element.setAttribute("aria-label", `q, the true posterior, and ${n} draws of z from q.`);
-      below.element.setAttribute("aria-label", `Running means after ${n} draws: ${said.join("; ")}.`);
+      top.say(`q, the true posterior, and ${n} draws of z from q.`);
+      below.say(`Running means after ${n} draws: ${said.join("; ")}.`);
       speak(`${n} draws. ${said.join("; ")}.`);
       top.redraw(); below.redraw();
     }
@@ -146,7 +139,7 @@
 
     function drawDensities(c, width, height, colours) {
       const floor = height - 22, at = z => (z + 3.6) / 7.2 * width;
-      c.font = "14px system-ui, sans-serif"; c.lineWidth = 2.5;
+      c.lineWidth = 2.5;
       const curve = (m, s, colour) => {
         c.beginPath();
         for (let px = 0; px <= width; px += 2) {
@@ -157,12 +150,9 @@
       };
       curve(POSTERIOR.mean, POSTERIOR.scale, colours.posterior);
       curve(state.mean, state.scale, colours.q);
-      c.textAlign = "left"; c.fillStyle = colours.posterior; c.fillText("true posterior", 6, 16);
-      c.fillStyle = colours.q; c.fillText("q, and draws of z", 6, 36);
-      c.strokeStyle = colours.rule; c.lineWidth = 1;
-      c.beginPath(); c.moveTo(0, floor); c.lineTo(width, floor); c.stroke();
-      c.fillStyle = colours.quiet; c.textAlign = "center";
-      for (let z = -3; z <= 3; z++) c.fillText(nats(z, 0), at(z), height - 6);
+      Explore.key(c, [["true posterior", colours.posterior], ["q, and draws of z", colours.q]],
+                  2, 0, colours);
+      Explore.axis(c, at, [-3, -2, -1, 0, 1, 2, 3], floor, width, colours, "z");
       c.fillStyle = colours.q;
       const shown = draws.slice(-400);
       shown.forEach((z, i) => {
@@ -181,7 +171,7 @@
       const reach = Math.max(0.3, 1.3 * Math.min(...sds, 3), 0.5 * Math.max(...sds));
       const up = v => floor / 2 - Math.max(-1, Math.min(1, (v - truth.mean) / reach)) * (floor / 2 - 10);
       const right = width - 8, across = i => left + Math.log(i) / Math.log(Math.max(n, 20)) * (right - left);
-      c.font = "14px system-ui, sans-serif"; c.lineWidth = 1; c.strokeStyle = colours.ink;
+      c.lineWidth = 1; c.strokeStyle = colours.ink;
       c.setLineDash([3, 3]);
       c.beginPath(); c.moveTo(left, up(truth.mean)); c.lineTo(right, up(truth.mean)); c.stroke();
       c.setLineDash([]);
@@ -194,7 +184,7 @@
       for (let i = 1; i <= Math.max(n, 20); i *= 10) c.fillText(String(i), across(i), height - 6);
       c.textAlign = "right"; c.fillText("draws", right, height - 6);
       c.lineWidth = 2.2;
-      OF[state.what].forEach((name, k) => {
+      OF[state.what].forEach(name => {
         const {means} = paths[name], colour = colourOf(colours)[name];
         c.strokeStyle = colour; c.setLineDash(DASH[name]);
         c.beginPath();
@@ -205,11 +195,10 @@
           c.lineTo(px, up(v)); before = px;
         });
         c.stroke();
-        const y = floor - 8 - 20 * k;
-        c.beginPath(); c.moveTo(right - 140, y - 5); c.lineTo(right - 112, y - 5); c.stroke();
         c.setLineDash([]);
-        c.fillStyle = colours.ink; c.textAlign = "left"; c.fillText(NAMES[name], right - 106, y);
       });
+      const names = OF[state.what].map(name => [NAMES[name], colourOf(colours)[name], DASH[name]]);
+      Explore.key(c, names, right - 144, floor - 4 - 20 * names.length, colours);
     }
     box.explore = {state, set, add, get draws() { return draws; }, get paths() { return paths; }};
     set({});

@@ -2,7 +2,7 @@
 // other: the more y explains of it, the less is left for z. Everything is Gaussian, as (7.2) says.
 (() => {
   "use strict";
-  const {nats, element} = Explore;
+  const {nats, clamp, element} = Explore;
   const RANGE = {x: [-3, 3, 0.05], noise: [0.1, 2, 0.05], y: [-2.5, 2.5, 0.05]};
 
   // z and y given what is seen of x and y: means, variances, correlation.
@@ -18,17 +18,11 @@
 
   function mount(box) {
     const state = {seen: "x", x: 1, y: 1, noise: 0.5};
-    const head = element("div", {class: "explore-head"});
-    box.append(head);
-    const tabs = element("div", {class: "explore-tabs"});
-    head.append(element("strong", {}, "What is seen?"), tabs);
-    const buttons = {};
-    for (const [seen, text] of [["nothing", "nothing"], ["x", "x"], ["both", "x and y"]])
-      buttons[seen] = Explore.button(tabs, text, () => set({seen}));
-    const plot = Explore.canvas(box, 340, "", drawPlot);
-    plot.element.tabIndex = 0;
-    plot.element.setAttribute("role", "application");
-    plot.element.style.touchAction = "pan-y";
+    const tabs = Explore.tabs(box, "What is seen?", {nothing: "nothing", x: "x", both: "x and y"},
+                              seen => set({seen}));
+    const plot = Explore.stage(box, 340, drawPlot, {
+      start: px => state.seen !== "nothing" && (moveTo(px), true), move: moveTo, key
+    });
     const sliders = element("div", {class: "explore-sliders"});
     box.append(sliders);
     const x = Explore.slider(sliders, "x", RANGE.x, state.x, v => set({x: v}));
@@ -41,12 +35,11 @@
 
     function set(change) {
       for (const [key, value] of Object.entries(change))
-        state[key] = RANGE[key] ? Math.min(RANGE[key][1], Math.max(RANGE[key][0], value)) : value;
+        state[key] = RANGE[key] ? clamp(value, RANGE[key]) : value;
       x.set(state.x); y.set(state.y); noise.set(state.noise);
       x.row.hidden = state.seen === "nothing";
       y.row.hidden = state.seen !== "both";
-      for (const [seen, made] of Object.entries(buttons))
-        made.setAttribute("aria-pressed", String(seen === state.seen));
+      tabs.show(state.seen);
       now = numbers(state);
       note.textContent = {
         nothing: "Drawn apart: correlation 0. Now look at x.",
@@ -55,7 +48,7 @@
         both: `y is seen too, and explains its part: z has mean ${nats(now.z)} and width ` +
           `${nats(Math.sqrt(now.var_z))}.`
       }[state.seen];
-      plot.element.setAttribute("aria-label", `The plane of y and z. ${note.textContent} ` +
+      plot.say(`The plane of y and z. ${note.textContent} ` +
         "Arrow keys move x, with the shift key y.");
       speak(note.textContent);
       plot.redraw();
@@ -65,7 +58,6 @@
     function drawPlot(c, width, height, colours) {
       const u = unit(width, height), ox = width / 2, oy = (height - 20) / 2 + 4;
       const at = (a, b) => [ox + a * u, oy - b * u];
-      c.font = "14px system-ui, sans-serif";
       c.strokeStyle = colours.rule; c.lineWidth = 1;
       c.beginPath(); c.moveTo(...at(-3.1, 0)); c.lineTo(...at(3.1, 0));
       c.moveTo(...at(0, -3.1)); c.lineTo(...at(0, 3.1)); c.stroke();
@@ -90,7 +82,6 @@
         c.save(); c.beginPath(); c.rect(ox - 3.1 * u, oy - 3.1 * u, 6.2 * u, 6.2 * u); c.clip();
         c.beginPath(); c.moveTo(...at(-4, state.x + 4)); c.lineTo(...at(4, state.x - 4)); c.stroke();
         c.restore();
-        c.fillStyle = colours.ink; c.textAlign = "left";
         const [hx, hy] = handle(width, height);
         const seen = numbers({...state, seen: "x"});
         if (state.seen === "x")
@@ -106,20 +97,12 @@
           c.fillStyle = colours.posterior;
           c.beginPath(); c.arc(...at(state.y, now.z), 5, 0, 7); c.fill();
         }
-        c.beginPath(); c.arc(hx, hy, 11, 0, 7); c.fillStyle = colours.ground; c.fill();
-        c.strokeStyle = colours.ink; c.lineWidth = 2; c.stroke();
-        c.fillStyle = colours.ink; c.textAlign = "center";
-        c.fillText(state.seen === "x" ? "x" : "y", hx, hy + 5);
+        Explore.handle(c, hx, hy, state.seen === "x" ? "x" : "y", colours.ink, colours);
       }
-      c.textAlign = "left";
       const names = [["prior", colours.prior, [6, 4]]];
       if (state.seen !== "nothing")
         names.push([state.seen === "x" ? "given x" : "given x and y", colours.posterior, []]);
-      names.forEach(([name, colour, dash], i) => {
-        c.strokeStyle = colour; c.lineWidth = 2.5; c.setLineDash(dash);
-        c.beginPath(); c.moveTo(6, 11 + 20 * i); c.lineTo(32, 11 + 20 * i); c.stroke(); c.setLineDash([]);
-        c.fillStyle = colours.ink; c.fillText(name, 38, 16 + 20 * i);
-      });
+      Explore.key(c, names, 2, 0, colours);
     }
     // The handle lies on the line z + y = x: in its middle for x, at y for y.
     function handle(width, height) {
@@ -127,24 +110,18 @@
       const b = state.seen === "x" ? state.x / 2 : now.z;
       return [width / 2 + a * u, (height - 20) / 2 + 4 - b * u];
     }
-    Explore.drag(plot.element, px => {
-      if (state.seen === "nothing") return false;
-      plot.element.focus({preventScroll: true});
-      moveTo(px);
-      return true;
-    }, moveTo);
     function moveTo(px) {
       const {clientWidth: width, clientHeight: height} = plot.element;
       const a = (px - width / 2) / unit(width, height);
       set(state.seen === "x" ? {x: 2 * a} : {y: a});
     }
-    plot.element.addEventListener("keydown", event => {
-      const step = {ArrowLeft: -0.1, ArrowDown: -0.1, ArrowRight: 0.1, ArrowUp: 0.1}[event.key];
-      if (!step) return;
-      event.preventDefault();
-      const key = event.shiftKey && state.seen === "both" ? "y" : "x";
-      set({[key]: state[key] + step});
-    });
+    function key(name, shift) {
+      const step = {ArrowLeft: -0.1, ArrowDown: -0.1, ArrowRight: 0.1, ArrowUp: 0.1}[name];
+      if (!step) return false;
+      const moved = shift && state.seen === "both" ? "y" : "x";
+      set({[moved]: state[moved] + step});
+      return true;
+    }
     box.explore = {state, set, get now() { return now; }};
     set({});
   }

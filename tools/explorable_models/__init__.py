@@ -1,0 +1,1 @@
+"""One module for each explorable that has networks: see tools/explorables.py."""
