@@ -118,15 +118,15 @@
       for (const [text, pressed] of Object.entries(choices)) Explore.button(row, text, pressed);
     };
     buttonsOf("future y", {
-      "the mean path": () => set({end: meanEnd()}),
-      "along an arm": () => {
+      "mean path": () => set({end: meanEnd()}),
+      "an arm": () => {
         const before = state.arms.findIndex(d => distance(endOf(d), state.end) < 0.1);
         set({end: endOf(state.arms[(before + 1) % state.arms.length])});
       }
     });
     buttonsOf("still x", {
       "another": () => set(another([2, 3][Math.floor(2 * Math.random())])),
-      "one arm": () => set(another(1)), "four arms": () => set(another(4))
+      "1 arm": () => set(another(1)), "4 arms": () => set(another(4))
     });
     buttonsOf("noise", {"draw anew": () => set({seed: state.seed + 1})});
     const note = element("p", {class: "explore-note"});
@@ -179,12 +179,12 @@
         ? `${nats(mean.least)} px from the nearest way. Nobody takes it: its true log p is ${nats(atMean)} nats.`
         : `${nats(mean.least)} px from a way.`);
       const row = (tag, ...cells) => element("tr", {}, ...cells.map(text => element(tag, {}, text)));
-      table.replaceChildren(row("th", "nats", "log\u00a0p(y|x)", "draws off"));
+      table.replaceChildren(row("th", "nats", "log\u00a0p(y|x)", "draws\u00a0off"));
       for (const model of ["truth", "regressor", "mixture", "CVAE"])
         table.append(row("td", MODELS[model], nats(now[model]), percent(drawn[model].off)));
       table.append(row("td", "CVAE, bound (9.1)", nats(now.bound), ""));
       const unlike = state.arms.length === 1 || state.arms.length > 3
-        ? `No training still had ${state.arms.length === 1 ? "one arm" : `${state.arms.length} arms`}. `
+        ? `No training still had ${state.arms.length === 1 ? "one arm" : "four arms"}. `
         : isApart(state.arms) ? "" : "In no training still were arms as near to each other. ";
       note.textContent = `${unlike}Drag the end of y, the arms and the ball. Of each model ${DRAWS} draws; off a way is ` +
         `farther than ${nats(here.radius)} px. The CVAE's log p is (5.8) with S = ${SAMPLES}, too low on average.`;
