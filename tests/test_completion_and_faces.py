@@ -289,7 +289,8 @@ def test_a_description_is_changed_by_mouse_finger_and_keys(browser, address):
     after = page.evaluate(asked)
     assert abs(after[5] - before[5] - 0.1) < 1e-9 or before[5] == 1
     shown = page.evaluate(
-        "[...document.querySelectorAll('[data-explore=faces] figcaption')].map(e => e.textContent)"
+        "Array.from(document.querySelectorAll('[data-explore=faces] .explore-caption'),"
+        " each => each.textContent)"
     )
     errors = page.evaluate(f"{state}.now.errors")
     for name, said in (("face", shown[0]), ("transport", shown[2]), ("reencode", shown[3])):
