@@ -83,14 +83,14 @@
     Explore.button(buttons, "another digit", () => set({digit: (state.digit + 3) % labels.length}));
     Explore.button(buttons, "other draws of z", () => set({seed: state.seed + 1}));
     const shot = (name, below, what) => {
-      const figure = element("figure", {class: "explore-shot"});
-      right.append(figure);
-      const made = Explore.cell(figure, what, SIDE);
+      const place = element("div", {class: "explore-shot"});
+      right.append(place);
+      const made = Explore.cell(place, what, SIDE);
       const quiet = element("span", {class: "explore-quiet"}, below);
-      figure.append(element("figcaption", {}, name, element("br"), quiet));
+      place.append(element("div", {class: "explore-caption"}, name, element("br"), quiet));
       return made;
     };
-    const regressor = shot("regressor", "its one mean", "the regressor's mean");
+    const regressor = shot("regressor", "its mean", "the regressor's mean");
     const average = shot("CVAE-3", `mean of ${DRAWS}`, `the mean of ${DRAWS} completions by CVAE-3`);
     const truth = shot("the truth", "was covered", "the whole digit");
     const draws = Array.from({length: SHOWN}, (_, i) =>

@@ -181,10 +181,10 @@
       return Explore.slider(sliders, name, RANGE, 0, change, text).set;
     });
     const shot = (name, what) => {
-      const figure = element("figure", {class: "explore-shot"});
-      shots.append(figure);
-      const made = Explore.cell(figure, what, SIDE), text = element("span", {class: "explore-quiet"});
-      figure.append(element("figcaption", {}, name, element("br"), text));
+      const place = element("div", {class: "explore-shot"});
+      shots.append(place);
+      const made = Explore.cell(place, what, SIDE), text = element("span", {class: "explore-quiet"});
+      place.append(element("div", {class: "explore-caption"}, name, element("br"), text));
       return (pixels, said) => {
         const grey = new Float32Array(3 * SIZE);
         pixels.forEach((v, i) => grey.fill(clamp(v, [0, 1]), 3 * i, 3 * i + 3));
