@@ -13,7 +13,10 @@ ARGS   ?=
 LESSON ?=
 
 # Lessons, recipes and students' copies: compared are the cells that ask for it. Solutions: every output.
-NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]*_*.ipynb notebooks/exercises/*/*.ipynb))
+# The lessons that train longest wait for `make test-slow`, with the copies, whose checks are the solutions'.
+LONG      := $(sort $(wildcard $(addprefix notebooks/,$(addsuffix _*.ipynb,04b 07 08 10))))
+LESSONS   := $(filter-out $(LONG),$(sort $(wildcard notebooks/[0-9][0-9]*_*.ipynb)))
+COPIES    := $(sort $(wildcard notebooks/exercises/*/*.ipynb))
 RECIPES   := $(sort $(wildcard notebooks/recipes/*.ipynb))
 SOLUTIONS := $(sort $(wildcard notebooks/solutions/*/*.ipynb))
 
@@ -55,9 +58,9 @@ NBVAL  = --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-tim
 help:
 	@echo "make course       run lessons and recipes, and build the course to read: build/course/index.html"
 	@echo "make slides       the decks, from what the lessons have stored, and their PDFs: build/slides/ (LESSON=01)"
-	@echo "make lab          open JupyterLab on notebooks/"
-	@echo "make test         the library's tests; lessons and solutions against their stored outputs"
-	@echo "make test-slow    the tests that take minutes; the recipes against their stored outputs"
+	@echo "make lab          open JupyterLab on a copy of the notebooks, lab/ (ARGS=--edit: on the originals)"
+	@echo "make test         the library's tests; most lessons, and the solutions, against their stored outputs"
+	@echo "make test-slow    the tests that take minutes; the other lessons, the recipes, the students' copies"
 	@echo "make test-long    hours: sequences of calls, odd inputs, pages in a browser, mutants of library and exercises"
 	@echo "make mutants      mistakes put into the library that no test notices (minutes to hours)"
 	@echo "make notebooks    re-run lessons and recipes from their twins, store outputs (LESSON=01, LESSON=counts)"
@@ -76,13 +79,13 @@ slides: $(READY)
 	@$(BIN)/python tools/slides.py $(LESSON) $(ARGS)
 
 test: $(READY) | build
-	$(PYTEST) $(NBVAL) --nbval-lax -m "not slow" tests $(NOTEBOOKS) $(ARGS)
+	$(PYTEST) $(NBVAL) --nbval-lax -m "not slow" tests $(LESSONS) $(ARGS)
 	$(PYTEST) $(NBVAL) --nbval $(SOLUTIONS)
 
 # pytest's 5 means that no test is marked slow, which is no failure.
 test-slow: $(READY) | build
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow tests $(ARGS) || [ $$? -eq 5 ]
-	$(PYTEST) $(NBVAL) --nbval-lax $(RECIPES)
+	$(PYTEST) $(NBVAL) --nbval-lax $(LONG) $(COPIES) $(RECIPES)
 
 # In no CI: run it, and report it, before a change to the core is called done. SEQUENCES, FUZZ and
 # MUTANTS say how much; SEED which.
@@ -102,7 +105,7 @@ mutants: $(READY) | build
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS) $(ARGS)
 
 lab: $(READY)
-	@$(BIN)/jupyter lab notebooks $(ARGS)
+	@$(BIN)/python tools/lab.py $(ARGS)
 
 notebooks: $(READY) | build
 	@$(BIN)/python tools/sync.py $(LESSON) $(ARGS)

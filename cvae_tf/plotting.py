@@ -98,17 +98,16 @@ def show(fig: Figure, alt: str) -> None:
 def explore(
     draw: Callable[..., Figure], *, alt: str, **sliders: tuple[float, float, float]
 ) -> None:
-    """Shows `draw(**values)` as a figure, and with sliders where a reader can move them.
+    """Shows `draw(**values)` under sliders where a reader can move them, and as a figure elsewhere.
 
-    The figure at the sliders' first values is shown in any case, so that a page or a stored
-    notebook has one. Sliders follow where a kernel is live; set the environment variable
-    CVAE_TF_STATIC, as the commands that store and build do, to leave them out.
+    Sliders need a live kernel. The environment variable CVAE_TF_STATIC, which the commands that
+    store and build set, asks for the figure at the sliders' first values: a page has no kernel.
 
     Args:
         draw: a function of one number per slider; returns a Matplotlib figure.
-        alt: what is to be seen in the static figure.
+        alt: what is to be seen in the figure.
         **sliders: per argument of `draw`, (least, greatest, first value); whole numbers if all
-            three are.
+            three are. A slider is named for its argument, `_` as a space.
 
     Raises:
         TypeError, ValueError: if draw is no function, or a slider is not three numbers in order.
@@ -124,9 +123,9 @@ def explore(
         least, greatest, first = _several(values, f"slider {name}", 3)
         if not least <= first <= greatest:
             raise ValueError(f"Slider {name} begins at {first}. Expected {least} to {greatest}.")
-    show(draw(**{name: first for name, (_, _, first) in sliders.items()}), alt)
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
     if not shell or os.environ.get("CVAE_TF_STATIC"):
+        show(draw(**{name: first for name, (_, _, first) in sliders.items()}), alt)
         return
     import ipywidgets
     from IPython.display import display
@@ -135,7 +134,8 @@ def explore(
         whole = all(isinstance(value, int) for value in (least, greatest, first))
         kind = ipywidgets.IntSlider if whole else ipywidgets.FloatSlider
         ends = {"min": least, "max": greatest, "step": 1 if whole else (greatest - least) / 40}
-        return kind(value=first, **ends, description=name, continuous_update=False)
+        said = {"description": name.replace("_", " "), "style": {"description_width": "initial"}}
+        return kind(value=first, **ends, **said, continuous_update=False)
 
     controls = {name: control(name, *values) for name, values in sliders.items()}
     picture = ipywidgets.interactive_output(lambda **values: show(draw(**values), alt), controls)

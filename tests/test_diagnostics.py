@@ -4,11 +4,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from requirements_of_a_model import GRAPH, check_limits, linear_pair, small_data, small_model
+from requirements_of_a_model import (
+    GRAPH,
+    check_limits,
+    labelled_data,
+    linear_pair,
+    small_data,
+    small_model,
+)
 from scipy.special import logsumexp, xlogy
 from scipy.stats import norm
 
-from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, VAE, diagnostics, evaluation, noise
+from cvae_tf import CMMA, CVAE1, CVAE2, CVAE3, GSNN, M2, VAE, diagnostics, evaluation, noise
 from cvae_tf.distributions import tfd
 from cvae_tf.estimators import SGVBA
 
@@ -274,3 +281,13 @@ def test_a_factor_that_is_no_diagonal_gaussian_is_named(name):
         message = rf"The {name} of Odd \(in {use.__name__}\) is a MultivariateNormalTriL"
         with pytest.raises(TypeError, match=message):
             use(model, X, Y)
+
+
+def test_every_class_is_taken_and_an_unknown_one_refused():
+    """q(z|x,y) of M2 needs a label."""
+    model, (x, y) = small_model(M2), labelled_data(6, labelled=6)
+    y[0] = 0
+    assert diagnostics.kl_per_dimension(model, x, y).shape == (2,)
+    y[1] = -1
+    with pytest.raises(ValueError, match="has the label −1"):
+        diagnostics.kl_per_dimension(model, x, y)

@@ -170,8 +170,8 @@ def test_each_label_s_ellipse_holds_95_percent_of_its_prior():
         assert abs(inside.mean() - 0.95) < 0.005  # four and a half standard errors
 
 
-def test_sliders_move_the_figure_and_leave_a_static_one(monkeypatch):
-    """In a live kernel: the static picture, then widgets that reach the drawing function."""
+def test_sliders_move_the_figure_where_there_is_a_kernel(monkeypatch):
+    """In a live kernel: widgets that reach the drawing function, and no picture beside theirs."""
     import ipywidgets
 
     drawn, shown = [], []
@@ -191,6 +191,7 @@ def test_sliders_move_the_figure_and_leave_a_static_one(monkeypatch):
     monkeypatch.delenv("CVAE_TF_STATIC")
     plotting.explore(draw, alt="a digit", z1=(-3.0, 3.0, 0.5), label=(0, 9, 7))
     (box,) = displayed
+    assert len(shown) == 2 and isinstance(box.children[-1], ipywidgets.Output)  # one, in the box
     z1, label = box.children[:2]
     assert isinstance(z1, ipywidgets.FloatSlider) and isinstance(label, ipywidgets.IntSlider)
     z1.value = -1.5

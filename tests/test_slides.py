@@ -94,7 +94,7 @@ def test_steps_take_the_rows_of_a_derivation():
     page = slide("$$\n\\begin{aligned}\na &= {b \\\\ c} \\\\\n{{step}}\n&= d\n\\end{aligned}\n$$")
     tex = " ".join(re.search(r"\\\[(.*)\\\]", page, re.S)[1].split())
     assert tex == (
-        r"\begin{aligned} a &amp;= {b \\ c} \\ &amp; \class{fragment at-0}{= d}\end{aligned}"
+        r"\begin{aligned} a &amp;= {b \\ c} \\ &amp; \class{fragment at-0}{{}= d}\end{aligned}"
     )
 
 

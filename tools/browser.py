@@ -24,8 +24,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next((name for name in NAMES if shutil.which(name)), None)
 FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--no-first-run", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--remote-debugging-port=0", "--remote-allow-origins=*",
+    "--no-first-run", "--hide-scrollbars", "--remote-debugging-port=0", "--remote-allow-origins=*",
 ]  # fmt: skip
 
 
@@ -141,14 +140,20 @@ class Page:
 
 
 class Browser:
-    """A Chromium with one tab and an empty profile; `open` loads a page into the tab."""
+    """A Chromium with one tab and an empty profile; `open` loads a page into the tab.
+
+    It reaches files alone, or, with `local`, also what this machine serves.
+    """
+
+    def __init__(self, local: bool = False):
+        self.nobody = "--host-resolver-rules=MAP * ~NOTFOUND" + ", EXCLUDE 127.0.0.1" * local
 
     def __enter__(self) -> Browser:
         if BROWSER is None:
             raise RuntimeError(f"none of {', '.join(NAMES)} is on this machine")
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.process = subprocess.Popen(
-            [BROWSER, *FLAGS, f"--user-data-dir={self.profile.name}", "about:blank"],
+            [BROWSER, *FLAGS, self.nobody, f"--user-data-dir={self.profile.name}", "about:blank"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:

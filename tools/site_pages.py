@@ -85,7 +85,6 @@ def for_reading(notebook) -> nbformat.NotebookNode:
     without_instructions(page)
     page.cells = list(with_folds(page.cells))
     for cell in page.cells:
-        cell.metadata.pop("slideshow", None)
         if cell.cell_type == "markdown":
             cell.source = linked_as_on_the_site(cell.source).replace("](../docs/", "](../")
         pictures = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
@@ -152,7 +151,8 @@ WAYS = """<div class="ways">
 <div><p class="way">Read</p><p>Begin with <a href="{first}.html">{first_title}</a>, or with
 <a href="{second}.html">{second_title}</a>. Each lesson begins with a question.</p></div>
 <div><p class="way">Run</p><p>Every lesson is a notebook to download; it runs where
-<code>pip install .</code> has installed the project. <code>make lab</code> sets that up and opens them all; <a href="#how-do-i">short notebooks</a> take your own data.</p></div>
+<code>pip install .</code> has installed the project. <code>make lab</code> sets that up and opens
+them all; <a href="#how-do-i">short notebooks</a> take your own data.</p></div>
 <div><p class="way">Teach</p><p>Slides, speaker notes, and exercises that grade themselves:
 <a href="lecturer.html">for the lecturer</a>.</p></div>
 </div>"""
@@ -343,8 +343,8 @@ def equation_index(found: dict[str, dict]) -> str:
         ).replace("|", "\\|")
         rows.append(f"| ({tag}) | {lessons or '–'} | {code or '–'} |")
     return (
-        "# Index of equations\n\nThe lessons that show an equation of [the list](equations.md), and "
-        "the lines of code that name it. The names lead to the source.\n\n"
+        "# Index of equations\n\nThe lessons that show an equation of [the list](equations.md), "
+        "and the lines of code that name it. The names lead to the source.\n\n"
         "| equation | lessons | code |\n|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 

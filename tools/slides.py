@@ -228,13 +228,16 @@ def steps_in_math(tex: str, next_step) -> str:
         body, end, tail = part.partition(r"\end{aligned}")
         step = next_step()
         rows = [row for row in pieces(body, r"\\") if row.strip()]
-        rows = [" & ".join(marked(cell, step) for cell in pieces(row, "&")) for row in rows]
+        rows = [marked(row, step) for row in rows]
         shown = r" \\ ".join([re.sub(r"\\\\\s*$", "", shown), *rows]) + end + tail
     return shown
 
 
-def marked(cell: str, step: int) -> str:
-    return rf"\class{{fragment at-{step}}}{{{cell.strip()}}}" if cell.strip() else ""
+def marked(row: str, step: int) -> str:
+    """A row whose cells appear with a step; "{}" keeps the space before a sign at their head."""
+    first, *others = (cell.strip() for cell in pieces(row, "&"))
+    cells = [first, *("{}" + cell for cell in others)]
+    return " & ".join(rf"\class{{fragment at-{step}}}{{{cell}}}" if cell else "" for cell in cells)
 
 
 def pieces(text: str, mark: str) -> list[str]:
@@ -378,9 +381,9 @@ class Writer:
         picture.save(png, format="png")
         data, (w, h) = base64.b64encode(png.getvalue()).decode("ascii"), picture.size
         size = f"max-width: {LARGEST * w:.0f}px; max-height: {LARGEST * h:.0f}px"
-        return (
-            f'<figure><img alt="{html.escape(alt)}" style="{size}" '
-            f'src="data:image/png;base64,{data}"></figure>'
+        return (  # figures one below the other share the height as their shapes ask for
+            f'<figure style="flex-grow: {100 * h / w:.0f}"><img alt="{html.escape(alt)}" '
+            f'style="{size}" src="data:image/png;base64,{data}"></figure>'
         )
 
     def write_code(self, words: str) -> str:

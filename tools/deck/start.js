@@ -15,7 +15,7 @@
   await Reveal.initialize({
     width: 1280, height: 720, margin: 0, center: false, display: "flex", hash: true,
     slideNumber: "c/t", controls: false, progress: true, transition: "none",
-    pdfMaxPagesPerSlide: 1, plugins: [RevealNotes]
+    defaultTiming: 0, pdfMaxPagesPerSlide: 1, plugins: [RevealNotes]
   });
   document.documentElement.dataset.ready = "yes";
 })();
