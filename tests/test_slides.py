@@ -160,6 +160,12 @@ def test_a_deck_needs_nothing_else():
     assert "script" not in own and "data-explore" in own
 
 
+def test_without_a_browser_the_pdfs_are_left_out(monkeypatch, capsys):
+    monkeypatch.setattr("browser.BROWSER", None)
+    assert slides.print_all([Path("01_one.html")]) == 0
+    assert capsys.readouterr().out.startswith("No PDFs: none of chromium")
+
+
 # --- The decks -----------------------------------------------------------------------------------
 
 
