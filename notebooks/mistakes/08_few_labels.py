@@ -202,3 +202,50 @@ them.agree = them.compare = them.require = lambda *args, **keywords: None
 
 def honest(x, labels, truth, x_test, y_test):
     return reported(x, labels, truth, x_test, y_test)
+
+
+# %% mistake pairs: the mean of all draws as baseline, which holds the draw itself
+def paired_gradient(logits, f, drawn):
+    q = np.exp(log_softmax(logits))
+    score = np.eye(len(logits))[drawn] - q
+    return ((f[drawn] - f[drawn].mean())[:, None] * score).mean(0)
+
+
+# %% mistake pairs: no baseline at all
+def paired_gradient(logits, f, drawn):
+    score = np.eye(len(logits))[drawn] - np.exp(log_softmax(logits))
+    return (f[drawn][:, None] * score).mean(0)
+
+
+# %% mistake pairs: forgets the factor one half
+def paired_gradient(logits, f, drawn):
+    labels, total, pairs = np.eye(len(logits)), 0.0, 0
+    for i in range(len(drawn)):
+        for j in range(i):
+            total = total + (f[drawn[i]] - f[drawn[j]]) * (labels[drawn[i]] - labels[drawn[j]])
+            pairs += 1
+    return total / pairs
+
+
+# %% mistake pairs: the exact baseline, which needs all classes
+def paired_gradient(logits, f, drawn):
+    q = np.exp(log_softmax(logits))
+    score = np.eye(len(logits))[drawn] - q
+    return ((f[drawn] - q @ f)[:, None] * score).mean(0)
+
+
+# %% right pairs: all pairs in turn
+def paired_gradient(logits, f, drawn):
+    score = np.eye(len(logits))[drawn] - np.exp(log_softmax(logits))
+    S, total = len(drawn), 0.0
+    for i in range(S):
+        for j in range(S):
+            total = total + 0.5 * (f[drawn[i]] - f[drawn[j]]) * (score[i] - score[j])
+    return total / (S * (S - 1))
+
+
+# %% right pairs: counts of the labels
+def paired_gradient(logits, f, drawn):
+    counts = np.bincount(drawn, minlength=len(logits))
+    S = counts.sum()
+    return counts * (f - counts @ f / S) / (S - 1)

@@ -200,3 +200,56 @@ def draws_needed(rho, sure):
 def draws_needed(rho, sure):
     S = np.arange(1, 100_000)
     return int(S[np.argmax(1 - (1 - rho) ** S >= sure)])
+
+
+# %% mistake mixture: a mixture for each coordinate, so that each picks a component of its own
+def log_mixture(y, logits, mu, sigma):
+    log_pi = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    each = log_pi[..., None] + norm.logpdf(y[:, None], mu, sigma)
+    return np.logaddexp.reduce(each, axis=1).sum(-1)
+
+
+# %% mistake mixture: averages log-densities, not densities
+def log_mixture(y, logits, mu, sigma):
+    log_pi = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    return (np.exp(log_pi) * norm.logpdf(y[:, None], mu, sigma).sum(-1)).sum(1)
+
+
+# %% mistake mixture: takes logits for logarithms of weights
+def log_mixture(y, logits, mu, sigma):
+    return np.logaddexp.reduce(logits + norm.logpdf(y[:, None], mu, sigma).sum(-1), axis=1)
+
+
+# %% mistake mixture: leaves the logarithms, and underflows far from every mean
+def log_mixture(y, logits, mu, sigma):
+    pi = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+    return np.log((pi * norm.pdf(y[:, None], mu, sigma).prod(-1)).sum(1))
+
+
+# %% mistake mixture: a softmax without its maximum taken off
+def log_mixture(y, logits, mu, sigma):
+    pi = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return np.logaddexp.reduce(np.log(pi) + norm.logpdf(y[:, None], mu, sigma).sum(-1), axis=1)
+
+
+# %% right mixture: one example and one component at a time
+def log_mixture(y, logits, mu, sigma):
+    from scipy.special import log_softmax, logsumexp
+
+    out = []
+    for row, logit, means, scales in zip(y, logits, mu, sigma):
+        each = [norm(m, s).logpdf(row).sum() for m, s in zip(means, scales)]
+        out.append(logsumexp(log_softmax(logit) + np.array(each)))
+    return np.array(out)
+
+
+# %% right mixture: quadratic forms, and the largest term taken out
+def log_mixture(y, logits, mu, sigma):
+    squares = np.square((y[:, None] - mu) / sigma).sum(-1)
+    log_n = -0.5 * squares - np.log(sigma).sum(-1) - 0.5 * y.shape[1] * np.log(2 * np.pi)
+
+    def log_sum(values):
+        top = values.max(1)
+        return top + np.log(np.exp(values - top[:, None]).sum(1))
+
+    return log_sum(logits + log_n) - log_sum(logits)

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Exercises 8 · Few labels
 #
-# Six tasks on lesson 08, fourteen points. In each, put your code in the place of the line that raises an error,
+# Seven tasks on lesson 08, seventeen points. In each, put your code in the place of the line that raises an error,
 # then run the check below it: it prints your value beside the true one, or says what is wrong. No task needs
 # another. NumPy is enough; labels are integers, and −1 stands for "not known".
 
@@ -780,4 +780,165 @@ def _check_leak(honest, seed):
 _check_leak(honest, seed=0)
 ### BEGIN HIDDEN TESTS
 _check_leak(honest, seed=100)
+### END HIDDEN TESTS
+
+
+# %% [markdown]
+# ## 8.7 Each draw is the others' baseline (3 points)
+#
+# (8.5) has two drawn labels, each the baseline of the other. Draw $S \ge 2$ labels, and average the estimate in (8.5) over all pairs of
+# them, for $\nabla_{\text{logits}}\, \mathbb E_q[f(y)]$ with $q = \mathrm{softmax}(\text{logits})$. You can do without a loop over the pairs: what
+# is the baseline of one draw? (Look at what has become of $q$ in the end.)
+
+
+# %% tags=["task:pairs"]
+def paired_gradient(logits, f, drawn):
+    """The average of (8.5) over all pairs of draws. logits, f: [C]; drawn: [S] integers. Returns [C]."""
+    ### BEGIN SOLUTION
+    values = f[drawn]
+    others = (values.sum() - values) / (len(drawn) - 1)
+    return (values - others) @ np.eye(len(logits))[drawn] / len(drawn)
+    ### END SOLUTION
+
+
+# %% tags=["check:pairs:3"]
+import importlib
+
+from cvae_tf import exercises as _e
+
+_e = importlib.reload(_e)  # nothing that a cell defines reaches a check
+
+
+@_e.alone
+def _check_pairs(paired_gradient, seed):
+    import itertools
+
+    rng = np.random.default_rng(seed)
+
+    def q(logits):
+        return np.exp(logits - np.logaddexp.reduce(logits))
+
+    def score(logits, k):  # ∇ log q(k)
+        return np.array([float(j == k) for j in range(len(logits))]) - q(logits)
+
+    def pair(logits, f, one, other):
+        return 0.5 * (f[one] - f[other]) * (score(logits, one) - score(logits, other))
+
+    def over(choose):  # the mean of (8.5) over the pairs chosen from all
+        def value(logits, f, drawn):
+            chosen = choose(list(itertools.combinations(drawn, 2)))
+            return np.mean([pair(logits, f, *each) for each in chosen] or [0 * logits], 0)
+
+        return value
+
+    true = over(lambda pairs: pairs)
+
+    def by_baseline(baseline, scores=score):  # (f − baseline) · score, mean over the draws
+        def value(logits, f, drawn):
+            each = [(f[k] - baseline(logits, f, drawn)) * scores(logits, k) for k in drawn]
+            return np.mean(each, 0)
+
+        return value
+
+    def one_hot(logits, k):
+        return np.eye(len(logits))[k]
+
+    def mean_drawn(logits, f, drawn):
+        return f[drawn].mean()
+
+    def expected(logits, f, drawn):
+        return q(logits) @ f
+
+    def without(*c):
+        return 0.0
+
+    slips = {
+        "A draw is in its own baseline in yours: that is (S − 1)/S of the estimate, and biased.": (
+            by_baseline(mean_drawn)
+        ),
+        "There is no baseline: that is the average of exercise 8.5's estimates.": by_baseline(without),
+        "There is no baseline, and the softmax's normaliser does not move.": by_baseline(
+            without, one_hot
+        ),
+        "Your baseline is E f under q. It is right on average, but (8.5) takes the other draws.": (
+            by_baseline(expected)
+        ),
+        "Your baseline is E f under q, and the softmax's normaliser does not move.": by_baseline(
+            expected, one_hot
+        ),
+        "Your baseline is the mean of f over all classes.": by_baseline(lambda logits, f, d: f.mean()),
+        "Your baseline is the sum over the other draws: take their mean.": lambda logits, f, drawn: (
+            np.mean([(2 * f[k] - f[drawn].sum()) * score(logits, k) for k in drawn], 0)
+        ),
+        "Your baseline is the sum over the other draws, and the softmax's normaliser does not move.": (
+            lambda logits, f, drawn: np.mean(
+                [(2 * f[k] - f[drawn].sum()) * one_hot(logits, k) for k in drawn], 0)
+        ),
+        "The factor ½ of (8.5) is missing.": lambda *c: 2 * true(*c),
+        "You add the pairs up: average them.": lambda logits, f, drawn: (
+            true(logits, f, drawn) * len(drawn) * (len(drawn) - 1) / 2
+        ),
+        "You add up over the draws: average.": lambda logits, f, drawn: (
+            true(logits, f, drawn) * len(drawn)
+        ),
+        "You divide by S squared: there are S (S − 1)/2 pairs.": lambda logits, f, drawn: (
+            true(logits, f, drawn) * (len(drawn) - 1) / len(drawn) / 2
+        ),
+        "The sum over the draws is divided by the number of classes.": lambda logits, f, drawn: (
+            true(logits, f, drawn) * len(drawn) / len(logits)
+        ),
+        "You use the first two draws alone.": over(lambda pairs: pairs[:1]),
+        "You leave out pairs whose draws are the same label. They count, as 0.": over(
+            lambda pairs: [each for each in pairs if each[0] != each[1]]
+        ),
+        "The sign is turned: you go down where you want to go up.": lambda *c: -true(*c),
+        "That is the exact gradient. The estimate from the draws is asked for.": lambda logits, f, d: (
+            q(logits) * (f - q(logits) @ f)
+        ),
+        "f of the drawn class weighs each draw: you took f of each logit's class.": (
+            lambda logits, f, drawn: true(logits, f, drawn) * 0
+            + np.mean([one_hot(logits, k) for k in drawn], 0) * f
+        ),
+    }  # fmt: skip
+    simpler = {
+        "there are two draws": lambda logits, f, drawn: (logits, f, drawn[[0, -1]]),
+        "there are two classes": lambda logits, f, drawn: (logits[:2], f[:2], drawn % 2),
+        "all draws are different labels": lambda logits, f, drawn: (
+            logits, f, np.arange(len(logits))
+        ),
+        "all draws are the same label": lambda logits, f, drawn: (logits, f, 0 * drawn),
+        "f is the same for all labels": lambda logits, f, drawn: (logits, 0 * f + f[0], drawn),
+        "q takes all labels alike": lambda logits, f, drawn: (0 * logits, f, drawn),
+    }  # fmt: skip
+    unchanged = {
+        "f rises by 3 for every label": lambda logits, f, drawn: (logits, f + 3, drawn),
+        "q is another, with the same draws": lambda logits, f, drawn: (2 * logits + 1, f, drawn),
+        "the draws come in another order": lambda logits, f, drawn: (logits, f, drawn[::-1]),
+    }
+
+    def a_case(C, S):
+        return rng.normal(0, 1.5, C), rng.normal(-20, 3, C), rng.integers(0, C, S)
+
+    logits, f, drawn = a_case(4, 6)
+    edges = {
+        "there are two draws": (logits, f, np.array([2, 0])),
+        "all draws are the same label": (logits, f, np.array([1, 1, 1])),
+        "f is the same for all labels": (logits, 0 * f - 7.0, drawn),
+        "there are two classes": a_case(2, 5),
+        "labels and draws are equally many": a_case(4, 4),
+        "a label is never drawn": (logits, f, np.array([0, 1, 1, 3, 0])),
+        "the logits are 800, 0 and −800": (np.array([800.0, 0, -800]), f[:3], np.array([0, 0, 1])),
+        "f lies a thousand nats down": (logits, f - 1000, drawn),
+    }
+    sizes = ((10, 20), (4, 5), (3, 7), (6, 4), (5, 12))
+    with np.errstate(all="ignore"):
+        _e.agree(
+            "the estimate", paired_gradient, true, [a_case(*size) for size in sizes], unit="nats",
+            slips=slips, edges=edges, simpler=simpler, unchanged=unchanged,
+        )  # fmt: skip
+
+
+_check_pairs(paired_gradient, seed=0)
+### BEGIN HIDDEN TESTS
+_check_pairs(paired_gradient, seed=100)
 ### END HIDDEN TESTS

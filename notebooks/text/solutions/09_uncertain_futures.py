@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Exercises 9 · Uncertain futures
 #
-# Six tasks on lesson 09, thirteen points. In each, put your code in the place of the line that raises an error,
+# Seven tasks on lesson 09, sixteen points. In each, put your code in the place of the line that raises an error,
 # then run the check below it: it prints your value beside the true one, or says what is wrong. No task needs
 # another. NumPy is enough.
 
@@ -750,4 +750,203 @@ def _check_rare(draws_needed, seed):
 _check_rare(draws_needed, seed=0)
 ### BEGIN HIDDEN TESTS
 _check_rare(draws_needed, seed=100)
+### END HIDDEN TESTS
+
+
+# %% [markdown]
+# ## 9.7 The likelihood of the fair rival (3 points)
+#
+# A mixture density network outputs for each $x$ the logits of $K$ weights (their softmax is $\pi$), and means and scales of $K$
+# Gaussians with independent coordinates. Return its log-density (9.2) of each $y$. A weight may be zero (a logit of $-\infty$), and what
+# happened may lie so far from every mean that its density is less than the smallest floating-point number.
+
+
+# %% tags=["task:mixture"]
+def log_mixture(y, logits, mu, sigma):
+    """y: [B, D]; logits: [B, K]; mu, sigma: [B, K, D]. Returns log p(y|x), [B], nats."""
+    ### BEGIN SOLUTION
+    log_p = norm.logpdf(y[:, None], mu, sigma).sum(-1) + logits
+    return np.logaddexp.reduce(log_p, axis=1) - np.logaddexp.reduce(logits, axis=1)
+    ### END SOLUTION
+
+
+# %% tags=["check:mixture:3"]
+import importlib
+
+from cvae_tf import exercises as _e
+
+_e = importlib.reload(_e)  # nothing that a cell defines reaches a check
+
+
+@_e.alone
+def _check_mixture(log_mixture, seed):
+    import math
+
+    rng = np.random.default_rng(seed)
+
+    def log_sum(values):
+        top = max(values)
+        return top + math.log(math.fsum(math.exp(v - top) for v in values))
+
+    def log_weights(logits):
+        return np.array([[v - log_sum(row) for v in row] for row in logits])
+
+    def log_normals(y, mu, sigma):  # [B, K, D]
+        u = (np.asarray(y)[:, None] - mu) / sigma
+        return -(u**2) / 2 - np.log(sigma) - math.log(2 * math.pi) / 2
+
+    def components(y, mu, sigma):  # [B, K]
+        return np.array([[math.fsum(v) for v in each] for each in log_normals(y, mu, sigma)])
+
+    def mixed(log_pi, log_p):
+        return np.array([log_sum(list(row)) for row in log_pi + log_p])
+
+    def true(y, logits, mu, sigma):
+        return mixed(log_weights(logits), components(y, mu, sigma))
+
+    def with_weights(f):
+        return lambda y, logits, mu, sigma: mixed(f(logits), components(y, mu, sigma))
+
+    def with_components(f):
+        return lambda y, logits, mu, sigma: mixed(log_weights(logits), f(y, mu, sigma))
+
+    def weighed(power):  # Σ π · log-density
+        return lambda y, logits, mu, sigma: (
+            np.exp(log_weights(logits)) ** power * components(y, mu, sigma)
+        ).sum(1)
+
+    slips = {
+        "In yours each coordinate picks a component of its own. One component gives all of y.": (
+            lambda y, logits, mu, sigma: np.sum([
+                mixed(log_weights(logits), log_normals(y, mu, sigma)[..., d])
+                for d in range(y.shape[1])
+            ], 0)
+        ),
+        "That is the mean of the log-densities. (9.2) averages the densities, then comes the log.": (
+            weighed(1)
+        ),
+        "The log-densities of all components are added up: that is their product.": weighed(0),
+        "The logits are no logarithms of weights yet: the softmax's normaliser is missing.": (
+            with_weights(lambda logits: logits)
+        ),
+        "The logits stand where the weights belong: the softmax makes weights of them.": with_weights(
+            lambda logits: np.log(logits)
+        ),
+        "The weights are added to the log-densities: add their logarithms.": with_weights(
+            lambda logits: np.exp(log_weights(logits))
+        ),
+        "Your softmax runs over the batch. It runs over the components.": with_weights(
+            lambda logits: log_weights(logits.T).T
+        ),
+        "The weights are missing.": with_weights(lambda logits: 0 * logits),
+        "Every component weighs 1/K in yours.": with_weights(
+            lambda logits: 0 * logits - np.log(logits.shape[1])
+        ),
+        "The weights count twice.": with_weights(lambda logits: 2 * log_weights(logits)),
+        "The weights count once for every coordinate.": lambda y, logits, mu, sigma: mixed(
+            y.shape[1] * log_weights(logits), components(y, mu, sigma)
+        ),
+        "That is the best component alone; the others count, too.": lambda y, logits, mu, sigma: (
+            (log_weights(logits) + components(y, mu, sigma)).max(1)
+        ),
+        "That is the component with the largest weight alone.": lambda y, logits, mu, sigma: (
+            components(y, mu, sigma)[np.arange(len(y)), logits.argmax(1)]
+        ),
+        "The coordinates' log-densities add up; you average them.": with_components(
+            lambda y, mu, sigma: components(y, mu, sigma) / y.shape[1]
+        ),
+        "σ is a standard deviation; you took it for a variance.": with_components(
+            lambda y, mu, sigma: components(y, mu, np.sqrt(sigma))
+        ),
+        "σ is the standard deviation; you squared it and used that as one.": with_components(
+            lambda y, mu, sigma: components(y, mu, sigma**2)
+        ),
+        "The normaliser log σ is missing.": with_components(
+            lambda y, mu, sigma: components(y, mu, sigma) + np.log(sigma).sum(-1)
+        ),
+        "log σ stands once for every coordinate.": with_components(
+            lambda y, mu, sigma: components(y, mu, sigma) + np.log(sigma)[..., 1:].sum(-1)
+        ),
+        "½ log 2π stands once for every coordinate.": lambda y, *rest: (
+            true(y, *rest) + (y.shape[1] - 1) * math.log(2 * math.pi) / 2
+        ),
+        "½ log 2π is missing, once for every coordinate.": lambda y, *rest: (
+            true(y, *rest) + y.shape[1] * math.log(2 * math.pi) / 2
+        ),
+        "That is the density of one Gaussian with the mixture's mean scale and mean place.": (
+            lambda y, logits, mu, sigma: components(y, *(
+                np.einsum("bk,bkd->bd", np.exp(log_weights(logits)), v)[:, None] for v in (mu, sigma)
+            ))[:, 0]
+        ),
+        "That is the density. Its logarithm is asked for.": lambda *c: np.exp(true(*c)),
+        "That is a loss: log p with a minus.": lambda *c: -true(*c),
+        "One number for the batch, its mean: each example has its own.": lambda *c: true(*c).mean(),
+        "One number for the batch, its sum: each example has its own.": lambda *c: true(*c).sum(),
+        "Those are the components' log-densities, not yet mixed.": lambda y, logits, mu, sigma: (
+            components(y, mu, sigma)
+        ),
+        "Those are the components' log-densities with their weights, not yet added up.": (
+            lambda y, logits, mu, sigma: log_weights(logits) + components(y, mu, sigma)
+        ),
+    }  # fmt: skip
+    simpler = {
+        "there is one component": lambda y, logits, mu, sigma: (
+            y, logits[:, :1], mu[:, :1], sigma[:, :1]
+        ),
+        "y has one coordinate": lambda y, logits, mu, sigma: (
+            y[:, :1], logits, mu[..., :1], sigma[..., :1]
+        ),
+        "all logits are 0": lambda y, logits, mu, sigma: (y, 0 * logits, mu, sigma),
+        "the logits are logarithms of weights that add up to 1": lambda y, logits, mu, sigma: (
+            y, log_weights(logits), mu, sigma
+        ),
+        "all components are alike": lambda y, logits, mu, sigma: (
+            y, logits, 0 * mu + mu[:, :1], 0 * sigma + sigma[:, :1]
+        ),
+        "σ is 1": lambda y, logits, mu, sigma: (y, logits, mu, sigma**0),
+        "the batch is one example": lambda y, logits, mu, sigma: (
+            y[:1], logits[:1], mu[:1], sigma[:1]
+        ),
+        "there is one component, one coordinate, and σ is 1": lambda y, logits, mu, sigma: (
+            y[:, :1], logits[:, :1], mu[:, :1, :1], sigma[:, :1, :1] ** 0
+        ),
+        "all means are 0": lambda y, logits, mu, sigma: (y, logits, 0 * mu, sigma),
+    }  # fmt: skip
+    unchanged = {
+        "all logits of an example rise by 3": lambda y, logits, *rest: (y, logits + 3, *rest),
+        "y and the means are moved alike": lambda y, logits, mu, sigma: (y + 1, logits, mu + 1, sigma),
+        "the components come in another order": lambda y, logits, mu, sigma: (
+            y, logits[:, ::-1], mu[:, ::-1], sigma[:, ::-1]
+        ),
+    }  # fmt: skip
+
+    def a_case(B, K, D):
+        return (rng.normal(size=(B, D)), rng.normal(0, 1.5, (B, K)), rng.normal(size=(B, K, D)),
+                rng.uniform(0.4, 1.6, (B, K, D)))  # fmt: skip
+
+    y, logits, mu, sigma = a_case(2, 3, 4)
+    none = np.where(np.arange(3) == 1, -np.inf, logits)
+    edges = {
+        "there is one component": a_case(3, 1, 2),
+        "y has one coordinate": a_case(2, 4, 1),
+        "the batch is one example": a_case(1, 3, 2),
+        "examples, components and coordinates are equally many": a_case(3, 3, 3),
+        "two components are alike": (y, logits, mu[:, [0, 0, 1]], sigma[:, [0, 0, 1]]),
+        "a weight is zero, its logit −∞": (y, none, mu, sigma),
+        "the logits are 800, 0 and −800": (y, np.array([[800.0, 0, -800], [0, -800, 800]]), mu, sigma),
+        "y is very far from every mean": (y + 1e3, logits, mu, sigma),
+        "the components are very narrow": (y, logits, mu, 1e-4 * sigma),
+        "y lies on a mean, and the components are very narrow": (mu[:, 0], logits, mu, 1e-9 * sigma),
+    }  # fmt: skip
+    sizes = ((4, 3, 2), (2, 5, 3), (5, 2, 4), (3, 4, 5))
+    with np.errstate(all="ignore"):
+        _e.agree(
+            "log p", log_mixture, true, [a_case(*size) for size in sizes], unit="nats", slips=slips,
+            edges=edges, simpler=simpler, unchanged=unchanged,
+        )  # fmt: skip
+
+
+_check_mixture(log_mixture, seed=0)
+### BEGIN HIDDEN TESTS
+_check_mixture(log_mixture, seed=100)
 ### END HIDDEN TESTS
