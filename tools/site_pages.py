@@ -177,6 +177,9 @@ def index(runs: list[Run], summary: str, source: Path, recipes: list[Run]) -> st
         "Lessons": lessons,
         "How do I ...?": "\n".join(f"recipes/{run.name}" for run in recipes),
         "Exercises": exercises,
+        "Projects for groups": "\n".join(
+            f"projects/{path.stem}" for path in sorted((source / "projects").glob("*.md"))
+        ),
         "Reference": "\n".join(
             ["equations", "equation_index", "glossary", "api/index", "references", "reproduced"]
             + ["distributed"]
@@ -490,6 +493,13 @@ def build(runs: list[Run], output: Path, summary: str, recipes: list[Run]) -> No
             page.cells.insert(1, text_cell(links))
             nbformat.write(page, source / folder / f"{run.name}.ipynb")
             nbformat.write(to_download(run.notebook), downloads / f"{run.name}.ipynb")
+    projects = ROOT / "notebooks" / "projects"  # briefs and data; their sketches are the lecturer's
+    (source / "projects").mkdir()
+    for path in (*projects.glob("*.md"), projects / "data.py"):
+        shutil.copy(path, source / "projects")
+    page = source / "lecturer.md"  # as it lies in the project, and as it lies on the site
+    text = page.read_text("utf-8").replace("](../notebooks/projects/", "](projects/")
+    page.write_text(text, "utf-8")
     write_api(source / "api")
     with_tables(source / "reproduced.md")
     notebooks = {run.name: run.notebook for run in runs}

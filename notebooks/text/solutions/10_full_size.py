@@ -25,14 +25,16 @@ from cvae_tf import exercises  # remembers what NumPy was like
 # %% [markdown]
 # ## 10.1 Of which pixels is this the log-likelihood? (3 points)
 #
-# A model without $z$ gives each pixel the probability $\operatorname{sigmoid}(\text{logit})$ of ink. You have grey images. Return three
+# A model without $z$ gives each pixel the probability $\operatorname{sigmoid}(\text{logit})$ of ink. You have grey
+# images. Return three
 # numbers for each image, in nats:
 #
 # 1. the log-likelihood of binary pixels that are *drawn*, ink with probability grey: its mean over all draws, exactly;
 # 2. the log-likelihood of pixels that are *cut*, ink where grey is above ½;
 # 3. the highest mean over all draws that *any* probabilities can reach, those of a model that knows the grey values.
 #
-# **Predict before you compute:** can the second number be above the third? (`xlogy(p, q)` is $p \log q$, and 0 where $p = 0$.)
+# **Predict before you compute:** can the second number be above the third? (`xlogy(p, q)` is $p \log q$, and 0 where $p
+# = 0$.)
 
 
 # %% tags=["task:pixels"]
@@ -225,8 +227,10 @@ _check_pixels(three_readings, seed=100)
 # ## 10.2 A difference and its error bar (3 points)
 #
 # Two models are measured on the same $N$ test images by importance sampling. For each draw of $z$ you have
-# $\log w = \log p(x, z \mid y) - \log q(z \mid x, y)$; the models may have different numbers of draws. Return by how much model A's
-# $\log p(x \mid y)$, estimated as in (2.6), is higher on average over the images, and the standard error of this difference over images. (`logsumexp` is
+# $\log w = \log p(x, z \mid y) - \log q(z \mid x, y)$; the models may have different numbers of draws. Return by how
+# much model A's
+# $\log p(x \mid y)$, estimated as in (2.6), is higher on average over the images, and the standard error of this
+# difference over images. (`logsumexp` is
 # imported. Use $N - 1$ in the variance.)
 
 
@@ -388,9 +392,12 @@ _check_ahead(ahead, seed=100)
 # %% [markdown]
 # ## 10.3 What does one unit see? (2 points)
 #
-# Convolutions with padding "same" follow each other. Each is described by its number of filters, the side of a filter, and its
-# stride. A layer with stride $k$ turns a side of $n$ pixels into $\lceil n / k \rceil$; a filter has a weight for each of its places and each
-# channel that comes in, and one bias. Return three numbers for the whole stack: the side of its output, its parameters, and how many
+# Convolutions with padding "same" follow each other. Each is described by its number of filters, the side of a filter,
+# and its
+# stride. A layer with stride $k$ turns a side of $n$ pixels into $\lceil n / k \rceil$; a filter has a weight for each
+# of its places and each
+# channel that comes in, and one bias. Return three numbers for the whole stack: the side of its output, its parameters,
+# and how many
 # pixels along one axis *one* unit of the last layer sees, away from the edges of the image.
 
 
@@ -435,7 +442,7 @@ def _check_stack(stack, seed):
 
     def number(channels, layers, bias=1, weights=None):
         total = 0
-        for filters, size, stride in layers:
+        for filters, size, _ in layers:
             kernel = np.zeros((size, size, channels, filters))
             total += (kernel.size if weights is None else weights(kernel)) + bias * filters
             channels = filters

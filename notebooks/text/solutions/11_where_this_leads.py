@@ -26,7 +26,8 @@ from cvae_tf import exercises  # remembers what NumPy was like
 # %% [markdown]
 # ## 11.1 Is this the true z? (2 points)
 #
-# iVAE finds the true $z$ up to the order of its coordinates and a change of each. So compare what was found with the truth like
+# iVAE finds the true $z$ up to the order of its coordinates and a change of each. So compare what was found with the
+# truth like
 # this: match every found coordinate with a true one, no true one twice, such that the mean of the correlations'
 # absolute values is as large as it can be. This largest mean is the mean correlation coefficient. The lesson's function does
 # it for two latents; write it for $k$. (`linear_sum_assignment` of SciPy is imported. It finds the best matching, if you
@@ -326,10 +327,14 @@ _check_levels(two_levels, seed=100)
 # %% [markdown]
 # ## 11.3 One step back (3 points)
 #
-# The lesson's chain keeps $\alpha_t^2 + \sigma_t^2 = 1$. Others do not, so write the step back for *any* chain. Two neighbouring
-# levels are $q(z_s \mid x) = \mathcal N(\alpha_s x, \sigma_s^2 I)$ and $q(z_t \mid x) = \mathcal N(\alpha_t x, \sigma_t^2 I)$, and $z_t$
-# comes from $z_s$ alone: $z_t = (\alpha_t / \alpha_s)\, z_s + \text{Gaussian noise}$. How much noise this step adds, you can tell
-# from the two variances. Return the mean and the variance of $q(z_s \mid z_t, x)$. You need Bayes' rule for Gaussians: precisions add up.
+# The lesson's chain keeps $\alpha_t^2 + \sigma_t^2 = 1$. Others do not, so write the step back for *any* chain. Two
+# neighbouring
+# levels are $q(z_s \mid x) = \mathcal N(\alpha_s x, \sigma_s^2 I)$ and $q(z_t \mid x) = \mathcal N(\alpha_t x,
+# \sigma_t^2 I)$, and $z_t$
+# comes from $z_s$ alone: $z_t = (\alpha_t / \alpha_s)\, z_s + \text{Gaussian noise}$. How much noise this step adds, you
+# can tell
+# from the two variances. Return the mean and the variance of $q(z_s \mid z_t, x)$. You need Bayes' rule for Gaussians:
+# precisions add up.
 
 
 # %% tags=["task:back"]
@@ -490,12 +495,15 @@ def _check_back(step_back, seed):
         "there is one number": (x[:1, :1], z[:1, :1], alpha_s, sigma_s, alpha_t, sigma_t),
         "rows and coordinates are equally many": a_case(2, 2),
     }
+    def numbers(case):  # NumPy's, which divide by 0 without stopping
+        return tuple(np.float64(v) if isinstance(v, float) else v for v in case)
+
     sizes = ((4, 3), (2, 5), (3, 2), (5, 4), (1, 3), (6, 1))
     with np.errstate(all="ignore"):
         _e.agree(
-            "the step back", step_back, true, [a_case(*size) for size in sizes],
-            parts=("the mean", "the variance"), slips=slips, terms=terms, edges=edges,
-            simpler=simpler,
+            "the step back", step_back, true, [numbers(a_case(*size)) for size in sizes],
+            parts=("the mean", "the variance"), slips=slips, terms=terms,
+            edges={place: numbers(case) for place, case in edges.items()}, simpler=simpler,
         )  # fmt: skip
 
 
@@ -509,7 +517,8 @@ _check_back(step_back, seed=100)
 # ## 11.4 One level stands for all (3 points)
 #
 # Training does not compute all $T - 1$ steps of (11.3). It draws one level $t$ from $2, \dots, T$ for each example, with
-# probability $\pi_t$, and lets it stand for the sum. The network guesses the noise $\varepsilon$ in $z_t$, so (11.4) holds in its second
+# probability $\pi_t$, and lets it stand for the sum. The network guesses the noise $\varepsilon$ in $z_t$, so (11.4)
+# holds in its second
 # form. Return for each example an estimate of $\sum_{t=2}^{T} \mathrm{KL}_t$ that is right on average over $t$, whatever the
 # probabilities are. (Before you begin: which $\pi_t$ would you choose, if you may?)
 
@@ -688,14 +697,18 @@ _check_level(one_for_all, seed=100)
 # %% [markdown]
 # ## 11.5 What guidance asks for (3 points)
 #
-# In terms of scores, (11.6) says $(1 + w)\, \nabla \log p(x \mid y) - w\, \nabla \log p(x)$. That is the score of a density in
+# In terms of scores, (11.6) says $(1 + w)\, \nabla \log p(x \mid y) - w\, \nabla \log p(x)$. That is the score of a
+# density in
 # $x$ which is proportional to
 #
 # $$ p(x \mid y)^{1 + w} \big/\, p(x)^{w} . $$
 #
-# Let $p(x \mid y) = \mathcal N(m, s^2)$ and let $p(x)$ be Gaussian too, $\mathcal N(M, S^2)$ with $S \ge s$. Return the mean and the
-# standard deviation of that density. **Predict before you compute:** is it narrower than $p(x \mid y)$? On which side of $m$, seen from $M$,
-# does its mean lie? (In a chain the densities of noisy $z$ are mixed in this way at every level. That brings a draw near to this density,
+# Let $p(x \mid y) = \mathcal N(m, s^2)$ and let $p(x)$ be Gaussian too, $\mathcal N(M, S^2)$ with $S \ge s$. Return the
+# mean and the
+# standard deviation of that density. **Predict before you compute:** is it narrower than $p(x \mid y)$? On which side of
+# $m$, seen from $M$,
+# does its mean lie? (In a chain the densities of noisy $z$ are mixed in this way at every level. That brings a draw near
+# to this density,
 # not exactly to it.)
 
 
@@ -818,10 +831,14 @@ def _check_tilt(tilted, seed):
         "w is very large": (m, s, M, S, 1e4),
         "p(x|y) is very narrow": (m, 1e-4, M, S, w),
     }
+    def numbers(case):  # NumPy's, whose roots of negative numbers are not complex
+        return tuple(np.float64(v) for v in case)
+
     with np.errstate(all="ignore"):
         _e.agree(
-            "the density", tilted, true, [a_case() for _ in range(8)], atol=1e-6,
-            parts=("mean", "standard deviation"), slips=slips, edges=edges, simpler=simpler,
+            "the density", tilted, true, [numbers(a_case()) for _ in range(8)], atol=1e-6,
+            parts=("mean", "standard deviation"), slips=slips,
+            edges={place: numbers(case) for place, case in edges.items()}, simpler=simpler,
         )  # fmt: skip
     shown = ", ".join(f"w = {w}: {true(1.0, 0.7, 0.0, 1.2, w)[0]:.2f} ± {true(1.0, 0.7, 0.0, 1.2, w)[1]:.2f}"
                       for w in (0, 1, 3))  # fmt: skip
@@ -838,8 +855,10 @@ _check_tilt(tilted, seed=100)
 # ## 11.6 Find the bugs: a chain that draws too wide (3 points)
 #
 # The program below draws from a diffusion model: it begins with noise and goes back level by level, with
-# $p(z_{t-1} \mid z_t) = q(z_{t-1} \mid z_t, \hat x)$ as in (11.4) and $\alpha_t^2 + \sigma_t^2 = 1$. For data from $\mathcal N(0, 1)$ the best
-# guess is $\hat x = \alpha_t z_t$, and with many small steps every $z_t$ should then have a variance close to 1. The program's
+# $p(z_{t-1} \mid z_t) = q(z_{t-1} \mid z_t, \hat x)$ as in (11.4) and $\alpha_t^2 + \sigma_t^2 = 1$. For data from
+# $\mathcal N(0, 1)$ the best
+# guess is $\hat x = \alpha_t z_t$, and with many small steps every $z_t$ should then have a variance close to 1. The
+# program's
 # draws vary more. There are three bugs in the loop. Mend it.
 
 
