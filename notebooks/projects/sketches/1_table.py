@@ -53,7 +53,7 @@ on_train = linear.log_likelihood(train, num_samples=1000).mean() - pca.score(tra
 print(f"linear VAE − PCA, training rows:      {on_train:.3f} nats")
 print("linear VAE − PCA, test:             ", evaluation.estimate(linear.log_likelihood(test) - exact))
 
-print("nonlinear, seed   best of 300 epochs by validation: test − PCA    after 300 epochs: test − PCA")
+print("nonlinear VAE − PCA, test: best of 300 epochs by validation, and after 300 epochs")
 models = []
 for seed in range(3):
     pair = []
@@ -62,11 +62,11 @@ for seed in range(3):
         models.append(trained((32,), seed, 300, **options))
         log_p = models[-1].log_likelihood(test, num_samples=1000)
         pair.append(evaluation.estimate(log_p - exact))
-    print(f"{seed:15}   {pair[0]!s:>46}    {pair[1]!s:>28}")
+    print(f"    seed {seed}: {pair[0]}, {pair[1]}")
 
 kept = models[-2]  # the last seed, best by validation
 curve = evaluation.importance_weighted_curve(kept, test, sizes=(1, 10, 100, 1000))
 print("L_K, test:", ", ".join(f"K = {K}: {value.mean():.3f}" for K, value in curve.items()))
 gap = evaluation.gap(kept, test, num_samples=1000)
 for name in ("approximation", "amortisation"):
-    print(f"{name:13} {evaluation.estimate(getattr(gap, name))} nats")
+    print(f"{name:13} {evaluation.estimate(getattr(gap, name))}")
