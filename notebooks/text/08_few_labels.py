@@ -687,7 +687,7 @@ plotting.show(
 #
 # </details>
 #
-# Practise: [exercise 8.5](exercises/08_few_labels/08_few_labels.ipynb).
+# [Exercise 8.5, exercise 8.7](exercises/08_few_labels/08_few_labels.ipynb).
 
 # %% [markdown] tags=["notes"]
 # **Speaker, 6 min.** Compare with the votes. Why does α not rescue the model with a drawn label? Its term is as strong as

@@ -798,7 +798,7 @@ plotting.show(
 # The mean: 2.34 px, against 2.87 px for the CVAE and 2.92 px for the truth. A draw $y'$ of the truth has
 # $\mathbb E \|y - y'\|^2 = 2\, \mathbb E\|y - \bar y\|^2$, twice the mean's. So a score on one guess rewards hedging.
 # From two draws on the CVAE is ahead of the mean.
-# Try [exercises 9.4 and 9.6](exercises/09_uncertain_futures/09_uncertain_futures.ipynb).
+# Try [exercises 9.4 and 9.6, and exercise 9.7](exercises/09_uncertain_futures/09_uncertain_futures.ipynb).
 #
 # </details>
 #

@@ -22,7 +22,8 @@
 # - estimate how many hours a run will take.
 #
 # **You need** CVAE-2 (lesson 04a), binary pixels, the training step (2.5) and (2.6) (lesson 02), and the weight $\beta$ of
-# (7.3) (lesson 07). **Time:** 37 min in class.
+# (7.3) (lesson 07). **Time:** 37 min in class, plus
+# [exercises 10](exercises/10_full_size/10_full_size.ipynb).
 
 # %% [markdown]
 # | notation | what it is | in code |

@@ -21,7 +21,8 @@
 # - guide a diffusion model towards a label, and measure what that costs (9 min);
 # - place four more models on the map of lesson 00 (3 min).
 #
-# **You need** the bound (3.2) (lesson 03), CMMA (lesson 06), $q$ in several forms (lesson 07). **Time:** 43 min in class.
+# **You need** the bound (3.2) (lesson 03), CMMA (lesson 06), $q$ in several forms (lesson 07). **Time:** 43 min in
+# class, plus [exercises 11](exercises/11_where_this_leads/11_where_this_leads.ipynb).
 
 # %% [markdown]
 # | notation | what it is | in code |
