@@ -296,9 +296,6 @@ def _check_ahead(ahead, seed):
         "The number of draws is divided by twice.": from_images(
             lambda log_w: per_image(log_w) - np.log(len(log_w))
         ),
-        "That is the mean of the weights, without the logarithm.": from_images(
-            lambda log_w: np.exp(log_w).mean(0)
-        ),
         "Both models see the same images, so their errors do not add up: take the differences first.": (
             other_error(lambda a, b: math.hypot(*map(error, both(a, b))))
         ),

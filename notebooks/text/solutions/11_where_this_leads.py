@@ -442,7 +442,7 @@ def _check_back(step_back, seed):
         "Your mean is the sum of precisions times values: divide by the precision.": other_mean(
             lambda *case: true(*case)[0] / true(*case)[1]
         ),
-        "In your mean x weighs α_s² too much or too little: z_s lies around α_s x.": other_mean(
+        "In your mean x stands without α_s: z_s lies around α_s x.": other_mean(
             lambda x, z, alpha_s, *rest: true(x / alpha_s, z, alpha_s, *rest)[0]
         ),
         "The two levels have changed places.": lambda x, z, alpha_s, sigma_s, alpha_t, sigma_t: true(
