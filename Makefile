@@ -126,7 +126,7 @@ $(PEERS)/.ready: benchmarks/requirements-peers.txt
 	touch $@
 
 lint: $(READY)
-	$(BIN)/ruff check cvae_tf tests tools benchmarks examples docs $(wildcard notebooks/text)
+	$(BIN)/ruff check cvae_tf tests tools benchmarks examples docs $(wildcard notebooks/text notebooks/projects)
 	$(BIN)/mypy
 
 # Only this target needs the network once .venv is there. It works apart from .venv, so that the
