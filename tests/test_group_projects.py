@@ -88,6 +88,7 @@ def test_the_patients_are_split_and_standardised_by_the_training_rows():
     assert [part.shape for part in parts] == [(282, 8), (60, 8), (100, 8)]
     np.testing.assert_allclose(parts[0].mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(parts[0].std(0), 1, atol=1e-5)
+    assert all(np.abs(part.mean(0)).max() > 0.01 for part in parts[1:]), "by their own rows"
     assert len(np.unique(np.concatenate(parts), axis=0)) == 442
 
 
