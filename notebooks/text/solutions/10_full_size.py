@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Exercises 10 · Full size
 #
-# Four tasks on lesson 10, eleven points. In each, put your code in the place of the line that raises an error,
-# then run the check below it: it prints your value beside the true one, or says what is wrong. No task needs
-# another. NumPy is enough, and nothing is trained.
+# Four tasks on lesson 10, eleven points. In each, put your code in the place of the line that raises an error, then run
+# the check below it: it prints your value beside the true one, or says what is wrong. No task needs another. NumPy is
+# enough, and nothing is trained.
 
 # %%
 import os
@@ -26,15 +26,14 @@ from cvae_tf import exercises  # remembers what NumPy was like
 # ## 10.1 Of which pixels is this the log-likelihood? (3 points)
 #
 # A model without $z$ gives each pixel the probability $\operatorname{sigmoid}(\text{logit})$ of ink. You have grey
-# images. Return three
-# numbers for each image, in nats:
+# images. Return three numbers for each image, in nats:
 #
 # 1. the log-likelihood of binary pixels that are *drawn*, ink with probability grey: its mean over all draws, exactly;
 # 2. the log-likelihood of pixels that are *cut*, ink where grey is above ½;
 # 3. the highest mean over all draws that *any* probabilities can reach, those of a model that knows the grey values.
 #
-# **Predict before you compute:** can the second number be above the third? (`xlogy(p, q)` is $p \log q$, and 0 where $p
-# = 0$.)
+# **Predict before you compute:** can the second number be above the third? (`xlogy(p, q)` is $p \log q$, and 0 where
+# $p = 0$.)
 
 
 # %% tags=["task:pixels"]
@@ -215,6 +214,9 @@ def _check_pixels(three_readings, seed):
             parts=("drawn", "cut", "the highest"), slips=slips, terms=terms, edges=edges,
             simpler=simpler, unchanged=unchanged,
         )  # fmt: skip
+    grey = np.random.default_rng(5).beta(0.6, 0.6, (1, 28, 28))
+    _, cut, highest = true(grey, np.log(grey / (1 - grey)))
+    print(f"A model that knows the grey values of an image: cut {cut[0]:.0f}, the highest {highest[0]:.0f} nats.")
 
 
 _check_pixels(three_readings, seed=0)
@@ -228,10 +230,8 @@ _check_pixels(three_readings, seed=100)
 #
 # Two models are measured on the same $N$ test images by importance sampling. For each draw of $z$ you have
 # $\log w = \log p(x, z \mid y) - \log q(z \mid x, y)$; the models may have different numbers of draws. Return by how
-# much model A's
-# $\log p(x \mid y)$, estimated as in (2.6), is higher on average over the images, and the standard error of this
-# difference over images. (`logsumexp` is
-# imported. Use $N - 1$ in the variance.)
+# much model A's $\log p(x \mid y)$, estimated as in (2.6), is higher on average over the images, and the standard error
+# of this difference over images. (`logsumexp` is imported. Use $N - 1$ in the variance.)
 
 
 # %% tags=["task:ahead"]
@@ -390,12 +390,10 @@ _check_ahead(ahead, seed=100)
 # ## 10.3 What does one unit see? (2 points)
 #
 # Convolutions with padding "same" follow each other. Each is described by its number of filters, the side of a filter,
-# and its
-# stride. A layer with stride $k$ turns a side of $n$ pixels into $\lceil n / k \rceil$; a filter has a weight for each
-# of its places and each
-# channel that comes in, and one bias. Return three numbers for the whole stack: the side of its output, its parameters,
-# and how many
-# pixels along one axis *one* unit of the last layer sees, away from the edges of the image.
+# and its stride. A layer with stride $k$ turns a side of $n$ pixels into $\lceil n / k \rceil$; a filter has a weight
+# for each of its places and each channel that comes in, and one bias. Return three numbers for the whole stack: the
+# side of its output, its parameters, and how many pixels along one axis *one* unit of the last layer sees, away from
+# the edges of the image.
 
 
 # %% tags=["task:stack"]
@@ -603,8 +601,8 @@ _check_stack(stack, seed=100)
 # ## 10.4 Find the bugs: several devices, one step (3 points)
 #
 # A batch is divided over several devices. Together they should make the step that *one* device would make of the whole
-# batch: the mean of the examples' gradients, with the same noise for each example. The program below does not. Mend it. No
-# device holds more than its part of the batch, so the function `gradient` refuses more rows than that.
+# batch: the mean of the examples' gradients, with the same noise for each example. The program below does not. Mend it.
+# No device holds more than its part of the batch, so the function `gradient` refuses more rows than that.
 
 
 # %%

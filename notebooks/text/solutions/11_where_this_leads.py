@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Exercises 11 · Where this leads
 #
-# Six tasks on lesson 11, seventeen points. In each, put your code in the place of the line that raises an error,
-# then run the check below it: it prints your value beside the true one, or says what is wrong. No task needs
-# another. NumPy is enough, and nothing is trained.
+# Six tasks on lesson 11, seventeen points. In each, put your code in the place of the line that raises an error, then
+# run the check below it: it prints your value beside the true one, or says what is wrong. No task needs another. NumPy
+# is enough, and nothing is trained.
 
 # %%
 import os
@@ -27,11 +27,10 @@ from cvae_tf import exercises  # remembers what NumPy was like
 # ## 11.1 Is this the true z? (2 points)
 #
 # iVAE finds the true $z$ up to the order of its coordinates and a change of each. So compare what was found with the
-# truth like
-# this: match every found coordinate with a true one, no true one twice, such that the mean of the correlations'
-# absolute values is as large as it can be. This largest mean is the mean correlation coefficient. The lesson's function does
-# it for two latents; write it for $k$. (`linear_sum_assignment` of SciPy is imported. It finds the best matching, if you
-# tell it what "best" means.)
+# truth like this: match every found coordinate with a true one, no true one twice, such that the mean of the
+# correlations' absolute values is as large as it can be. This largest mean is the mean correlation coefficient. The
+# lesson's function does it for two latents; write it for $k$. (`linear_sum_assignment` of SciPy is imported. It finds
+# the best matching, if you tell it what "best" means.)
 
 
 # %% tags=["task:mcc"]
@@ -328,13 +327,11 @@ _check_levels(two_levels, seed=100)
 # ## 11.3 One step back (3 points)
 #
 # The lesson's chain keeps $\alpha_t^2 + \sigma_t^2 = 1$. Others do not, so write the step back for *any* chain. Two
-# neighbouring
-# levels are $q(z_s \mid x) = \mathcal N(\alpha_s x, \sigma_s^2 I)$ and $q(z_t \mid x) = \mathcal N(\alpha_t x,
-# \sigma_t^2 I)$, and $z_t$
-# comes from $z_s$ alone: $z_t = (\alpha_t / \alpha_s)\, z_s + \text{Gaussian noise}$. How much noise this step adds, you
-# can tell
-# from the two variances. Return the mean and the variance of $q(z_s \mid z_t, x)$. You need Bayes' rule for Gaussians:
-# precisions add up.
+# neighbouring levels are $q(z_s \mid x) = \mathcal N(\alpha_s x, \sigma_s^2 I)$ and
+# $q(z_t \mid x) = \mathcal N(\alpha_t x, \sigma_t^2 I)$, and $z_t$ comes from $z_s$ alone:
+# $z_t = (\alpha_t / \alpha_s)\, z_s + \text{Gaussian noise}$. How much noise this step adds, you can tell from the two
+# variances. Return the mean and the variance of $q(z_s \mid z_t, x)$. You need Bayes' rule for Gaussians: precisions
+# add up.
 
 
 # %% tags=["task:back"]
@@ -516,11 +513,10 @@ _check_back(step_back, seed=100)
 # %% [markdown]
 # ## 11.4 One level stands for all (3 points)
 #
-# Training does not compute all $T - 1$ steps of (11.3). It draws one level $t$ from $2, \dots, T$ for each example, with
-# probability $\pi_t$, and lets it stand for the sum. The network guesses the noise $\varepsilon$ in $z_t$, so (11.4)
-# holds in its second
-# form. Return for each example an estimate of $\sum_{t=2}^{T} \mathrm{KL}_t$ that is right on average over $t$, whatever the
-# probabilities are. (Before you begin: which $\pi_t$ would you choose, if you may?)
+# Training does not compute all $T - 1$ steps of (11.3). It draws one level $t$ from $2, \dots, T$ for each example,
+# with probability $\pi_t$, and lets it stand for the sum. The network guesses the noise $\varepsilon$ in $z_t$, so
+# (11.4) holds in its second form. Return for each example an estimate of $\sum_{t=2}^{T} \mathrm{KL}_t$ that is right
+# on average over $t$, whatever the probabilities are.
 
 
 # %% tags=["task:level"]
@@ -698,18 +694,14 @@ _check_level(one_for_all, seed=100)
 # ## 11.5 What guidance asks for (3 points)
 #
 # In terms of scores, (11.6) says $(1 + w)\, \nabla \log p(x \mid y) - w\, \nabla \log p(x)$. That is the score of a
-# density in
-# $x$ which is proportional to
+# density in $x$ which is proportional to
 #
 # $$ p(x \mid y)^{1 + w} \big/\, p(x)^{w} . $$
 #
 # Let $p(x \mid y) = \mathcal N(m, s^2)$ and let $p(x)$ be Gaussian too, $\mathcal N(M, S^2)$ with $S \ge s$. Return the
-# mean and the
-# standard deviation of that density. **Predict before you compute:** is it narrower than $p(x \mid y)$? On which side of
-# $m$, seen from $M$,
-# does its mean lie? (In a chain the densities of noisy $z$ are mixed in this way at every level. That brings a draw near
-# to this density,
-# not exactly to it.)
+# mean and the standard deviation of that density. **Predict before you compute:** is it narrower than $p(x \mid y)$? On
+# which side of $m$, seen from $M$, does its mean lie? (In a chain the densities of noisy $z$ are mixed in this way at
+# every level. That brings a draw near to this density, not exactly to it.)
 
 
 # %% tags=["task:tilt"]
@@ -856,10 +848,8 @@ _check_tilt(tilted, seed=100)
 #
 # The program below draws from a diffusion model: it begins with noise and goes back level by level, with
 # $p(z_{t-1} \mid z_t) = q(z_{t-1} \mid z_t, \hat x)$ as in (11.4) and $\alpha_t^2 + \sigma_t^2 = 1$. For data from
-# $\mathcal N(0, 1)$ the best
-# guess is $\hat x = \alpha_t z_t$, and with many small steps every $z_t$ should then have a variance close to 1. The
-# program's
-# draws vary more. There are three bugs in the loop. Mend it.
+# $\mathcal N(0, 1)$ the best guess is $\hat x = \alpha_t z_t$, and with many small steps every $z_t$ should then have a
+# variance close to 1. The program's draws vary more. There are three bugs in the loop. Mend it.
 
 
 # %%
