@@ -601,7 +601,7 @@ _check_stack(stack, seed=100)
 # ## 10.4 Find the bugs: several devices, one step (3 points)
 #
 # A batch is divided over several devices. Together they should make the step that *one* device would make of the whole
-# batch: the mean of the examples' gradients, with the same noise for each example. The program below does not. Mend it.
+# batch: the mean of the examples' gradients, each with the noise of its own row. The program below does not. Mend it.
 # No device holds more than its part of the batch, so the function `gradient` refuses more rows than that.
 
 

@@ -700,8 +700,8 @@ _check_level(one_for_all, seed=100)
 #
 # Let $p(x \mid y) = \mathcal N(m, s^2)$ and let $p(x)$ be Gaussian too, $\mathcal N(M, S^2)$ with $S \ge s$. Return the
 # mean and the standard deviation of that density. **Predict before you compute:** is it narrower than $p(x \mid y)$? On
-# which side of $m$, seen from $M$, does its mean lie? (In a chain the densities of noisy $z$ are mixed in this way at
-# every level. That brings a draw near to this density, not exactly to it.)
+# which side of $m$, seen from $M$, does its mean lie? (A guided chain mixes the densities of the noisy $z$ in this
+# way at every level, which is not the same as to mix those of $x$.)
 
 
 # %% tags=["task:tilt"]
