@@ -65,7 +65,7 @@ print("training", x_train.shape, y_train.shape, "test", x_test.shape)
 for name, kind, value in zip(data.attribute_names, data.kinds, y_test[0], strict=True):
     print(f"  {name:10} {kind:11} first test face: {value:5.2f}")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:faces"]
 one = np.repeat(y_test[7:8], 7, 0)
 shown = np.stack([x_test[:7], faces.draw(one, identity[:7], size=24).reshape(7, -1)])
 fig = plotting.image_grid(
@@ -115,7 +115,7 @@ class CGAN:  # two factors, for the picture only; there is no posterior
     def likelihood(self, y, z): ...
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:graphs"]
 fig = plotting.graphical_model([CVAE2, CGAN, CMMA])
 plotting.show(
     fig,
@@ -229,7 +229,7 @@ assert all(checks.values())
 #
 # $$ \log p(x \mid z) = -\tfrac12 \sum_i \big[(x_i - \hat x_i)^2 / \tau^2 + \log 2 \pi \tau^2\big] $$
 
-# %%
+# %% tags=["deck:by_hand"]
 class ByHand(CMMA):
     def train_step(self, data):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)  # [M, 576], [M, 10]
@@ -354,7 +354,7 @@ optima = {
     "z determined by y": [determined(k) for k in ks],
 }
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:linear"]
 # NBVAL_CHECK_OUTPUT
 print("mean log p(x|y), nats per image" + "".join(f"{f'k = {k}':>9}" for k in ks))
 for name, values in optima.items():
@@ -366,7 +366,7 @@ print(f"CMMA with 8 + 9 latents {with_room:.2f}, CVAE-1 with 8 {full[3]:.2f}")
 assert with_room > full[3]
 assert (pca < chain).all() and (chain < full).all() and (slip < chain).all()
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:linear_curves"]
 fig = plotting.line_chart(
     ks, optima, xscale="log", xlabel="latent dimensions $k$ (log scale)",
     ylabel="log p(x|y) (nats per image)", title="optima of linear models, all digits",
@@ -425,14 +425,14 @@ models = {kind.__name__: make(kind) for kind in (CMMA, CVAE1, CVAE2)}
 history = {name: train(model) for name, model in models.items()}
 cmma, cvae1, cvae2 = models.values()
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:curves"]
 fig = plotting.bound_curves(history, ylabel="bound, training faces (nats per face)")
 plotting.show(
     fig,
     "Three bounds against forty epochs, steep and then nearly flat: CVAE-1 ends highest, CVAE-2 below, CMMA lowest.",
 )
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:budget"]
 L_1, L_100 = {}, {}
 for name, model in models.items():
     curve = evaluation.importance_weighted_curve(model, x_test[:300], y_test[:300], sizes=(1, 100))
@@ -461,7 +461,7 @@ for first, other in (("CMMA", "CVAE1"), ("CMMA", "CVAE2"), ("CVAE2", "CVAE1")):
 #
 # **Predict before you look.** How much of its deficit does CMMA win back?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:room"]
 roomy, roomy_1 = make(CMMA, z=26), make(CVAE1, z=26)
 for model in (roomy, roomy_1):
     train(model)
@@ -509,7 +509,7 @@ assert gained.mean > 30 and abs(left.mean) < 0.5 * gained.mean
 generated = {name: model.generate(y_test, seed=1) for name, model in models.items()}
 rebuilt = {name: model.reconstruct(x_test, y_test) for name, model in compared.items()}
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:generated"]
 rows = np.stack([x_test[:7], *(images[:7] for images in generated.values())])
 fig = plotting.image_grid(
     rows, image_shape=(24, 24), cmap="gray", row_labels=["real", *generated]
@@ -548,7 +548,7 @@ def text(values, digits=3):
 asked = {"real faces": agreement(x_test, y_test)}
 asked |= {name: agreement(images, y_test) for name, images in generated.items()}
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:fidelity"]
 with plotting.style():
     fig = Figure(figsize=(10.5, 5.2), layout="constrained")
     ax = fig.subplots()
@@ -571,7 +571,7 @@ plotting.show(
 # %% [markdown]
 # *Bars are two standard errors over 1,000 test descriptions.*
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:fidelity_means"]
 mean_of = {name: (v[:, binary].mean(1), v[:, ~binary].mean(1)) for name, v in asked.items()}
 print("                  binary: accuracy   continuous: R²")
 for name, (accuracy, r2) in mean_of.items():
@@ -588,7 +588,7 @@ for other in ("CVAE1", "CVAE2"):
 # The claim does not show. With 16 latents each, CMMA's faces are *less* true to what was asked for than the others': a
 # little in the binary attributes, much in the continuous ones. How much of this is room?
 
-# %%
+# %% tags=["deck:fidelity_room"]
 given_room = {name: agreement(model.generate(y_test, seed=1), y_test) for name, model in models_of.items()}
 print("             binary: accuracy   continuous: R²")
 for name, values in given_room.items():
@@ -690,7 +690,7 @@ np.testing.assert_allclose(by_hand, by_library, rtol=0, atol=1e-4)
 # **Predict before you look.** You re-encode a face without glasses as one with glasses. Does CMMA's $q$ follow the face
 # or the description?
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:edits"]
 plain = y_test[:, :2].max(1) == 0  # neither glasses nor beard
 wishes = {"glasses": (0, plain), "a hat": (3, y_test[:, 3] == 0), "turned": (8, plain & (y_test[:, 8] < -0.6))}
 who = [np.flatnonzero(there)[i] for i, (_, there) in enumerate(wishes.values())]
@@ -732,7 +732,7 @@ plotting.show(
 # Now change one attribute in each of 1,000 test faces. The reader scores this attribute. *Distance* is the root mean
 # squared difference to the true edit.
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:reached"]
 which = np.arange(len(x_test)) % 10
 y_new = np.stack([changed(y_test[i : i + 1], column)[0] for i, column in enumerate(which)])
 true_edit = faces.draw(y_new, identity, size=24).reshape(len(y_new), -1)
@@ -792,7 +792,7 @@ assert distance["CMMA, re-encode"].mean() > distance["CMMA, transport"].mean() +
 #
 # How far does the mean of $q$ move when you change $y$?
 
-# %%
+# %% tags=["deck:way"]
 q, q_new = cmma.posterior(x_test, y_test), cmma.posterior(x_test, y_new)
 old, new = cmma.prior(y_test), cmma.prior(y_new)
 z = q.mean().numpy()
@@ -822,7 +822,7 @@ assert along.mean() < 0.6  # three seeds gave 0.34–0.38
 #
 # Transport moves by $A (y' - y)$. The more $x$ tells of $z$, the smaller is the edit by (6.6):
 
-# %%
+# %% tags=["deck:linear_way"]
 # NBVAL_CHECK_OUTPUT
 print("exact posterior of the linear CMMA of the digits, part of the way that transport goes")
 for k in (2, 8, 16, 24):
@@ -860,7 +860,7 @@ for k in (2, 8, 16, 24):
 #
 # **Predict before you look.** Which of the three models loses most from reconstruction to generation?
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:mismatch"]
 features = readout.features(x_test)
 print("attributes, paired by face           reconstructed      generated      difference")
 mismatch = {}
@@ -956,7 +956,7 @@ if photos is not None:
 # Begin the decoder at zero, not at the mean face, and train a CVAE-2 with ReLU units for 15 epochs. Its reconstructions
 # are fine. **Predict before you look:** how are the generated faces?
 
-# %%
+# %% tags=["deck:heap"]
 bare = make(CVAE2, np.zeros(576, "float32"), activation="relu")
 bare_history = train(bare, epochs=15)
 q = bare.posterior(x_train, y_train)
@@ -997,7 +997,7 @@ control = make(CVAE2, activation="relu")  # the same, but begun at the mean face
 train(control, epochs=15)
 made["begun at mean face"] = control.likelihood(y_test, epsilon.astype("float32")).mean().numpy()
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:repaired"]
 found = {name: agreement(images, y_test) for name, images in made.items()}
 print("z from                  binary: accuracy   continuous: R²")
 for name, values in found.items():
@@ -1012,7 +1012,7 @@ for name, e in zip(list(sources)[1:], repaired, strict=True):
     assert e.mean > 0.05  # five seeds gave 0.11–0.19 and 0.15–0.21
 assert (found["begun at mean face"] - found["prior"])[:, binary].mean() > 0.05
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:broken"]
 fig = plotting.image_grid(
     np.stack([images[:7] for images in made.values()]), image_shape=(24, 24), cmap="gray",
     row_labels=["prior", "one direction\nmoved", "aggregate's\nGaussian", "reconstructed", "begun at\nmean face"],

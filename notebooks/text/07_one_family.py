@@ -83,7 +83,7 @@ def pm(values, digits=2):
 #
 # In the code, a factor sees its arguments, so the code can print the table:
 
-# %%
+# %% tags=["deck:table"]
 # NBVAL_CHECK_OUTPUT
 def sees(method):
     """What stands behind the bar of a factor: its arguments."""
@@ -97,7 +97,7 @@ for name, kind in ROWS.items():
     print(f"{name:8} {f'log p({o}{c})':11} {sees(kind.posterior):13} {sees(kind.prior):12} "
           f"{sees(kind.likelihood)}")  # fmt: skip
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:graphs"]
 with plotting.style():
     fig = Figure(figsize=(9, 7.6), layout="constrained")
     axes = fig.subplots(2, 3).ravel()
@@ -143,7 +143,7 @@ plotting.show(
 # - **CVAE-1 = CVAE-2**, as sets of distributions. Lesson 04a changed variables by $z = m(y) + s(y) \odot u$, with
 #   standard normal $u$. Call $u$ the latent, and a CVAE-1 becomes a CVAE-2 with the same bound.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:lattice"]
 PLACES = {"CVAE1": (0, 2), "CVAE2": (-2.5, 0), "CMMA": (2.5, 0), "VAE": (0, -2), "CVAE3": (2.9, -2.2)}
 CUTS = {("CVAE1", "CVAE2"): "$A = 0$", ("CVAE1", "CMMA"): "$V = 0$",
         ("CVAE2", "VAE"): "$V = 0$", ("CMMA", "VAE"): "$A = 0$"}  # fmt: skip
@@ -303,7 +303,7 @@ def identity(kind):
 # **Predict before you look.** The encoder $q$ is random. For which models does
 # $\log p = \mathcal L + \mathrm{KL}(q \,\|\, \text{posterior})$ hold?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:identity"]
 # NBVAL_CHECK_OUTPUT
 print("nats, mean of 200     log p        L       KL   L + KL = log p, each to 1e-9")
 for name, kind in ROWS.items():
@@ -421,7 +421,7 @@ def ready(kind, penalty=None, xla=True, z=8):
     return model
 
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:parameters"]
 # NBVAL_CHECK_OUTPUT
 print(
     "parameters  " + "".join(f"{part:>12}" for part in ("posterior", "prior", "likelihood", "all"))
@@ -556,7 +556,7 @@ for name in ("CVAE1", "CVAE2", "CMMA"):
     own, summed = table[np.arange(300), label_test], logsumexp(table, axis=1)
     answers[name] = {"log p(x|y)": own, "log p(x)": summed - np.log(10), "log p(y|x)": own - summed}
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:questions"]
 questions = ("log p(x|y)", "log p(x)", "log p(y|x)")
 print("300 test images, seed 0, S = 200 (VAE, CVAE3: 512), nats")
 print(" " * 6 + "".join(f"{q:>18}" for q in questions))
@@ -605,7 +605,7 @@ assert paired["CVAE1", "VAE"].mean() > 0.3 and abs(paired["CVAE3", "CVAE1"].mean
 #
 # **Predict before you look.** How many nats do CMMA and CVAE-2 fall short of CVAE-1 here, with 8 latents?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:arrows"]
 def compare(first, second, quantity="log p", seeds=SEEDS):
     """first − second, paired by image: by seed, each ± over 300 images; mean, ± over the seeds."""
     differences = [runs[first, s][quantity] - runs[second, s][quantity] for s in seeds]
@@ -717,7 +717,7 @@ plotting.show(
 #
 # **Predict before you look.** Which model's discount comes nearest to the limit?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:surgery"]
 SHOWN, parts = ("VAE", "CVAE1", "CVAE2", "CMMA"), {}
 x_once, y_once = x_train[:1197], y_train[:1197]  # each training image once
 print("1,197 training images, nats, mean of seeds 0 to 2 ± over seeds")
@@ -732,7 +732,7 @@ for name in SHOWN:
 # nine seeds, three by three, gave a discount of 2.1 for CMMA and 0.5–0.6 for CVAE-1
 assert parts["CMMA"].mean(0)[3] > 2 > 1.3 > parts["CVAE1"].mean(0)[3]
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:surgery_bars"]
 with plotting.style():
     fig = Figure(figsize=(8.4, 6), layout="constrained")
     ax, paid = fig.subplots(), plotting.colour("KL")
@@ -819,7 +819,7 @@ plotting.show(
 # The divergence (2.4) is a sum over latents. How far does the mean of a latent's $q$ lie from the prior's mean, in prior
 # standard deviations? If this distance has a variance above 0.05 over the images, the latent counts as **active**.
 
-# %%
+# %% tags=["deck:latents"]
 profile, at_work = {}, {}
 for name in SHOWN:
     data = given(models[name], x_test, y_test)
@@ -834,7 +834,7 @@ for name in SHOWN:
 # nine seeds gave 8 active latents for CMMA and 2–7 for CVAE-2
 assert np.mean(at_work["CMMA"]) > np.mean(at_work["CVAE2"]) + 1
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:profile"]
 fig = plotting.line_chart(
     range(1, 9), profile, xlabel="latent, busiest first", ylabel="KL$_j$ (nats per image)", title="mean of three seeds, test images",
 )  # fmt: skip
@@ -1010,7 +1010,7 @@ for name, penalty in (("free bits", FreeBits(0.25)), ("MMD", MMD(30.0))):
         fit(models[name], seed)
         measure(name, models[name], seed)
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:penalties"]
 PENALISED, rows = ("VAE", "β = 4", "β = 0.25", "warm-up", "free bits", "MMD"), {}
 print("300 test images, mean of seeds 0 and 1, nats (marginal KL: training images)")
 print("                  R       KL        L    log p   active   marginal KL   R − β KL > log p")
@@ -1040,7 +1040,7 @@ for name in PENALISED:
 #
 # The differences from training on the plain ELBO:
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:gains"]
 print("against the plain bound, paired by image:")
 gains = {}
 for name in PENALISED[1:]:
@@ -1054,7 +1054,7 @@ assert gains["warm-up"] > 0.1 and rows["warm-up"]["active"] > plain["active"]
 assert gains["free bits"] > 0 and rows["free bits"]["active"] >= 7
 assert rows["MMD"]["marginal"] < plain["marginal"] + 0.02 and gains["MMD"] < 0.1
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:plane"]
 with plotting.style():
     fig = Figure(figsize=(9, 6.4), layout="constrained")
     ax = fig.subplots()
@@ -1129,7 +1129,7 @@ for name in ("CVAE1", "CVAE2", "CMMA", "CMMA, 18"):
         fit(models[name], seed, callbacks=[WarmUp(EPOCHS // 2)])
         measure(f"{name} warm", models[name], seed)
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:warm"]
 print("all with warm-up, nats per test image, seeds 0 to 2")
 lost, nats = {}, {}
 for other in ("CVAE2", "CMMA", "CMMA, 18"):
@@ -1145,7 +1145,7 @@ for name in ("CVAE1", "CVAE2", "CMMA"):
     nats[name, "VAE"] = f"{pm(log_p_x - runs['warm-up', 0]['log p'])} nats"
     print(f"    {name:6} {nats[name, 'VAE']}")
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:diamond"]
 with plotting.style():
     fig = lattice(nats)
 plotting.show(
@@ -1267,7 +1267,7 @@ assert excess["CVAE1"].mean() > excess["CMMA"].mean() > -0.01
 # **Predict before you look.** Measure the same VAE with 10, 40, 150, 600 and 1,197 images. What happens to its marginal
 # KL?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:ceiling"]
 counts = (10, 40, 150, 600, 1197)
 measured = {}
 for name in ("VAE", "β = 0.25"):
@@ -1284,7 +1284,7 @@ for name, cuts in measured.items():
 falls = measured["VAE"][0].marginal_kl - measured["VAE"][-1].marginal_kl
 assert falls > 0.5 and measured["β = 0.25"][-1].information > np.log(1197) - 0.3
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:ceiling_curves"]
 fig = plotting.line_chart(
     counts, {name.replace("VAE", "plain VAE"): [cut.marginal_kl for cut in cuts] for name, cuts in measured.items()}, xscale="log",
     xlabel="images that make up $q(z)$ (log scale)", ylabel="marginal KL (nats)", title="one model each, measured with more images",

@@ -97,7 +97,7 @@ def classifiers(features, features_test, labels, names=("kNN", "logistic regress
 # %% [markdown]
 # The closed cell prints paired differences.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:pixels"]
 found = {}  # {method: accuracy of every draw, percent}
 
 
@@ -149,7 +149,7 @@ show([f"{name}, pixels" for name in three], against="logistic regression, pixels
 # **Predict before you look.** Which classifier gains more from the new features: nearest neighbour or logistic regression?
 
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:m1"]
 def make(model_class, seed=0, x=64, family=None, **options):
     """A model with one hidden layer of 128 units and 16 latents; one seed, one set of weights."""
     keras.utils.set_random_seed(seed)
@@ -244,7 +244,7 @@ for name in ("kNN", "logistic regression"):
 #     return self.posterior(x, y), self.prior(), log_p_x_and_y
 # ```
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:graphs"]
 with plotting.style():
     fig = Figure(figsize=(8, 6.4), layout="constrained")
     for ax, title in zip(fig.subplots(1, 2), ("label seen", "label hidden"), strict=True):
@@ -337,7 +337,7 @@ def report(small):
     np.testing.assert_allclose(U + kl_y + kl_z, log_p, rtol=0, atol=1e-9)
 
 
-# %% tags=["fold"]
+# %% tags=["fold", "deck:small"]
 # NBVAL_CHECK_OUTPUT
 report(small)
 *_, log_p_xy, kl_z = parts(small)
@@ -353,7 +353,7 @@ assert holds.all()
 # **Predict before you look.** Make the classifier exact: $q(y \mid x) := p(y \mid x)$. Which column becomes zero, and does
 # the other one change? In the second table $q(z \mid x, y)$ is exact as well.
 
-# %% tags=["fold", "hide-output"]
+# %% tags=["fold", "hide-output", "deck:exact"]
 # NBVAL_CHECK_OUTPUT
 means = exact.V.T + exact.b  # E[x|y], row by row: [C, 5]
 precision = np.linalg.inv(exact.W @ exact.W.T + exact.sigma**2 * np.eye(5))
@@ -394,7 +394,7 @@ report(small)
 # The last term, the **α-term**, is a *mean*. In a minibatch the two sums become $\frac{N_l}{M_l} \sum$ and
 # $\frac{N_u}{M_u} \sum$, and the mean stays a mean. As in (2.5), the code follows $\mathcal J / N$ with $N = N_l + N_u$.
 
-# %%
+# %% tags=["deck:weights"]
 # NBVAL_CHECK_OUTPUT
 N, N_l, M_l, M_u = len(truth), 50, 5, 20  # our batches: 25 images, 5 of them with a label
 print(f"in a batch of J, each labelled bound counts   {N_l / M_l:5.2f}")
@@ -406,7 +406,7 @@ print(f"                 each log q(y|x)              {0.1 * N / M_l:5.2f}")
 # An unlabelled bound counts more, because it stands for more images. The training step by hand begins with (8.1):
 
 
-# %%
+# %% tags=["deck:labelled"]
 def labelled_bound(model, x, y, epsilon):
     """L(x, y) of (8.1) by estimator B. x: [M, 64], y: [M, 10] one-hot, epsilon: [M, d]."""
     mu, raw = tf.split(model.posterior_net([x, y]), 2, axis=-1)  # q(z|x,y)
@@ -423,7 +423,7 @@ def labelled_bound(model, x, y, epsilon):
 # Then come (8.2) and (8.3). The labelled images come first in each minibatch.
 
 
-# %%
+# %% tags=["deck:step"]
 class ByHand(M2):
     def unlabelled_bound(self, x, log_q, epsilon):
         """U(x) of (8.2). log_q: log q(y|x) of all ten y, [M, 10]."""
@@ -609,7 +609,7 @@ for name, (model, alpha) in ablation.items():
     found[name] = curves[name][:, -1]
     sheets[name] = model.analogies(x_test[:5], label_test[:5])  # of the last draw
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:ablation"]
 show(["logistic regression, pixels", *ablation], against="logistic regression, pixels")
 for name in ("M2, two drawn", "M2, two relaxed, τ = 0.5"):
     e = evaluation.estimate(found["M2"][: len(found[name])] - found[name])
@@ -624,7 +624,7 @@ assert max(found["M2, y drawn"].max(), found["M2, y drawn, without α"].max()) <
 # The learning rate and the number of steps were chosen for M2 with the sum, with an eye on these test images. Nobody looked at
 # the validation images, so compare on them too:
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:unseen"]
 plain = []
 for labels in fifty:
     seen = labels >= 0
@@ -637,7 +637,7 @@ for name, values in versus.items():
     print(f"M2 − {name:20}{d.mean:+5.1f} ± {d.standard_error:.1f} points")
     assert d.mean > 1
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:curves"]
 drawn_here = ("M2", "M2, two drawn", "M2, two relaxed, τ = 0.5", "M2, y drawn", "M2 without α")
 fig = plotting.line_chart(
     64 * np.arange(1, 9),
@@ -699,7 +699,7 @@ plotting.show(
 # Take one image of the small model, $q(y \mid x) = (0.5, 0.3, 0.2)$, and the gradient of $\sum_y q\, \mathcal L$ in the logits.
 # Enumeration treats the drawn labels; the relaxed one is drawn 100,000 times.
 
-# %% tags=["fold"]
+# %% tags=["fold", "deck:noise"]
 def relaxed_bound(y):
     """L(x, ỹ) of the first image. y: [S, 3]."""
     x = np.repeat(x_small[:1], len(y), 0)
@@ -750,7 +750,7 @@ for tau in (2, 1, 0.5, 0.1, 0.05):
 #
 # **Predict before you look.** Without α the same networks have seen the same fifty labels, through (8.1). Is their sheet as good?
 
-# %% tags=["hide-input", "hide-output", "thumbnail"]
+# %% tags=["hide-input", "hide-output", "thumbnail", "deck:sheets"]
 with plotting.style():
     fig = Figure(figsize=(8, 7.8), layout="constrained")
     for ax, name in zip(fig.subplots(2, 1), ("M2", "M2 without α"), strict=True):
@@ -768,7 +768,7 @@ plotting.show(
 # *Left column: a test image $x$. Then the mean of $p(x \mid y, z)$ for every label; $z$ is the mean of $q$ under the image's own label.*
 # In numbers, over the five draws:
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:meaning"]
 print(f"{'':14}U (nats per test image)   digits that read as asked (%)")
 pair = ("M2", "M2 without α")
 rows = {name: (bounds[name], obeyed[name]) for name in pair}
@@ -830,7 +830,7 @@ for amount, number in repeats.items():
     for name, values in zip(methods, zip(*rows, strict=True), strict=True):
         by_amount[name][amount] = np.array(values)
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:amounts"]
 print(f"{'labels per class (draws)':25}" + "".join(f"{a:>7} ({n})    " for a, n in repeats.items()))
 lead = {a: by_amount["M2"][a] - by_amount["logistic regression"][a] for a in repeats}
 summary = {}
@@ -843,7 +843,7 @@ one, five, twenty = (e.mean for e in summary["M2"])
 # two sets of draws gave 45 and 55, 73 and 74, 80 and 80 %
 assert one + 10 < five < twenty
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:amounts_curves"]
 fig = plotting.line_chart(
     list(repeats),
     {name: [e.mean for e in summary[name]] for name in methods},
@@ -898,7 +898,7 @@ plotting.show(
 # **Predict before you look.** On MNIST with 100 labels, Kingma et al. (2014) report errors of 12.0 % for M2 and 3.3 % for
 # M1 + M2. Does M1 + M2 beat M2 here too?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:stacked"]
 sizes = {"features": m1, "x": m1.num_features}
 stacked = new(StackedM2, family=Gaussian(scale="network"), **sizes)  # p(z₁|y, z₂)
 both = []
@@ -948,7 +948,7 @@ print(
 #
 # **One label per class.** Ten images decide what each $y$ means. Does it matter which ten?
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:one_label"]
 print("one label per class, accuracy (%) of each draw")
 for name in ("M2", "M1", "logistic regression"):
     print(f"{name:20}" + "".join(f"{value:6.1f}" for value in by_amount[name][1]))
@@ -966,7 +966,7 @@ assert np.ptp(by_amount["M2"][1]) > 10 and lead[1].min() < 0 < 5 < lead[1].max()
 # **Better data instead of a better method.** The Bernoulli likelihood needed black and white pixels: one random drawing of each
 # grey image. What are the same fifty labels worth on the grey images themselves?
 
-# %%
+# %% tags=["deck:grey"]
 note(", grey pixels", [classifiers(grey.train.x, grey.test.x, labels) for labels in fifty])
 show(["M2", "kNN, grey pixels", "logistic regression, grey pixels"], against="M2")
 # ten draws gave 12 to 15 points

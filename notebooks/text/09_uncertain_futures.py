@@ -73,7 +73,7 @@ print("test stills with two and three arms:", np.bincount(num_ways)[2:])
 rows = [1, 10, 6, 12]  # four of them, to look at
 print("arms of those four:", num_ways[rows])
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:stills"]
 with plotting.style():
     fig = Figure(figsize=(8, 8.4), layout="constrained")
     for ax, i in zip(fig.subplots(2, 2).ravel(), rows, strict=True):
@@ -107,7 +107,7 @@ plotting.show(
 #
 # Rebuild a path along a diagonal arm from its first $K$ coefficients on each axis.
 
-# %% tags=["fold"]
+# %% tags=["fold", "deck:waves"]
 # NBVAL_CHECK_OUTPUT
 t, k = np.arange(30), np.arange(5)[:, None]
 waves = np.where(k == 0, 1, np.sqrt(2)) * np.cos(np.pi * k * (t + 0.5) / 30)  # [5, T]
@@ -154,7 +154,7 @@ plotting.show(
 #
 # $$ p(y \mid x) = \sum_w \pi_w\, \mathcal N\big(y;\, m_w(x),\, 0.2^2 I\big), \qquad \pi_w = \tfrac12 \text{ or } \tfrac13 . $$
 
-# %%
+# %% tags=["deck:pixels"]
 # NBVAL_CHECK_OUTPUT
 one, other = test.modes[0, 0], test.modes[0, 1]
 gap = tasks.trajectories(one) - tasks.trajectories(other)
@@ -194,7 +194,7 @@ print(f"99.9 % of what really happens lies within {radius:.2f} px of its way")
 #
 # **Predict before you look.** Which guess has the least squared error? How often is it within half a pixel of what happens?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:two_ways"]
 # NBVAL_CHECK_OUTPUT
 a, s = np.linalg.norm(test.modes[0, 0]), 0.2  # pixels: from no motion at all to a way
 y, dy = np.linspace(-6, 6, 120_001, retstep=True)
@@ -212,7 +212,7 @@ print(f"happens within 0.5 px of the guess: {near[best]:.1%} there, {near[at_way
 drop = np.log(p[60_000]) - np.log(p.max())
 print(f"log p at the mean − log p at a way: {drop:.1f} nats")
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:mean"]
 with plotting.style():
     fig = Figure(figsize=(8.4, 8.6), layout="constrained")
     left, right = fig.subplots(2, 1)
@@ -255,7 +255,7 @@ plotting.show(
 # variable $z$, a fair coin that says left or right. If $q(z \mid y)$ names the side that $y$ is on, its KL divergence
 # to the coin is $\log 2$.
 
-# %%
+# %% tags=["deck:coin"]
 # NBVAL_CHECK_OUTPUT
 inside = p > 0
 truth = -(p[inside] * np.log(p[inside])).sum() * dy
@@ -271,7 +271,7 @@ assert abs(coin - truth) < 1e-6
 #
 # On the stills, the best regressor $\bar y(x) = \sum_w \pi_w m_w$ needs no training. How far is it from the nearest way?
 
-# %%
+# %% tags=["deck:mean_of_stills"]
 # NBVAL_CHECK_OUTPUT
 y_bar = (test.probabilities[..., None] * test.modes).sum(1)  # E[y|x], [500, 10]
 for n in (2, 3):
@@ -331,7 +331,7 @@ print(f"what happened is {test.distance(test.y).mean():.2f} px from it")
 # But a regressor has one $g(x)$ for all futures, while in training $q$ has seen the future and picks a $z$ for it. A
 # squared pixel of error costs $1 / 2\sigma^2$ nats. The KL is the price of the hint that $z$ gives.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:graph"]
 plotting.show(
     plotting.graphical_model(FutureCVAE),
     "A graph of x, y and z, x and y shaded. Solid arrows lead from x and from z to y, none from x to z; dashed arrows "
@@ -428,7 +428,7 @@ print(f"the gap is not nothing: {rest.min() > 0.1}")
 # $\bar y(x)$ and the variance of $y$ given $x$. A single $\sigma$ averages that variance over all stills and numbers. A
 # third Gaussian has a whole covariance matrix for every still.
 
-# %%
+# %% tags=["deck:limits"]
 # NBVAL_CHECK_OUTPUT
 spread = test.modes - y_bar[:, None]  # [500, 3, 10]
 covariance = np.einsum("nw,nwi,nwj->nij", test.probabilities, spread, spread) + 0.2**2 * np.eye(10)
@@ -491,7 +491,7 @@ sigma = cvae.likelihood(test.x[:1], np.zeros((1, 1), "float32")).stddev().numpy(
 print(f"the CVAE's σ: {sigma:.3f} px (the truth's: 0.2)")
 assert abs(sigma - 0.2) < 0.03  # five seeds: 0.200–0.201
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:curves"]
 with plotting.style():
     fig = Figure(figsize=(9, 6), layout="constrained")
     ax = fig.subplots()
@@ -544,7 +544,7 @@ few = test.take(shown)
 four = draws(cvae, few.x, 400, sample=False)  # f(x, z), z ~ p(z): [400, 4, 10]
 print("one z for each future, one x for all:", four.shape)
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:draws"]
 def show_draws(stills, samples):
     """Of each still 200 draws, pink on a way and black off every way; beside each arm its share."""
     with plotting.style():
@@ -584,7 +584,7 @@ plotting.show(
 #
 # How far is a prediction from the nearest way, on all test stills?
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:nearest_way"]
 means = draws(cvae, test.x, 200, sample=False)  # [200, 500, 10]
 to_way = {
     "regressor, one σ": test.distance(models["regressor, one σ"].predictive(test.x)),
@@ -624,7 +624,7 @@ assert to_way["regressor, one σ"].mean() > 1.8 > 0.9 > to_way["FutureCVAE, f(x,
 # For the CVAE, $-\log p(y \mid x)$ of the test motions is estimated by importance sampling, (5.8) with $p(z)$ as the
 # prior. For the others it is exact.
 
-# %%
+# %% tags=["deck:likelihood"]
 full = np.linalg.solve(covariance, (test.y - y_bar)[..., None])[..., 0]
 any_covariance = -0.5 * (
     ((test.y - y_bar) * full).sum(1) + 10 * np.log(2 * np.pi) + np.linalg.slogdet(covariance)[1]
@@ -689,7 +689,7 @@ assert -0.15 < off.mean < 0.05  # five seeds gave −0.04…0.00
 #
 # **Predict before you look.** There are at most three ways. Is $K = 3$ enough? Does it beat the CVAE?
 
-# %% tags=["hide-output"]
+# %% tags=["hide-output", "deck:mixture"]
 print("500 test stills          −log p(y|x), nats   short of the truth   CVAE's gain")
 for K, seed in ((3, 0), (3, 1), (6, 0), (6, 1)):
     keras.utils.set_random_seed(seed)
@@ -742,7 +742,7 @@ samples = {"truth": own, **{k: draws(m, some.x, 800) for k, m in models.items()}
 nearest = {k: least_distance(v, some.y, sizes) for k, v in samples.items()}
 mean_guess = least_distance(models["regressor, one σ"].predictive(some.x)[None], some.y, [1])[1]
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:nearest"]
 print("px from what happened to the nearest of S draws, 200 test stills, ± over stills")
 print("S                  " + "".join(f"{S:>15}" for S in (1, 2, 5, 20, 800)))
 for name, by_size in nearest.items():
@@ -756,7 +756,7 @@ for S in (1, 2, 5):
     assert d.mean * (S - 1.5) > 0.05  # five seeds: −0.7…−0.3 at S = 1, 1.1–1.3 at S = 5
 assert nearest["FutureCVAE"][20].mean() < 0.6 * nearest["regressor, one σ"][20].mean()
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:nearest_curves"]
 with plotting.style():
     fig = Figure(figsize=(9, 6), layout="constrained")
     ax = fig.subplots()
@@ -807,7 +807,7 @@ plotting.show(
 # The nearest draw says nothing of shares. So assign each draw to its nearest way, and count. The
 # truth's own draws show what chance alone does.
 
-# %%
+# %% tags=["deck:shares"]
 def shares_of(samples):
     """Of every still: mean |share − π| over its ways; share of draws off every way. [N] each."""
     wrong = np.abs(some.shares(samples) - some.probabilities).sum(1) / num_ways[:200]
@@ -825,7 +825,7 @@ for name, (wrong, off) in counted.items():
 assert counted["FutureCVAE"][0].mean() < 0.1 and counted["FutureCVAE"][1].mean() < 0.4
 assert min(counted[k][1].mean() for k in models if k != "FutureCVAE") > 0.8
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "deck:share_bars"]
 with plotting.style():
     fig = Figure(figsize=(8.4, 9), layout="constrained")
     axes = fig.subplots(3, 1, sharex=True, sharey=True)
@@ -894,7 +894,7 @@ for i in rows[:3]:
         f"of p(z), none has {1 - sum(parts):.2f}",
     )
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:slices"]
 trio, z = ["#0072B2", "#E69F00", "#009E73"], walk[:, 0, 0]
 of_prior, of_q = plotting.colour("prior"), plotting.colour("q")
 with plotting.style():
@@ -942,7 +942,7 @@ plotting.show(
 # Each way has a **slice** of the hill; between slices lie **seams**, off every way. If the true posterior is a slice
 # with ½ or ⅓ of the mass, its KL to the prior is $\log 2$ or $\log 3$. What does $q$ pay?
 
-# %%
+# %% tags=["deck:hint"]
 terms = cvae.bound(test.x, test.y)
 for n in (2, 3):
     kl = estimate(terms.kl.numpy()[num_ways == n])
@@ -977,7 +977,7 @@ print(f"log p(y|x) − bound: {short.mean:.2f} ± {short.standard_error:.2f} nat
 # Somewhere the nearest way changes, and there $f$ is *equally far* from two ways: at least half their distance, 1.78 px
 # for a right angle. The mean of two futures is back.
 
-# %%
+# %% tags=["deck:seam"]
 steps = np.linspace(0, 1, 501)[:, None, None]
 farthest = []
 for i in range(50):
@@ -1019,7 +1019,7 @@ def at_junctions(model, arms):
 second = make(FutureCVAE, "shared", seed=5)
 _ = fit(second, epochs=30)
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:odd"]
 odd = {}
 print("arms      CVAE   arms with ≥ 5 %     off every way     log p(y|x) − the truth's")
 for arms in (3, 4, 1):
@@ -1032,7 +1032,7 @@ for name in ("first", "second"):
     assert odd[1, name][1].mean > odd[3, name][1].mean + 0.1
     assert odd[4, name][2].mean < 0 and odd[3, name][2].mean > -1
 
-# %% tags=["hide-input", "hide-output"]
+# %% tags=["hide-input", "hide-output", "deck:odd_draws"]
 stills = [tasks.futures(2, seed=4, ways=(arms,)).take([i]) for arms in (4, 1) for i in (0, 1)]
 fig = show_draws(stills, [draws(cvae, s.x, 400, sample=False) for s in stills])
 plotting.show(
@@ -1062,7 +1062,7 @@ plotting.show(
 # Many programs minimise "squared error + KL", which fixes $\sigma$ by hand. Naming the way saves about
 # $\|m_w - \bar y\|^2 / 2\sigma^2$ nats, and costs at least $\log 2$ or $\log 3$.
 
-# %%
+# %% tags=["deck:sigma"]
 # NBVAL_CHECK_OUTPUT
 saved = (test.probabilities * (spread**2).sum(-1)).sum(1)  # px²: what naming the way takes off
 for fixed in (0.2, 1.0, 3.0):
@@ -1071,7 +1071,7 @@ for fixed in (0.2, 1.0, 3.0):
         f"σ = {fixed:.1f} px: the hint saves {nats:7.2f} nats; it costs at least {np.log(num_ways).mean():.2f}"
     )
 
-# %%
+# %% tags=["deck:collapse"]
 wide = make(FutureCVAE, 3.0)
 history = fit(wide, epochs=4)
 off = test.distance(draws(wide, test.x, 20, sample=False)).mean(0)
