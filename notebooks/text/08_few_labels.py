@@ -406,7 +406,7 @@ print(f"                 each log q(y|x)              {0.1 * N / M_l:5.2f}")
 # An unlabelled bound counts more, because it stands for more images. The training step by hand begins with (8.1):
 
 
-# %% tags=["deck:labelled"]
+# %%
 def labelled_bound(model, x, y, epsilon):
     """L(x, y) of (8.1) by estimator B. x: [M, 64], y: [M, 10] one-hot, epsilon: [M, d]."""
     mu, raw = tf.split(model.posterior_net([x, y]), 2, axis=-1)  # q(z|x,y)
