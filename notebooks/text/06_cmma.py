@@ -89,9 +89,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask what differs in the lower row. All of that has to come from z, as y is the same.
-
 # %% [markdown]
 # ## The chain
 #
@@ -138,10 +135,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Let the class name the arrow that each model lacks before you name the models. Which of the three
-# could edit a photograph? Only those with dashed arrows.
-
 # %% [markdown]
 # ## The derivation
 #
@@ -176,10 +169,6 @@ for factor in (CMMA.prior, CMMA.posterior, CMMA.likelihood, CMMA.factors):
 # changes with $y$. [Exercises 6](exercises/06_cmma/06_cmma.ipynb) begin with the bound of half a chain.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Cover (6.2), show (3.2), and let someone strike out the y. Ask why q keeps its y although the
-# likelihood has lost it.
 
 # %% [markdown] tags=["fold"]
 # ### Does the library compute this bound?
@@ -278,10 +267,6 @@ def make(model_class, offset=mean_face, y=10, z=16, hidden=(256, 256), activatio
 # `prior_net`.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Which line would have another argument in CVAE-1, and which line would vanish in CVAE-2? Then ask
-# for a mistake that this comparison would not find.
 
 # %% [markdown] tags=["fold"]
 # ### Do both take the same step?
@@ -402,10 +387,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Vote on the order first. Ask where the label lives in each model. No gradient descent
-# here: PCA, regression, and a likelihood that has stopped rising.
-
 # %% [markdown]
 # ## Three models, one budget
 #
@@ -495,9 +476,6 @@ assert gained.mean > 30 and abs(left.mean) < 0.5 * gained.mean
 # The luck of training: each model was trained once. They cover the choice of test faces.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Point out what the error bars are over: faces, not runs. Ask what CMMA could still be better at.
 
 # %% [markdown]
 # ## Do the faces have what was asked for?
@@ -610,10 +588,6 @@ assert r2_of["CMMA, 16"] + 0.05 < r2_of["CMMA, 26"] < r2_of["CVAE-1, 16"]
 # [exercises 6](exercises/06_cmma/06_cmma.ipynb) exploits a slip here.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Let the class judge by eye before the table. Stress that a claim was tested and did not show; ask
-# what data might favour the chain.
 
 # %% [markdown] tags=["fold"]
 # ### Turn the description yourself
@@ -847,10 +821,6 @@ for k in (2, 8, 16, 24):
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 6 min.** Take the vote (face or description) before the figure. Then: what would you have to change in training
-# so that (6.4) works? There are no true edits to train on.
-
 # %% [markdown]
 # ## Reconstruction against generation
 #
@@ -900,9 +870,6 @@ for name, model in compared.items():
 # both errors.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Hold up any paper's figure of faces and ask: through q or through the prior?
 
 # %% [markdown] tags=["fold"]
 # ### Photographs, where you have them
@@ -1042,10 +1009,6 @@ plotting.show(
 # The bound has little to gain: a few nats of several hundred. And training never decodes a draw of the prior.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Show the broken faces and let the class guess a cause before the numbers. Then the repair: one
-# direction of sixteen. Ask what CMMA's prior could do about it.
 
 # %% [markdown]
 # ## What you saw

@@ -128,10 +128,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Print the table with empty cells and let the class fill it in from memory. Then ask for a row that
-# nobody has written.
-
 # %% [markdown]
 # ## Which model contains which
 #
@@ -204,10 +200,6 @@ plotting.show(
 # The decoder has to treat each island differently. A linear map treats all of them alike.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Let them order the boxes first. Then the islands: an inclusion of models with unlimited networks
-# says little, one with given networks says something.
 
 # %% [markdown]
 # ## One closed form for all models
@@ -331,17 +323,13 @@ for name, kind in ROWS.items():
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Complete the square on the board; the class reads C off. Then ask for a bug that the loop would
-# not find: one in both the library and the oracle, which is why the oracle has no TensorFlow in it.
-
 # %% [markdown] tags=["fold"]
 # ### The inclusions, checked with weights
 #
 # Copy the smaller model's weights into the bigger one, with zeros for the missing arrow. Both must give the same bound.
 # For linear networks the equality CVAE-1 = CVAE-2 reads $V' = V + WA$, $b' = b + Wa$, $W' = W S^{1/2}$.
 
-# %% tags=["fold", "skip"]
+# %% tags=["fold"]
 def embed(small, kind):
     """`small` as a member of `kind`: its weights, and zeros for the arrows that it lacks."""
     big, _ = linear(kind)
@@ -592,11 +580,6 @@ assert paired["CVAE1", "VAE"].mean() > 0.3 and abs(paired["CVAE3", "CVAE1"].mean
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 6 min.** Ask what "the same budget" should mean: weights, steps, or seconds? Then draw three columns and
-# let the class say which model has an entry in which. Claims of "model A beats model B" are worth nothing across
-# columns.
-
 # %% [markdown]
 # ## What a missing arrow costs
 #
@@ -636,10 +619,6 @@ for other in ("CVAE2", "CMMA"):
 # The differences are paired: what makes an image hard for both models cancels.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Three seeds: enough to see the sign, not to print three digits. Ask what the two error bars mean,
-# over images and over seeds.
 
 # %% [markdown] tags=["fold"]
 # ### The gap of each model, in two parts
@@ -860,12 +839,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 7 min.** Cut the KL on the board (exercise 7.3 does the same cut by sums). Ask where the label is, in each
-# of the four models: in z and paid, in z and for nothing, or not in z at all. Then ask for the two ways in which a
-# latent can die: because it has nothing to say, or because it was silenced before it had learned to speak. Which would
-# you like to cure?
-
 # %% [markdown]
 # ## Penalties
 #
@@ -919,10 +892,6 @@ plotting.show(
 # Nothing: the maximum is then the divergence itself.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** For each of the four ask first: which part of the surgery does it mean to change? And is it still
-# a bound?
 
 # %% [markdown] tags=["fold"]
 # ### The penalties by hand
@@ -1169,10 +1138,6 @@ plotting.show(
 #
 # Now do [exercises 7](exercises/07_one_family/07_one_family.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Cover the marks and let the class place the six names in the plane. Then: which of these runs
-# would you report, and which number of it? Never the loss.
-
 # %% [markdown] tags=["fold"]
 # ### A mixture for a prior
 #
@@ -1313,10 +1278,6 @@ plotting.show(
 # About $e^{10.44}$, tens of thousands: $\log N$ then equals it.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** The computation needs N² numbers, so tens of thousands of images are out of reach. Ask what to
-# report instead.
 
 # %% [markdown]
 # ## What you saw

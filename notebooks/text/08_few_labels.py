@@ -136,10 +136,6 @@ show([f"{name}, pixels" for name in three], against="logistic regression, pixels
 #
 # Practise: [exercise 8.6](exercises/08_few_labels/08_few_labels.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask where the ± comes from: not from the 300 test images, which are the same throughout, but from
-# the luck of which fifty images somebody labelled.
-
 # %% [markdown]
 # ## M1: the latents of a VAE as features
 #
@@ -186,10 +182,6 @@ for name in ("kNN", "logistic regression"):
 # Whatever explains the pixels best, for example the width of the stroke. Nothing in the bound (1.2) asks for the class.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Ask what M1 cannot do: the VAE never hears of a label, so what it finds worth a latent may be
-# stroke width rather than class. That is the cue for M2.
 
 # %% [markdown]
 # ## M2: the label is a latent variable that is sometimes seen
@@ -279,12 +271,6 @@ plotting.show(
 # </details>
 #
 # Practise: [exercise 8.1](exercises/08_few_labels/08_few_labels.ipynb) and [exercise 8.4](exercises/08_few_labels/08_few_labels.ipynb).
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 8 min.** Let the class do (8.2): it is lesson 01's derivation with y in place of z. Ask why the entropy is
-# there, and what q(y|x) would do without it (put everything on the best class at once). Ask whether a good classifier alone
-# makes U tight (no: the encoder's part stays; the folded check shows it), and
-# whether a tight U makes a good classifier (wait for the style sheet).
 
 # %% [markdown] tags=["fold"]
 # ### Both bounds, checked where the truth is known
@@ -459,10 +445,6 @@ class ByHand(M2):
 # </details>
 #
 # Practise: [exercise 8.2](exercises/08_few_labels/08_few_labels.ipynb) and [exercise 8.3](exercises/08_few_labels/08_few_labels.ipynb).
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 6 min.** Let them find in the code where a labelled image touches the classifier: one line only. Ask what
-# happens to a network nobody trains when that line is deleted; take a vote on the ablation before going on.
 
 # %% [markdown] tags=["fold"]
 # ### Does the library take the same step?
@@ -689,10 +671,6 @@ plotting.show(
 #
 # [Exercise 8.5, exercise 8.7](exercises/08_few_labels/08_few_labels.ipynb).
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 6 min.** Compare with the votes. Why does α not rescue the model with a drawn label? Its term is as strong as
-# in the other; the noise it is added to is not.
-
 # %% [markdown] tags=["fold"]
 # ### The gradients compared: bias and noise
 #
@@ -804,10 +782,6 @@ assert 0 < rows["difference"][0].mean() < 1 and rows["difference"][1].mean() > 2
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Cover the titles and ask which sheet is which. Then the sentence to keep: the bound is indifferent to what y
-# means.
-
 # %% [markdown]
 # ## How many labels?
 #
@@ -878,9 +852,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Ask for the reader's own budget: is labelling another 150 images cheaper than M2? The chart answers.
-
 # %% [markdown]
 # ## M1 + M2
 #
@@ -940,9 +911,6 @@ print(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** A replication that does not replicate: collect reasons, and for each an experiment that would tell.
-
 # %% [markdown]
 # ## Where this breaks
 #
@@ -982,10 +950,6 @@ assert (found["logistic regression, grey pixels"] - found["M2"]).mean() > 5
 # One for real-valued pixels, such as the Gaussian of lesson 01. Only $\log p(x \mid y, z)$ would change. Not tried here.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** End on the last table. Ask which likelihood would let M2 have the grey pixels, and what that would
-# change in (8.1).
 
 # %% [markdown]
 # ## What you saw

@@ -174,10 +174,6 @@ print(f"99.9 % of what really happens lies within {radius:.2f} px of its way")
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Show a still without its path and let the class bet; leave the answers standing. Then ask why not
-# predict sixty numbers: it can be done, but every model would first have to learn that a ball does not jump.
-
 # %% [markdown]
 # ## The mean of two futures
 #
@@ -293,10 +289,6 @@ print(f"what happened is {test.distance(test.y).mean():.2f} px from it")
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** The vote: zero has the least error and never happens. Squared error asks for the centre of mass, and
-# a doughnut's is in the hole. A larger network will not help; say why (the first term has no g in it).
-
 # %% [markdown]
 # ## The bound
 #
@@ -356,10 +348,6 @@ for factor in (FutureCVAE.posterior, FutureCVAE.prior, FutureCVAE.likelihood, Fu
 # [exercise 9.3](exercises/09_uncertain_futures/09_uncertain_futures.ipynb).
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Ask where the averaging went: f(x, z) is still a mean, but only over the futures that share a z.
-# Lay the four methods beside those of CVAE-3 and CVAE-2; let the class find the one difference to each.
 
 # %% [markdown] tags=["fold"]
 # ### Why the prior need not see the picture
@@ -529,10 +517,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** A limit before the training, as PCA was in lesson 01. Ask what the full covariance still cannot say
-# (that the middle is empty). The regressors are not badly trained; what separates the curves is the family.
-
 # %% [markdown]
 # ## One still, several futures
 #
@@ -614,9 +598,6 @@ assert to_way["regressor, one σ"].mean() > 1.8 > 0.9 > to_way["FutureCVAE, f(x,
 # $q$ needs $y$, which has not happened yet. See [exercise 9.5](exercises/09_uncertain_futures/09_uncertain_futures.ipynb).
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 3 min.** Cover the grey crosses first. Then: which of these pictures would you rather have as a pedestrian?
 
 # %% [markdown]
 # ## How likely was what happened?
@@ -720,10 +701,6 @@ for K, seed in ((3, 0), (3, 1), (6, 0), (6, 1)):
 # that.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Read the first table from below: training against limit, limit against CVAE, CVAE against truth. Three
-# different gaps with three different causes. Then vote on the mixture.
 
 # %% [markdown]
 # ## Two more measures
@@ -868,10 +845,6 @@ plotting.show(
 #
 # </details>
 
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** The vote on S = 1 is the point of the first half: a metric under which the truth loses. Then
-# collect what each of the three measures cannot see, before you open the answer.
-
 # %% [markdown]
 # ## What z has come to mean
 #
@@ -964,9 +937,6 @@ print(f"log p(y|x) − bound: {short.mean:.2f} ± {short.standard_error:.2f} nat
 # an amortisation gap, as one encoder serves all pairs.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 4 min.** Ask what the dashed peaks would add up to if q were the true posterior: the hill itself.
 
 # %% [markdown]
 # ## Where this breaks
@@ -1092,11 +1062,6 @@ assert history["kl"][-1] < 0.05 and off.mean() > 1.8
 # $\sigma = \sqrt 5$.
 #
 # </details>
-
-# %% [markdown] tags=["notes"]
-# **Speaker, 5 min.** Let them find the argument: a continuous map of a connected set is connected, and the set of
-# futures is not. Take the vote on crossroads and dead end before the table. Ask who has seen a loss "MSE + β·KL", and
-# whose decision σ was there.
 
 # %% [markdown]
 # ## What you saw
