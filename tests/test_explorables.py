@@ -290,9 +290,9 @@ def test_the_page_is_light_or_dark_as_chosen_on_the_others(page_path, browser, m
 
 @pytest.mark.slow
 def test_the_five_keep_up_with_the_hand(page_path, browser):
-    """The time of a frame, drawing and dragging: thirty a second are 33 ms each, on a quiet machine.
+    """The time of a frame, drawing and dragging: thirty a second are 33 ms each if all is quiet.
 
-    It is printed. What is asserted holds also where others compute: that nothing is ten times slower.
+    It is printed. Asserted is what holds on a busy machine too: nothing is ten times slower.
     """
     page = browser.open(page_path, width=1280)
     place(page, ".explore-five-pad canvas")
