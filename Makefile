@@ -59,12 +59,12 @@ NBVAL  = --nbval-current-env --nbval-cell-timeout 300 --nbval-kernel-startup-tim
 
 help:
 	@echo "make course       run lessons and recipes, and build the course to read: build/course/index.html"
-	@echo "make slides       the decks, from what the lessons have stored, and their PDFs: build/slides/ (LESSON=01)"
+	@echo "make slides       the decks of notebooks/decks with what the lessons have stored, and their PDFs: build/slides/ (LESSON=01)"
 	@echo "make explorables  train the networks of the explorables anew and export them (ARGS=five)"
 	@echo "make lab          open JupyterLab on a copy of the notebooks, lab/ (ARGS=--edit: on the originals)"
 	@echo "make test         the library's tests; most lessons, and the solutions, against their stored outputs"
 	@echo "make test-slow    the tests that take minutes; the other lessons, the recipes, the students' copies"
-	@echo "make test-long    hours: sequences of calls, odd inputs, pages in a browser, mutants of library and exercises"
+	@echo "make test-long    hours: sequences of calls, odd inputs, pages in a browser, sketches, mutants of library and exercises"
 	@echo "make mutants      mistakes put into the library that no test notices (minutes to hours)"
 	@echo "make notebooks    re-run lessons and recipes from their twins, store outputs (LESSON=01, LESSON=counts)"
 	@echo "make exercises    the same for the solutions, and the students' copies from them (LESSON=01)"

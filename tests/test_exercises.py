@@ -148,7 +148,9 @@ def test_neither_the_site_nor_the_decks_tell_a_line_of_the_solutions(tmp_path):
     )
     site_pages.build(runs, tmp_path / "site", "As stored.", recipes)
     pages = {path.name: path.read_text("utf-8") for path in (tmp_path / "site").glob("**/*.html")}
-    pages |= {f"deck of {run.name}": slides.deck(run.notebook) for run in runs}
+    for path in slides.decks_in(slides.DECKS):
+        text = path.read_text(encoding="utf-8")
+        pages[f"deck of {path.stem}"] = slides.deck(text, slides.lesson_of(path))
     assert len(pages) > 40
     told = {name: lines(as_read(page)) for name, page in pages.items()}
     assert any("def price(t):" in x for x in told["01_the_bound.html"]), "the search finds code"

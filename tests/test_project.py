@@ -278,9 +278,8 @@ def test_a_reading_counts_words_lines_and_folds():
         ("# NBVAL_CHECK_OUTPUT\nx = 1\n\nprint(x)", stream),
         ("hidden = 1",),
         "### Deeper\n\nThree more words.",
-        "A note of the speaker's.",
     )
-    for cell, tag in zip(notebook.cells[2:], ("hide-input", "fold", "notes"), strict=True):
+    for cell, tag in zip(notebook.cells[2:], ("hide-input", "fold"), strict=True):
         cell.metadata["tags"] = [tag]
     found = reading.read(notebook)
     assert (found.words, found.folded_words, found.code_lines) == (6, 4 + 5, 2)
@@ -616,8 +615,7 @@ def test_course_pages_need_no_network(tmp_path):
         "display({'image/png': pixel}, raw=True,"
         " metadata={'image/png': {'alt': 'One pixel, alone'}})"
     )
-    notes = text("**Speaker, 2 min.** Ask them first.", metadata={"tags": ["notes"]})
-    cells = [text("# Tagged\n\nWhat is $x$?\n\n$$x = 1 \\tag{1.1}$$"), code(show), notes]
+    cells = [text("# Tagged\n\nWhat is $x$?\n\n$$x = 1 \\tag{1.1}$$"), code(show)]
     recipe = [text("# How do I count?\n\nOn your fingers."), code("print(7 + 3)")]
     done = build_course(tmp_path, {"01_tagged": cells, "recipes/fingers": recipe})
     assert done.returncode == 0 and not done.stderr, done.stderr
@@ -630,7 +628,6 @@ def test_course_pages_need_no_network(tmp_path):
     assert 'alt="One pixel, alone"' in lesson and r"\tag{1.1}" in lesson
     assert "How do I count?" in first, "recipes are listed by their question"
     assert "10" in (pages / "recipes" / "fingers.html").read_text(encoding="utf-8")
-    assert "Ask them first." not in lesson, "speaker notes are the lecturer's"
     assert (pages / "api" / "conditional.html").exists() and (pages / "search.html").exists()
     implemented = (pages / "equation_index.html").read_text(encoding="utf-8")
     assert re.search(r"\(4\.2\).*?CVAE2\.factors", implemented, flags=re.S)

@@ -181,7 +181,9 @@ def test_a_deck_is_written_for_a_lecture(path):
     least, most = MINUTES.get(path.stem[:2], (30, 45))
     assert written[0].headline == title
     assert len(written) <= NUMBER_OF_SLIDES.get(path.stem[:2], 30)
-    assert least <= sum(each.minutes for each in written) <= most
+    minutes = sum(each.minutes for each in written)
+    assert least <= minutes <= most
+    assert f"{minutes:g} min" in "".join(cell.source for cell in lesson.cells[:4]), "as it says"
     assert re.search(r"{{vote ", text) and re.search(r"{{figure ", text)
 
 

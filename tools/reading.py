@@ -106,8 +106,6 @@ def read(notebook) -> Reading:
     inside_fold = False
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
-        if "notes" in tags:
-            continue
         is_heading = cell.cell_type == "markdown" and cell.source.startswith(("## ", "### "))
         if is_folded(cell) != inside_fold and not is_heading:  # JupyterLab folds up to a heading
             reading.open_folds.append(cell.source[:40])

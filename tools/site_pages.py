@@ -85,9 +85,8 @@ def picture_of(notebook) -> tuple[bytes, str] | None:
 
 
 def for_reading(notebook) -> nbformat.NotebookNode:
-    """A copy for the page: without speaker notes, each figure with its text alternative."""
+    """A copy for the page: each figure with its text alternative."""
     page = nbformat.from_dict(notebook)
-    page.cells = [c for c in page.cells if "notes" not in c.metadata.get("tags", [])]
     without_instructions(page)
     page.cells = list(with_folds(page.cells))
     for cell in page.cells:
@@ -158,7 +157,7 @@ WAYS = """<div class="ways">
 <a href="{second}.html">{second_title}</a>. Each lesson begins with a question.</p></div>
 <div><p class="way">Run</p><p>Every lesson is a notebook to download; it runs where
 <code>pip install .</code> has installed the project. <code>make lab</code> sets that up and opens
-them all; <a href="#how-do-i">short notebooks</a> take your own data.</p></div>
+copies of them all; <a href="#how-do-i">short notebooks</a> take your own data.</p></div>
 <div><p class="way">Teach</p><p>Slides, speaker notes, and exercises that grade themselves:
 <a href="lecturer.html">for the lecturer</a>.</p></div>
 </div>"""
@@ -313,7 +312,7 @@ def descriptions(runs: list[tuple[str, Run]]) -> dict[str, str]:
 
 def length(run: Run) -> str:
     """How long a lesson is: to read, and to run."""
-    aside = {"notes", "hide-input", "fold"}  # what the page folds away, or has not at all
+    aside = {"hide-input", "fold"}  # what the page folds away
     words = sum(
         len(c.source.split())
         for c in run.notebook.cells

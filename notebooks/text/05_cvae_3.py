@@ -23,7 +23,7 @@
 #
 # **You need** lessons 01 and 02 (the bound, (2.3) to (2.6)) and lesson 03 (the prior as a network, one-hot labels).
 #
-# **Time**: 41 minutes of teaching, then [exercises 5](exercises/05_cvae_3/05_cvae_3.ipynb).
+# **Time**: 43 minutes of teaching, then [exercises 5](exercises/05_cvae_3/05_cvae_3.ipynb).
 
 # %% [markdown]
 # | symbol | meaning here |

@@ -13,7 +13,7 @@
 # What do you lose, and what do you gain, if the description acts on the picture through $z$ alone?
 
 # %% [markdown]
-# **After this lesson you can** (42 minutes of teaching)
+# **After this lesson you can** (44 minutes of teaching)
 #
 # - derive CMMA's bound and write its training step;
 # - say which model contains which, and what CMMA costs in nats;

@@ -22,7 +22,7 @@
 # - say what $\beta$, warm-up, free bits and MMD change, and when the result is no bound.
 #
 # **You need** lessons 03 to 06, the exact noise (1.5), the divergence (2.4) and importance weighting (2.6). **Time:**
-# 40 minutes of teaching.
+# 41 minutes of teaching.
 #
 # | symbol | meaning |
 # |---|---|

@@ -23,7 +23,7 @@
 #
 # **You need** lessons 01 and 02 (the bound, its gap, the score function, estimator B (2.3)) and lesson 04a (CVAE-2, (4.2)).
 #
-# **Time.** A lecture takes 41 minutes.
+# **Time.** A lecture takes 40 minutes.
 
 # %% [markdown]
 # | symbol | meaning |

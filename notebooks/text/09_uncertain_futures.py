@@ -21,7 +21,7 @@
 # - state the best that a Gaussian regressor can do, before you train it;
 # - judge a model of futures by likelihood, nearest draw and shares.
 #
-# **Time** 40 min to teach, plus [exercises 9](exercises/09_uncertain_futures/09_uncertain_futures.ipynb).
+# **Time** 43 min to teach, plus [exercises 9](exercises/09_uncertain_futures/09_uncertain_futures.ipynb).
 # **You need** lesson 05: CVAE-3 (5.2), the deterministic network, importance sampling (5.8).
 #
 # | symbol | meaning |

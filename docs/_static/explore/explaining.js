@@ -42,7 +42,7 @@
       tabs.show(state.seen);
       now = numbers(state);
       note.textContent = {
-        nothing: "Drawn apart: correlation 0. Now look at x.",
+        nothing: "Drawn separately: correlation 0. Now look at x.",
         x: `x = ${nats(state.x)} is seen: the correlation of z and y is ${nats(now.correlation)}, ` +
           "whatever x is.",
         both: `y is seen too, and explains its part: z has mean ${nats(now.z)} and width ` +

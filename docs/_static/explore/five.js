@@ -421,7 +421,7 @@
       const doc = name === "CVAE3" ? " Here x is the upper half, y the lower." : "";
       code.replaceChildren(
         element("p", {}, element("strong", {}, title), ` in the library, bound (${equation}).${doc} ` +
-          "Lit: what sees that which you touched last."),
+          "Lit: the factors that see what you touched last."),
         element("div", {class: "explore-lines"}, ...body));
     }
 
