@@ -127,7 +127,7 @@ blue, ink, purple = plotting.colour("VAE"), plotting.colour("baseline"), plottin
 # %% [markdown]
 # A KL divergence is never negative. The logarithm is concave, so Jensen's inequality gives
 #
-# $$ -\,\mathrm{KL}(q \,\|\, p) = \mathbb E_q\Big[\log \frac pq\Big] \le \log \mathbb E_q\Big[\frac pq\Big] = \log \int p(z)\, dz = \log 1 = 0, $$
+# $$ -\,\mathrm{KL}(q \,\|\, p) = \mathbb E_q\Big[\log \frac pq\Big] \le \log \mathbb E_q\Big[\frac pq\Big] = \log \int_{q > 0} p(z)\, dz \le \log 1 = 0, $$
 #
 # with equality only if $q = p$. Take the true posterior as $p$. Then (1.1) says
 #
