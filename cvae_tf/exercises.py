@@ -112,7 +112,10 @@ def agree(
         found.append(_answer(name, answer, parts))
     off = [_off(a, b, atol) for a, b in zip(found, right, strict=True)]
     if not any(off):
-        shown = ", ".join(map(_first, found[0])), ", ".join(map(_first, right[0]))
+        shown = [
+            ", ".join(_first(np.where(np.abs(part) > 1e-6 * atol, part, 0)) for part in parts_of)
+            for parts_of in (found[0], right[0])  # what is left of a 0 differs between machines
+        ]
         unit = f" {unit}" if unit else ""
         print(f"{name}: yours {shown[0]}, true {shown[1]}{unit}; on {len(inputs)} inputs. Right.")
         return

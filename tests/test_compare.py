@@ -214,3 +214,9 @@ def test_nothing_is_said_of_places_where_yours_stops():
             cases = [(0.5,), (1.3,), (2.1,)]
             exercises.agree("f", stops, lambda x: 0 * x, cases, **{where: places})
         assert "x is 0" not in str(found.value)
+
+
+def test_what_is_left_of_a_zero_is_printed_as_zero(capsys):
+    """It differs between machines, and the outputs of the solutions are compared."""
+    exercises.agree("pair", lambda x: (x, 3e-31), lambda x: (x, 1e-31), [(2.0,)], parts=("a", "b"))
+    assert capsys.readouterr().out == "pair: yours 2, 0, true 2, 0; on 1 inputs. Right.\n"
