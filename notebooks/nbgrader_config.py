@@ -170,6 +170,7 @@ c.Autograde.autograde_preprocessors = [
 
 # Seconds that one cell of a submission may take: an endless loop costs its own points only.
 c.Execute.timeout = 30
+c.Execute.startup_timeout = 180  # TensorFlow is imported meanwhile
 c.Execute.shutdown_kernel = "immediate"
 c.Execute.interrupt_on_timeout = True
 # What TensorFlow's C++ writes to the terminal is no error of the student's.

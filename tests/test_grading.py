@@ -90,6 +90,7 @@ def test_archives_in_archives_are_opened_and_the_noise_of_systems_is_not_handed_
         archive.writestr("__MACOSX/ada/work.ipynb", b"x")
         archive.writestr("ada/.DS_Store", b"x")
         archive.writestr("ada/../../elsewhere.ipynb", b"x")
+        archive.writestr("ada\\..\\..\\elsewhere.ipynb", b"x")
         archive.writestr("ben/.ipynb_checkpoints/01_the_bound-checkpoint.ipynb", b"x")
         archive.writestr("ben/broken.zip", b"PK\3\4 and no more")
         cut = bytearray(damaged_class.zipped("a.ipynb", b"0123456789"))
@@ -178,6 +179,18 @@ def empty_course(tmp_path):
     return grading.Course(tmp_path, "01", grading.Limits(seconds=1))
 
 
+def test_what_a_system_lays_beside_a_hand_in_does_not_change_it(tmp_path):
+    handin = handins.HandIn("ada", files={f"{LESSON}.ipynb": b"{}"})
+    grading.keep(handin, tmp_path)
+    (tmp_path / "ada" / ".DS_Store").write_bytes(b"x")
+    grading.keep(handin, tmp_path)
+    assert not (tmp_path / ".earlier").exists()
+    for _ in range(2):  # of two more hand-ins each keeps its place
+        handin.files[f"{LESSON}.ipynb"] += b" "
+        grading.keep(handin, tmp_path)
+    assert sorted(path.name for path in (tmp_path / ".earlier").iterdir()) == ["ada_1", "ada_2"]
+
+
 def test_a_student_whose_grading_dies_or_does_not_end_costs_nobody_else(empty_course, monkeypatch):
     def stand_in(course, student, log, said):
         if student == "dies":
@@ -189,7 +202,7 @@ def test_a_student_whose_grading_dies_or_does_not_end_costs_nobody_else(empty_co
             subprocess.run(["sleep", "600"])
 
     monkeypatch.setattr(grading, "grade_one", stand_in)
-    monkeypatch.setattr(grading, "START_UP", 1)
+    monkeypatch.setattr(grading, "START_UP", 4)
     found, start = {}, time.monotonic()
     students = ["dies", "endless", "raises", "well"]
     grading.grade_all(empty_course, students, 2, lambda who, why, s: found.update({who: why}))

@@ -143,6 +143,8 @@ def restored(name: str) -> dict[str, Any]:
         layers, _ = layers_of(key, net)
         weights = [arrays[layer[part]] for layer in layers for part in ("kernel", "bias")]
         net.set_weights([w.astype("float32") for w in weights])
+    if hasattr(module(name), "set_sigmas"):
+        module(name).set_sigmas(models, stored(name)["facts"]["sigmas"])
     return models
 
 

@@ -28,13 +28,13 @@ import sys
 import time
 import traceback
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from multiprocessing.connection import wait
 from pathlib import Path, PurePosixPath
 
 import nbformat
 import psutil
-from handins import BESIDE, HandIn, Ungradable, choose, collect
+from handins import BESIDE, NOISE, HandIn, Ungradable, choose, collect
 from lessons import ROOT, prepare_environment
 from marks import ClassList, Result, export, feedback_archives, read_class, report
 from nbgrader.api import Gradebook, MissingEntry
@@ -44,7 +44,8 @@ from traitlets.config import PyFileConfigLoader
 
 NOTEBOOKS = ROOT / "notebooks"
 MEANT = ".handin.json"  # beside collected files: whose they are
-START_UP = 60  # seconds that a submission may take besides its own: kernels that start, feedback
+BY_HAND = "a mark that was given by hand, to an earlier hand-in, still counts"
+START_UP = 180  # seconds that a submission may take besides its own: kernels that start, feedback
 
 
 @dataclass
@@ -127,36 +128,44 @@ def keep(handin: HandIn, shelf: Path) -> None:
     if folder.exists() and taken(folder).files != handin.files:
         earlier = shelf / ".earlier"
         earlier.mkdir(exist_ok=True)
-        number = len(list(earlier.glob(f"{handin.student}_*"))) + 1
-        folder.rename(earlier / f"{handin.student}_{number}")
+        number = 1
+        while (place := earlier / f"{handin.student}_{number}").exists():
+            number += 1
+        folder.rename(place)
+    folder.mkdir(parents=True, exist_ok=True)
+    meant = {k: v for k, v in asdict(handin).items() if k != "files"} | {"when": str(handin.when)}
+    (folder / MEANT).write_text(json.dumps(meant), encoding="utf-8")
     for file, data in handin.files.items():
         path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.write_bytes(data)
-    meant = {k: v for k, v in asdict(handin).items() if k != "files"} | {"when": str(handin.when)}
-    (folder / MEANT).write_text(json.dumps(meant), encoding="utf-8")
 
 
 def taken(folder: Path) -> HandIn:
     """A hand-in from the shelf."""
     meant = json.loads((folder / MEANT).read_text(encoding="utf-8"))
     meant["when"] = datetime.fromisoformat(meant["when"])
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MEANT]
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    inside = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    files = {
+        name: path.read_bytes()
+        for name, path in inside.items()
+        if path.is_file() and not NOISE.search(name)  # what a system lays beside, and MEANT
+    }
     return HandIn(**meant, files=files)
 
 
 def submit(course: Course, handin: HandIn, notebook: nbformat.NotebookNode) -> None:
     """Write the mended copy where nbgrader looks, with what its exchange needs for feedback."""
     folder = course.folder / "submitted" / handin.student / course.lesson
-    beside = {PurePosixPath(file).name: data for file, data in handin.files.items()}
+    files = sorted(handin.files.items(), key=lambda item: course.lesson in item[0])
+    beside = {PurePosixPath(file).name: data for file, data in files}  # this exercise's are last
     secret = folder / BESIDE[1]
     own = secret.read_bytes() if secret.exists() else secrets.token_hex(32).encode()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     nbformat.write(notebook, folder / f"{course.lesson}.ipynb")
-    when = f"{handin.when:%Y-%m-%d %H:%M:%S} UTC".encode()
+    when = f"{handin.when.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC".encode()
     for name, data in zip(BESIDE, (when, own), strict=True):
         (folder / name).write_bytes(beside.get(name, data))
 
@@ -180,15 +189,15 @@ def grade_one(course: Course, student: str, log: Path, said: Path) -> None:
     with log.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = int(course.limits.gigabytes * 2**30)
-    limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
     config, last = course.configured(student), LastError()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("traitlets").addHandler(last)
     logging.getLogger("traitlets").setLevel(logging.INFO)
     try:
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = int(course.limits.gigabytes * 2**30)
+        limit = limit if most == resource.RLIM_INFINITY else min(limit, most)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
         grader = () if student in course.only_pages else (Autograde,)
         for converter in (*grader, GenerateFeedback):
             converter(CourseDirectory(config=config), config=config, force=True).start()
@@ -246,6 +255,8 @@ def read_marks(course: Course, result: Result) -> None:
         notebook = book.find_submission_notebook(course.lesson, course.lesson, result.student)
         result.marks = {g.name.removeprefix("check_"): g.score for g in notebook.grades}
         result.comments = [c.manual_comment for c in notebook.comments if c.manual_comment]
+        if any(g.needs_manual_grade for g in notebook.grades) and BY_HAND not in result.mended:
+            result.mended.append(BY_HAND)
 
 
 def what_stopped(path: Path) -> list[str]:
@@ -300,7 +311,9 @@ def grade_class(
         if done and not force and course.graded_notebook(handin.student).exists():
             result.state, result.stopped, result.seconds = old.state, old.stopped, old.seconds
             read_marks(course, result)
-            if (result.marks, result.comments) == (old.marks, old.comments):
+            page = course.folder / "feedback" / handin.student / course.lesson
+            same = (result.marks, result.comments) == (old.marks, old.comments)
+            if same and not old.reason and (page / f"{course.lesson}.html").exists():
                 continue
             course.only_pages.add(handin.student)
         else:
@@ -343,7 +356,9 @@ def digest(stamp: bytes, files: dict[str, bytes]) -> str:
 def store(course: Course, results: dict[str, Result]) -> None:
     """Write the results down, so that a run that was stopped goes on where it was."""
     text = json.dumps([asdict(result) for result in results.values()], indent=1)
-    course.state.write_text(text, encoding="utf-8")
+    new = course.state.with_suffix(".new")  # stopped here, the earlier state is still whole
+    new.write_text(text, encoding="utf-8")
+    new.replace(course.state)
 
 
 def main() -> int:

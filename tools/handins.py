@@ -11,8 +11,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import unicodedata
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,14 +30,14 @@ MOODLE = re.compile(
 )
 # Canvas: "lovelaceada_LATE_4711_90210_any.ipynb", the student's number and the file's; "anon_xyz".
 CANVAS = re.compile(
-    r"(?:^|/)(?P<prefix>(?:(?P<name>(?!LATE_)\w+?)_)?(?P<late>LATE_)?(?P<id>\d+|anon_[^\W_]+)"
+    r"^(?P<prefix>(?:(?P<name>(?!LATE_)\w+?)_)?(?P<late>LATE_)?(?P<id>\d+|anon_[^\W_]+)"
     r"(?:_\d{3,}(?=_)|(?=_(?:text|link)\.html$)))_(?P<file>.+)$"
 )
 NOISE = re.compile(r"(?:^|/)(?:\.|__MACOSX/|~\$|Thumbs\.db$|desktop\.ini$)")
-COPY = re.compile(r"\(\d+\)|[-_ ]?\bcopy ?\d*\b|-checkpoint", re.I)
+COPY = re.compile(r"\(\d+\)|[-_ ]?(?:\b|(?<=_))copy ?\d*\b|-checkpoint", re.I)
 BESIDE = ("timestamp.txt", "submission_secret.txt")  # laid beside a notebook by nbgrader's exchange
 INSTALLS = re.compile(
-    r"^([ \t]*)[!%][ \t]*(?:\w+ -m )?(?:pip3?|conda|mamba|uv|apt(?:-get)?)\b.*$", re.M
+    r"^([ \t]*)[!%][ \t]*(?:sudo |\S+ -m )?(?:pip3?|conda|mamba|uv|apt(?:-get)?)\b.*$", re.M
 )
 HIDDEN = re.compile(r"^.*BEGIN HIDDEN TESTS\n(?s:.*?)^.*END HIDDEN TESTS.*$\n?", re.M)
 LARGE = 5_000_000  # bytes; a notebook without outputs has a hundredth
@@ -95,10 +95,10 @@ def _opened(path, data, when, outermost=False, depth=0):
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for entry in archive.infolist():
-                if not entry.is_dir() and not NOISE.search(entry.filename):
-                    inner = folder + entry.filename.replace("\\", "/")
-                    inside.append((inner, archive.read(entry), _entry_time(entry)))
-    except (zipfile.BadZipFile, RuntimeError, OSError, zlib.error):  # damaged, or with a password
+                name = entry.filename.replace("\\", "/").lstrip("/")
+                if not name.endswith("/") and not NOISE.search(name):
+                    inside.append((folder + name, archive.read(entry), _entry_time(entry)))
+    except Exception:  # damaged, with a password, or packed in an unknown way
         if outermost:
             raise
         inside, depth = [(path, data, when)], 3
@@ -154,7 +154,8 @@ def whose(path: str, lesson: str) -> tuple[HandIn, str]:
 
 def as_id(name: str) -> str:
     """A name that is safe in a path, in a pattern of files, and for nbgrader's exchange."""
-    return re.sub(r"[^\w.@-]+", "_", name).strip("._") or "nobody"
+    composed = unicodedata.normalize("NFC", name)  # as macOS does not write it
+    return re.sub(r"[^\w.@-]+", "_", composed).strip("._") or "nobody"
 
 
 def choose(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from handins import as_id
+from handins import as_id, decoded
 
 
 @dataclass
@@ -45,10 +46,10 @@ def report(results: list[Result], worth: dict[str, float]) -> str:
     graded = [r for r in results if r.state == "graded"]
     failed = [r for r in results if r.state == "failed to grade"]
     missing = [r for r in results if r.state == "nothing handed in"]
-    width = max((len(r.who) for r in graded), default=7)
+    width = max([7, *(len(r.who) for r in graded)])
     columns = [max(len(task), 4) for task in worth]
-    lines = [f"Graded: {len(graded)}", "",
-             "  ".join(["student".ljust(width), "total", *worth])]  # fmt: skip
+    tasks = [task.rjust(n) for task, n in zip(worth, columns, strict=True)]
+    lines = [f"Graded: {len(graded)}", "", "  ".join(["student".ljust(width), "total", *tasks])]
     for r in graded:
         marks = [f"{r.marks[task]:g}".rjust(n) for task, n in zip(worth, columns, strict=True)]
         lines.append("  ".join([r.who.ljust(width), f"{r.total:g}".rjust(5), *marks]))
@@ -81,9 +82,9 @@ class ClassList:
 
 def read_class(path: Path) -> ClassList:
     """A class list; what the platforms write is known by its header."""
-    text = path.read_text(encoding="utf-8-sig")
+    text = decoded(path.read_bytes(), [])
     mark = max(",;\t", key=text.partition("\n")[0].count)
-    header, *lines = list(csv.reader(text.splitlines(), delimiter=mark)) or [[]]
+    header, *lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=mark)) or [[]]
     rows = [dict(zip(header, line, strict=False)) for line in lines]
     if "Identifier" in header:
         by = {re.sub(r"\D", "", row["Identifier"]): row for row in rows if row.get("Identifier")}
@@ -97,7 +98,8 @@ def read_class(path: Path) -> ClassList:
             "to English to download it), nor a gradebook of Canvas, nor a list: student[,name]."
         )
     pairs = [(line[0].strip(), line[-1].strip()) for line in [header, *lines] if line and line[0]]
-    return ClassList("", {as_id(student): name for student, name in pairs if student != "student"})
+    named = {as_id(student): name for student, name in pairs if student.lower() != "student"}
+    return ClassList("", named)
 
 
 def write_csv(path: Path, header: list[str], rows: list[dict]) -> Path:
@@ -173,7 +175,7 @@ def for_canvas(chosen, worth, listed, column):
 def feedback_archives(marks: Path, lesson: str, results: list[Result], pages: Path) -> list[Path]:
     """The feedback under the names that a platform gave out, for its upload of many at once."""
     made = []
-    for platform, mark in (("Moodle", "/"), ("Canvas", "_")):
+    for platform in ("Moodle", "Canvas"):
         chosen = [r for r in results if r.platform == platform and r.state == "graded"]
         if not chosen:
             continue
@@ -182,5 +184,5 @@ def feedback_archives(marks: Path, lesson: str, results: list[Result], pages: Pa
             for r in chosen:
                 page = pages / r.student / lesson / f"{lesson}.html"
                 if page.exists():
-                    archive.write(page, f"{r.prefix}{mark}{page.name}")
+                    archive.write(page, f"{r.prefix}_{page.name}")
     return made

@@ -299,7 +299,7 @@ class Writer:
             if slide.notes:
                 said = f"**{slide.minutes:g} min.** " if slide.minutes else ""
                 parts.append(f'<aside class="notes">{self.text([said + slide.notes])}</aside>')
-        except (DeckError, re.error) as error:
+        except (ValueError, re.error) as error:
             raise DeckError(f"slide {slide.number}, {slide.headline}: {error}") from error
         title = ' class="title"' if slide.number == 1 else ""
         timing = f' data-timing="{60 * slide.minutes:.0f}"'
