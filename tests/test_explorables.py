@@ -204,10 +204,6 @@ def place(page, selector):
     return page.evaluate(f"(r => [r.x, r.y, r.width, r.height])({find}.getBoundingClientRect())")
 
 
-def settle(page):
-    page.evaluate("new Promise(d => requestAnimationFrame(() => requestAnimationFrame(d)))")
-
-
 def model_sees(page):
     return np.array(page.evaluate(f"[...{STATE}.state.pixels]"))
 

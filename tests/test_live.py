@@ -93,6 +93,8 @@ def served(tmp_path_factory):
                 if one.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.1)
+        else:
+            pytest.fail("JupyterLab does not answer")
         yield project, f"http://127.0.0.1:{port}"
     finally:
         os.killpg(server.pid, signal.SIGTERM)

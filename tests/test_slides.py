@@ -136,7 +136,7 @@ def test_choices_have_letters():
         ('{{code curve lit "while"}}', 'lit "while": in no line'),
         ("{{code cvae_tf.conditional:CVAE1}}", "lines, more than 10"),
         ("{{code cvae_tf.conditional:CVAE9.prior}}", "no CVAE9"),
-        ("{{vote one}}", "two choices or more"),
+        ("{{vote one}}", "two to six choices"),
         ("{{explore nothing}}", "no docs/_static/explore/nothing.js"),
         ("{{columns}}\nA", "without {{end}}"),
         ("{{columns}}\nA\n{{end}}", "1 columns"),
@@ -199,7 +199,7 @@ def opened(path, browser, tmp_path):
     page = tmp_path / f"{path.stem}.html"
     page.write_text(slides.deck(path.read_text("utf-8"), slides.lesson_of(path)), encoding="utf-8")
     shown = browser.open(page, width=1280, height=720)
-    shown.wait_for("document.documentElement.dataset.ready")
+    shown.wait_for(slides.READY)
     return shown
 
 

@@ -264,7 +264,7 @@ def what_stopped(path: Path) -> list[str]:
     task, found = "", {}
     for cell in nbformat.read(path, as_version=4).cells:
         facts = cell.metadata.get("nbgrader", {})
-        task = facts["grade_id"] if facts.get("solution") else task
+        task = facts["grade_id"] if facts.get("solution") else task if facts else ""
         for output in cell.get("outputs", []):
             if output.output_type != "error":
                 continue

@@ -31,7 +31,7 @@ from PIL import Image, ImageChops
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
-from site_pages import mathjax
+from site_pages import mathjax, scripts_of
 
 DECKS = ROOT / "notebooks" / "decks"
 EXPLORE = ROOT / "docs" / "_static" / "explore"
@@ -40,6 +40,10 @@ REVEAL = "sphinx_revealjs/_static/revealjs"
 FONTS = {"regular": (400, "normal"), "semibold": (600, "normal"), "italic": (400, "italic")}
 LONGEST_CODE = 10  # lines, those apart that are blank
 SHORT = 18  # letters: choices up to this stand side by side
+READY = (  # equations and slides are laid out, and explorables have computed what they show
+    "document.documentElement.dataset.ready === 'yes' && "
+    "[...document.querySelectorAll('.explore')].every(box => box.explore?.ready ?? true)"
+)
 LARGEST = 1.5  # times its size in pixels: a figure drawn larger is a blur
 
 QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -409,13 +413,13 @@ class Writer:
     def write_vote(self, words: str) -> str:
         """{{vote first | second | third}}: choices with large letters, for a show of hands."""
         choices = self.numbers(words).split(" | ")
-        if len(choices) < 2:
-            raise DeckError("{{vote}} has two choices or more, with | between them")
+        if not 2 <= len(choices) <= 6:
+            raise DeckError("{{vote}} has two to six choices, with | between them")
         options = [self.inline(choice.strip()) for choice in choices]
         short = " short" if len(choices) < 4 and max(map(len, choices)) <= SHORT else ""
         items = "".join(
             f'<li><span class="letter">{letter}</span><span>{option}</span></li>'
-            for letter, option in zip("ABCDEF", options, strict=False)
+            for letter, option in zip("ABCDEF"[: len(options)], options, strict=True)
         )
         return f'<ol class="vote{short}">{items}</ol>'
 
@@ -486,15 +490,13 @@ def style() -> str:
 
 def scripts(explorables: list[str]) -> list[str]:
     """MathJax and how it is set up, reveal.js with the speaker's view, explorables, the start."""
-    names = list(dict.fromkeys(explorables))
-    files = ["core", "nets", *(f"{kind}{name}" for name in names for kind in ("weights_", ""))]
-    paths = [EXPLORE / f"{file}.js" for file in files] if names else []
+    files = dict.fromkeys(file for name in explorables for file in scripts_of(name))
     return [
         (PARTS / "mathjax.js").read_text(encoding="utf-8"),
         mathjax().read_text(encoding="utf-8"),
         text_of("sphinx-revealjs", f"{REVEAL}/dist/reveal.js"),
         text_of("sphinx-revealjs", f"{REVEAL}/plugin/notes/notes.js"),
-        *(path.read_text(encoding="utf-8") for path in paths if path.exists()),
+        *((EXPLORE / f"{file}.js").read_text(encoding="utf-8") for file in files),
         (PARTS / "start.js").read_text(encoding="utf-8"),
     ]
 
@@ -528,7 +530,7 @@ def print_pdf(browser, page: Path, target: Path) -> None:
     """A page for each slide, and one for its notes."""
     query = "?print-pdf&showNotes=separate-page&pdfSeparateFragments=false"
     opened = browser.open(page.resolve().as_uri() + query, width=1280, height=720)
-    opened.wait_for("document.documentElement.dataset.ready")
+    opened.wait_for(READY)
     opened.evaluate("new Promise(done => setTimeout(done, 500))")  # canvases paint when they show
     made = opened.call("Page.printToPDF", preferCSSPageSize=True, printBackground=True)
     target.write_bytes(base64.b64decode(made["data"]))
@@ -564,6 +566,8 @@ def print_all(pages: list[Path]) -> int:
     from browser import BROWSER, NAMES, Browser
 
     if BROWSER is None:
+        for page in pages:  # an older one is of an older deck
+            page.with_suffix(".pdf").unlink(missing_ok=True)
         print(f"No PDFs: none of {', '.join(NAMES)} is on this machine to print them.")
         return 0
     with Browser() as browser:

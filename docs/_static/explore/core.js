@@ -1,6 +1,6 @@
 // What the explorables share: where they stand, colours, numbers, and what one sees and touches.
 //
-//   Explore.add("bound", {title, mount(box, tools), …});
+//   Explore.add("bound", {title, mount(box), …});
 //
 // fills each <div class="explore" data-explore="bound">. Plain scripts: they work from a disk.
 (() => {
@@ -291,7 +291,7 @@
       box.replaceChildren();
       box.setAttribute("role", "group");
       box.setAttribute("aria-label", which.title);
-      which.mount(box, tools);
+      which.mount(box);
     }
   };
   window.Explore = {

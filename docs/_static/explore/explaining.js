@@ -117,7 +117,7 @@
     }
     function key(name, shift) {
       const step = {ArrowLeft: -0.1, ArrowDown: -0.1, ArrowRight: 0.1, ArrowUp: 0.1}[name];
-      if (!step) return false;
+      if (!step || state.seen === "nothing") return false;
       const moved = shift && state.seen === "both" ? "y" : "x";
       set({[moved]: state[moved] + step});
       return true;

@@ -41,14 +41,9 @@
   const softplus = v => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)));
   const sigmoid = v => (v >= 0 ? 1 / (1 + Math.exp(-v)) : 1 - 1 / (1 + Math.exp(v)));
   const each = f => values => values.map(f);
-  const softmax = values => {
-    const top = values.reduce((a, b) => Math.max(a, b), -Infinity);
-    const weights = values.map(v => Math.exp(v - top)), sum = weights.reduce((a, b) => a + b, 0);
-    return weights.map(v => v / sum);
-  };
   const ACTIVATIONS = {
     linear: values => values, relu: each(v => Math.max(v, 0)), tanh: each(Math.tanh),
-    sigmoid: each(sigmoid), softplus: each(softplus), softmax, silu: each(v => v * sigmoid(v))
+    sigmoid: each(sigmoid), softplus: each(softplus), silu: each(v => v * sigmoid(v))
   };
 
   // layer kind → (what weights_NAME.js says of the layer, the arrays) → values in → values out
@@ -165,6 +160,6 @@
       }
       return ready[name];
     },
-    softplus, sigmoid, softmax, gaussian, standard, divergence, logBernoulli
+    softplus, sigmoid, gaussian, standard, divergence, logBernoulli
   });
 })();
