@@ -24,7 +24,7 @@ from pathlib import Path
 
 import nbformat
 from grading import NOTEBOOKS, Course, Limits, grade_class
-from lessons import prepare_environment
+from lessons import path_with_programs, prepare_environment
 from marks import report
 
 LESSON = "01_the_bound"
@@ -318,7 +318,7 @@ def course(folder: Path, limits: Limits) -> Course:
 
 def main() -> int:
     prepare_environment(2)
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    os.environ["PATH"] = path_with_programs()
     logging.getLogger("traitlets").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)

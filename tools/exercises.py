@@ -24,7 +24,15 @@ import tempfile
 from pathlib import Path
 
 import nbformat
-from lessons import ROOT, Run, execute, execute_all, prepare_environment
+from lessons import (
+    PROGRAMS,
+    ROOT,
+    Run,
+    execute,
+    execute_all,
+    path_with_programs,
+    prepare_environment,
+)
 from sync import folded, read_twin, store
 
 NOTEBOOKS = ROOT / "notebooks"
@@ -84,13 +92,11 @@ def release(names: list[str], solutions: Path, destination: Path) -> None:
 
 def nbgrader(course, command: str, *names: str, extra: tuple[str, ...] = ()) -> str:
     """Run an nbgrader command on the course in a folder; return what it printed."""
-    programs = Path(sys.executable).parent  # nbgrader itself looks for alembic on the path
-    environment = {**os.environ, "HOME": str(course)}
-    environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
+    environment = {**os.environ, "HOME": str(course), "PATH": path_with_programs()}
     printed = []
     for name in names or ("",):
         done = subprocess.run(
-            [programs / "nbgrader", command, *([name] if name else []), *extra],
+            [PROGRAMS / "nbgrader", command, *([name] if name else []), *extra],
             cwd=course,
             env=environment,
             capture_output=True,

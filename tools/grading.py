@@ -35,7 +35,7 @@ from pathlib import Path, PurePosixPath
 import nbformat
 import psutil
 from handins import BESIDE, NOISE, HandIn, Ungradable, choose, collect
-from lessons import ROOT, prepare_environment
+from lessons import ROOT, path_with_programs, prepare_environment
 from marks import ClassList, Result, export, feedback_archives, read_class, report
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde, GenerateAssignment, GenerateFeedback
@@ -376,7 +376,7 @@ def main() -> int:
     options = parser.parse_intermixed_args()
     prepare_environment(options.jobs)
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the checks need no accelerator
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # alembic
+    os.environ["PATH"] = path_with_programs()
     logging.getLogger("traitlets").setLevel(logging.ERROR)
 
     limits = Limits(options.cell_seconds, options.seconds, options.gigabytes)

@@ -17,7 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lessons import ROOT
+from lessons import PROGRAMS, ROOT, path_with_programs
 
 NOTEBOOKS, LAB = ROOT / "notebooks", ROOT / "lab"
 FOLDERS = ("", "recipes", "exercises/*", "solutions/*")
@@ -59,11 +59,10 @@ def main() -> int:
             print(f"lab/{place}: yours; its original is newer (delete yours to get it)")
         print(f"Your copies are in {LAB}: save what you like, the course stays as it is.")
     os.chdir(NOTEBOOKS)  # where nbgrader's configuration lies
-    programs = Path(sys.executable).parent
-    os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic
+    os.environ["PATH"] = path_with_programs()
     first = "notebooks" if options.edit else "lab"
     settings = [f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first}"]
-    os.execv(programs / "jupyter", ["jupyter", "lab", *settings, *options.more])
+    os.execv(PROGRAMS / "jupyter", ["jupyter", "lab", *settings, *options.more])
 
 
 if __name__ == "__main__":

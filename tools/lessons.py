@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = Path(sys.executable).parent
 PATTERN = "[0-9][0-9]*_*.ipynb"  # 04a and 04b are lessons
 RECIPES = "recipes"  # their folder, among the notebooks and among the text twins
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -68,6 +70,11 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def path_with_programs() -> str:
+    """The PATH with this environment's programs first: nbgrader looks there for alembic."""
+    return f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
 
 
 def prepare_environment(jobs: int) -> None:
