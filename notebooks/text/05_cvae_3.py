@@ -59,7 +59,7 @@ estimate = evaluation.estimate
 # %% [markdown]
 # ## x and y change places
 #
-# In lessons 03 and 04 you modelled the image $x$, and the label $y$ was given. Now $x$ is given and you predict $y$.
+# In lessons 03 to 04b you modelled the image $x$, and the label $y$ was given. Now $x$ is given and you predict $y$.
 # CVAE-3 (Sohn, Lee & Yan 2015) draws $z$ from a prior that sees $x$, and then $y$ from $x$ and $z$:
 #
 # $$ p(y \mid x) = \int p(z \mid x)\, p(y \mid x, z)\, \mathrm dz $$

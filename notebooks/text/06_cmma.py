@@ -21,7 +21,7 @@
 # - change an attribute of a face in two ways, and say why one fails;
 # - explain why a model that reconstructs well may generate badly.
 #
-# **You need** lessons 03 and 04 (CVAE-1 and CVAE-2), and importance weighting (2.6).
+# **You need** lessons 03 and 04a (CVAE-1 and CVAE-2), and importance weighting (2.6).
 #
 # | symbol | meaning |
 # |---|---|

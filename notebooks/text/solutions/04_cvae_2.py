@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Exercises 4 · CVAE-2: style apart from label
 #
-# Six tasks on lesson 04, seventeen points. In each, put your code in the place of the line that raises an error, then
-# run the check below it: it prints your value beside the true one, or says what is wrong. No task needs another,
-# so begin where you like.
+# Six tasks on lessons 04a and 04b, seventeen points. In each, put your code in the place of the line that raises an
+# error, then run the check below it: it prints your value beside the true one, or says what is wrong. No task needs
+# another, so begin where you like.
 
 # %%
 import itertools

@@ -318,9 +318,8 @@ def _check_alpha(alpha_term, seed):
         "A mean over the labelled images is asked for, not their sum.": lambda q, k: (
             0.1 * len(k) * sum(picked(q, k))
         ),
-        "The mean is over the labelled images alone: you divided by all.": lambda q, k: (
-            0.1 * sum(picked(q, k))
-        ),
+        "That is 0.1 times a plain sum, as if you divided by all images where the labelled ones "
+        "are meant, or as if α had N_l in it, not N_l + N_u.": lambda q, k: 0.1 * sum(picked(q, k)),
         "Label −1 picks the last class in Python: unlabelled images have no log q(y|x).": (
             lambda q, k: 0.1 * len(k) * np.mean(all_rows(q, k))
         ),
@@ -329,9 +328,6 @@ def _check_alpha(alpha_term, seed):
         ),
         "α grows with the data: 0.1 times the number of images.": lambda q, k: (
             0.1 * np.mean(picked(q, k))
-        ),
-        "α grows with all the data: you took the labelled images alone.": lambda q, k: (
-            0.1 * sum(picked(q, k))
         ),
         "α grows with all the data: you took the unlabelled images alone.": lambda q, k: (
             0.1 * (len(k) - len(picked(q, k))) * np.mean(picked(q, k))
@@ -787,8 +783,8 @@ _check_leak(honest, seed=100)
 # ## 8.7 Each draw is the others' baseline (3 points)
 #
 # (8.5) has two drawn labels, each the baseline of the other. Draw $S \ge 2$ labels, and average the estimate in (8.5) over all pairs of
-# them, for $\nabla_{\text{logits}}\, \mathbb E_q[f(y)]$ with $q = \mathrm{softmax}(\text{logits})$. You can do without a loop over the pairs: what
-# is the baseline of one draw? (Look at what has become of $q$ in the end.)
+# two different draws, for $\nabla_{\text{logits}}\, \mathbb E_q[f(y)]$ with $q = \mathrm{softmax}(\text{logits})$. You can do without a loop over
+# the pairs: what is the baseline of one draw? (Look at what has become of $q$ in the end.) Logits may be as large as ±800.
 
 
 # %% tags=["task:pairs"]
@@ -853,9 +849,8 @@ def _check_pairs(paired_gradient, seed):
         return 0.0
 
     slips = {
-        "A draw is in its own baseline in yours: that is (S − 1)/S of the estimate, and biased.": (
-            by_baseline(mean_drawn)
-        ),
+        "Each draw is paired with itself in yours, or is in its own baseline: that is (S − 1)/S of "
+        "the estimate, and biased.": by_baseline(mean_drawn),
         "There is no baseline: that is the average of exercise 8.5's estimates.": by_baseline(without),
         "There is no baseline, and the softmax's normaliser does not move.": by_baseline(
             without, one_hot
@@ -874,14 +869,16 @@ def _check_pairs(paired_gradient, seed):
             lambda logits, f, drawn: np.mean(
                 [(2 * f[k] - f[drawn].sum()) * one_hot(logits, k) for k in drawn], 0)
         ),
-        "The factor ½ of (8.5) is missing.": lambda *c: 2 * true(*c),
+        "Yours is twice the average: the factor ½ of (8.5) is missing, or each pair counts "
+        "twice.": lambda *c: 2 * true(*c),
         "You add the pairs up: average them.": lambda logits, f, drawn: (
             true(logits, f, drawn) * len(drawn) * (len(drawn) - 1) / 2
         ),
         "You add up over the draws: average.": lambda logits, f, drawn: (
             true(logits, f, drawn) * len(drawn)
         ),
-        "You divide by S squared: there are S (S − 1)/2 pairs.": lambda logits, f, drawn: (
+        "Yours is (S − 1)/2S of the average: the pairs' sum is divided by S², or a ½ is too much "
+        "and a draw in its own baseline.": lambda logits, f, drawn: (
             true(logits, f, drawn) * (len(drawn) - 1) / len(drawn) / 2
         ),
         "The sum over the draws is divided by the number of classes.": lambda logits, f, drawn: (
@@ -894,10 +891,6 @@ def _check_pairs(paired_gradient, seed):
         "The sign is turned: you go down where you want to go up.": lambda *c: -true(*c),
         "That is the exact gradient. The estimate from the draws is asked for.": lambda logits, f, d: (
             q(logits) * (f - q(logits) @ f)
-        ),
-        "f of the drawn class weighs each draw: you took f of each logit's class.": (
-            lambda logits, f, drawn: true(logits, f, drawn) * 0
-            + np.mean([one_hot(logits, k) for k in drawn], 0) * f
         ),
     }  # fmt: skip
     simpler = {

@@ -600,7 +600,9 @@ def _check_forecast(forecast, seed):
         "y still gets in, by way of q: that is the prophet as it was.": lambda x, y, noise: (
             y + 0.1 * noise
         ),
-        "y still gets in, by way of q's mean.": lambda x, y, noise: y + noise,
+        "y still gets in: by way of q's mean, or because you decode at y. Only x is known.": (
+            lambda x, y, noise: y + noise
+        ),
         "That is q's mean, decoded: what has not happened yet.": lambda x, y, noise: (
             np.tile(y, (len(noise), 1, 1))
         ),
@@ -617,7 +619,6 @@ def _check_forecast(forecast, seed):
         ),
         "All examples have one noise in yours.": lambda x, y, noise: x + noise[:, :1],
         "z is subtracted in yours.": lambda x, y, noise: x - noise,
-        "You decode at y, and x is what is known.": lambda x, y, noise: y + noise,
     }
     simpler = {
         "y is x": lambda x, y, noise: (x, x, noise),
@@ -693,20 +694,17 @@ def _check_rare(draws_needed, seed):
         ),
         "1/ρ is the expected wait, rounded.": lambda rho, sure: round(1 / rho),
         "1/ρ is the expected wait, and no whole number.": lambda rho, sure: 1 / rho,
-        "One too few: round up.": lambda rho, sure: math.floor(ratio(rho, sure)),
+        "One too few (if you round, round up).": lambda rho, sure: math.floor(ratio(rho, sure)),
         "Round up: to the nearest number may be one too few.": lambda rho, sure: round(
             ratio(rho, sure)
         ),
-        "Always one more than rounding down is one too many where it comes out even.": (
-            lambda rho, sure: math.floor(ratio(rho, sure)) + 1
-        ),
         "One too many.": lambda rho, sure: true(rho, sure) + 1,
-        "One too few.": lambda rho, sure: true(rho, sure) - 1,
         "That is no whole number: round up.": ratio,
         "That is sure/ρ: the chances of several draws do not add up, they may all miss.": (
             lambda rho, sure: math.ceil(sure / rho)
         ),
-        "The draws that miss count, (1 − ρ) to the S-th: you took those that hit.": (
+        "The fraction is upside down, or the hits stand in it: the draws that miss count, (1 − ρ) "
+        "to the S-th.": (
             lambda rho, sure: math.ceil(math.log(sure) / math.log(rho))
         ),
         "`sure` stands where 1 − sure belongs.": lambda rho, sure: math.ceil(
@@ -715,7 +713,6 @@ def _check_rare(draws_needed, seed):
         "ρ stands where 1 − ρ belongs.": lambda rho, sure: math.ceil(
             math.log(1 - sure) / math.log(rho)
         ),
-        "The fraction is upside down.": lambda rho, sure: math.ceil(1 / ratio(rho, sure)),
         "For small ρ only is log(1 − ρ) close to −ρ.": lambda rho, sure: math.ceil(
             -math.log(1 - sure) / rho
         ),
@@ -758,7 +755,8 @@ _check_rare(draws_needed, seed=100)
 #
 # A mixture density network outputs for each $x$ the logits of $K$ weights (their softmax is $\pi$), and means and scales of $K$
 # Gaussians with independent coordinates. Return its log-density (9.2) of each $y$. A weight may be zero (a logit of $-\infty$), and what
-# happened may lie so far from every mean that its density is less than the smallest floating-point number.
+# happened may lie so far from every mean that its density is less than the smallest floating-point number. Other logits
+# may be as large as ±800.
 
 
 # %% tags=["task:mixture"]
@@ -829,9 +827,6 @@ def _check_mixture(log_mixture, seed):
         "The logits are no logarithms of weights yet: the softmax's normaliser is missing.": (
             with_weights(lambda logits: logits)
         ),
-        "The logits stand where the weights belong: the softmax makes weights of them.": with_weights(
-            lambda logits: np.log(logits)
-        ),
         "The weights are added to the log-densities: add their logarithms.": with_weights(
             lambda logits: np.exp(log_weights(logits))
         ),
@@ -873,7 +868,7 @@ def _check_mixture(log_mixture, seed):
         "½ log 2π is missing, once for every coordinate.": lambda y, *rest: (
             true(y, *rest) + y.shape[1] * math.log(2 * math.pi) / 2
         ),
-        "That is the density of one Gaussian with the mixture's mean scale and mean place.": (
+        "That is the log-density of one Gaussian with the mixture's mean scale and mean place.": (
             lambda y, logits, mu, sigma: components(y, *(
                 np.einsum("bk,bkd->bd", np.exp(log_weights(logits)), v)[:, None] for v in (mu, sigma)
             ))[:, 0]

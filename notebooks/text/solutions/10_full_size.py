@@ -26,7 +26,7 @@ from cvae_tf import exercises  # remembers what NumPy was like
 # ## 10.1 Of which pixels is this the log-likelihood? (3 points)
 #
 # A model without $z$ gives each pixel the probability $\operatorname{sigmoid}(\text{logit})$ of ink. You have grey
-# images. Return three numbers for each image, in nats:
+# images. Logits may be as large as ±800. Return three numbers for each image, in nats:
 #
 # 1. the log-likelihood of binary pixels that are *drawn*, ink with probability grey: its mean over all draws, exactly;
 # 2. the log-likelihood of pixels that are *cut*, ink where grey is above ½;
@@ -331,9 +331,6 @@ def _check_ahead(ahead, seed):
         "You average the *probabilities* over the images: the mean log-likelihood is meant.": (
             lambda a, b: (log_mean(list(per_image(a))) - log_mean(list(per_image(b))), None)
         ),
-        "You compare log-likelihoods added up over the images' weights.": lambda a, b: (
-            log_mean(list(a.ravel())) - log_mean(list(b.ravel())), None
-        ),
     }  # fmt: skip
     simpler = {
         "both have as many draws": lambda a, b: (a[: min(len(a), len(b))], b[: min(len(a), len(b))]),
@@ -392,13 +389,14 @@ _check_ahead(ahead, seed=100)
 # Convolutions with padding "same" follow each other. Each is described by its number of filters, the side of a filter,
 # and its stride. A layer with stride $k$ turns a side of $n$ pixels into $\lceil n / k \rceil$; a filter has a weight
 # for each of its places and each channel that comes in, and one bias. Return three numbers for the whole stack: the
-# side of its output, its parameters, and how many pixels along one axis *one* unit of the last layer sees, away from
-# the edges of the image.
+# side of its output, its parameters, and how many pixels along one axis *one* unit of the last layer sees in an image
+# without edges (so this may be more than the side).
 
 
 # %% tags=["task:stack"]
 def stack(side, channels, layers):
-    """side: pixels; channels: of the image; layers: a list of (filters, size, stride), size ≥ stride.
+    """side: pixels; channels: of the image; layers: a list of (filters, size, stride), size ≥
+    stride; it may be empty, and a unit is then a pixel.
 
     Returns (side of the output, number of parameters, pixels that one unit sees along one axis).
     """
@@ -527,7 +525,7 @@ def _check_stack(stack, seed):
         "You count the pixels of the square; along one axis, please.": part(
             2, lambda side, channels, layers: seen(layers) ** 2
         ),
-        "One unit sees the pixel in the middle, too: one is missing.": part(
+        "One pixel is missing: without any layer a unit sees one pixel, so begin with 1.": part(
             2, lambda side, channels, layers: seen(layers) - 1
         ),
         "The filter's side is size pixels: it reaches size − 1 further, not size.": part(
@@ -535,7 +533,8 @@ def _check_stack(stack, seed):
                 size * int(np.prod([k for _, _, k in layers[:i]]))
                 for i, (_, size, _) in enumerate(layers))
         ),
-        "You went through the layers backwards.": part(
+        "The order of the layers is turned in yours: a filter reaches further by the strides of "
+        "the layers *before* it, not after.": part(
             2, lambda side, channels, layers: seen(layers[::-1])
         ),
     }  # fmt: skip
