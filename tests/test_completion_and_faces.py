@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -16,7 +15,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import explorables  # noqa: E402
-from browser import BROWSER, Browser  # noqa: E402
 from explorable_models import completion  # noqa: E402
 from explorable_models import faces as portraits  # noqa: E402
 
@@ -59,23 +57,6 @@ def test_each_pixel_is_either_given_or_predicted():
 
 
 # --- In the browser ------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if BROWSER is None:
-        pytest.skip("no Chromium on this machine")
-    with Browser() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """explore.html and its scripts, as the site has them."""
-    folder = tmp_path_factory.mktemp("explore")
-    shutil.copytree(ROOT / "docs" / "_static", folder / "_static")
-    shutil.copy(ROOT / "docs" / "_extra" / "explore.html", folder)
-    return folder / "explore.html"
 
 
 def state_of(name):
@@ -133,8 +114,8 @@ def by_keras(models, digit, seen, epsilon):
 
 
 @pytest.mark.slow
-def test_completions_are_those_of_keras(browser, address, completers):
-    page = browser.open(address)
+def test_completions_are_those_of_keras(browser, explore_page, completers):
+    page = browser.open(explore_page)
     digits = explorables.stored("completion")["arrays"]["digits"].astype("float32")
     rng = np.random.default_rng(3)
     seen = [*completion.masks(6, rng), np.zeros(784, bool), completion.masks(1, rng)[0]]
@@ -162,10 +143,10 @@ def test_completions_are_those_of_keras(browser, address, completers):
 
 
 @pytest.mark.slow
-def test_the_cover_follows_mouse_finger_and_keys(browser, address):
+def test_the_cover_follows_mouse_finger_and_keys(browser, explore_page):
     state = state_of("completion")
     count = f"{state}.state.seen.reduce((a, b) => a + b, 0)"
-    page = browser.open(address)
+    page = browser.open(explore_page)
     x, y, wide, tall = look_at(page, DIGIT)
     assert abs(wide - tall) < 1 and page.evaluate(count) == 14 * 28
     page.drag((x + 0.2 * wide, y + 0.8 * tall), (x + 0.8 * wide, y + 0.8 * tall))
@@ -208,7 +189,7 @@ def test_the_cover_follows_mouse_finger_and_keys(browser, address):
     assert work < 10 * 33
     assert page.said == []
 
-    page = browser.open(address, width=390, touch=True)
+    page = browser.open(explore_page, width=390, touch=True)
     x, y, wide, tall = look_at(page, DIGIT)
     page.swipe((x + 0.3 * wide, y + 0.6 * tall), (x + 0.5 * wide, y + 0.9 * tall))
     seen = np.reshape(page.evaluate(f"[...{state}.state.seen]"), (28, 28))
@@ -220,8 +201,8 @@ def test_the_cover_follows_mouse_finger_and_keys(browser, address):
 
 
 @pytest.mark.slow
-def test_the_page_draws_the_faces_of_the_library(browser, address):
-    page = browser.open(address)
+def test_the_page_draws_the_faces_of_the_library(browser, explore_page):
+    page = browser.open(explore_page)
     rng = np.random.default_rng(0)
     y, identity = rng.uniform(-1, 1, (40, 10)), rng.uniform(-1, 1, (40, 12))
     y[:, :5] = rng.random((40, 5)) < 0.5
@@ -233,8 +214,8 @@ def test_the_page_draws_the_faces_of_the_library(browser, address):
 
 
 @pytest.mark.slow
-def test_the_edits_are_those_of_keras(browser, address):
-    page, model = browser.open(address), explorables.restored("faces")["CMMA"]
+def test_the_edits_are_those_of_keras(browser, explore_page):
+    page, model = browser.open(explore_page), explorables.restored("faces")["CMMA"]
     rng = np.random.default_rng(1)
     for k, face in enumerate(explorables.stored("faces")["facts"]["faces"][:6]):
         y, identity = (np.array([face[key]], "float32") for key in ("y", "identity"))
@@ -274,7 +255,7 @@ def test_the_edits_are_those_of_keras(browser, address):
 
 
 @pytest.mark.slow
-def test_a_description_is_changed_by_mouse_finger_and_keys(browser, address):
+def test_a_description_is_changed_by_mouse_finger_and_keys(browser, explore_page):
     state = state_of("faces")
     asked = f"{state}.state.y_new"
 
@@ -283,7 +264,7 @@ def test_a_description_is_changed_by_mouse_finger_and_keys(browser, address):
         point = x + wide / 2, y + tall / 2
         (page.swipe if finger else page.drag)(point, point)
 
-    page = browser.open(address)
+    page = browser.open(explore_page)
     toggle = "[data-explore=faces] .explore-head button"
     before = page.evaluate(asked)
     for wanted in (1 - before[0], before[0], 1 - before[0]):
@@ -305,7 +286,7 @@ def test_a_description_is_changed_by_mouse_finger_and_keys(browser, address):
     page.evaluate(f"{state}.set({{y_new: {json.dumps(before)}}})")
     assert page.said == []
 
-    page = browser.open(address, width=390, touch=True)
+    page = browser.open(explore_page, width=390, touch=True)
     tap(page, toggle, finger=True)
     page.wait_for(f"{asked}[0] === {1 - before[0]}")
     assert page.said == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -14,7 +13,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
 import explorables  # noqa: E402
-from browser import BROWSER, Browser  # noqa: E402
 from explorable_models import five  # noqa: E402
 
 from cvae_tf import datasets, noise  # noqa: E402
@@ -84,23 +82,6 @@ def test_two_parts_of_a_network_that_nets_js_does_not_know_are_refused():
 
 
 @pytest.fixture(scope="module")
-def page_path(tmp_path_factory):
-    """explore.html beside its scripts, as on the site."""
-    folder = tmp_path_factory.mktemp("explore")
-    shutil.copy(ROOT / "docs" / "_extra" / "explore.html", folder)
-    shutil.copytree(ROOT / "docs" / "_static", folder / "_static")
-    return folder / "explore.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if BROWSER is None:
-        pytest.skip("no Chromium on this machine to open the page in")
-    with Browser() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
 def models():
     return explorables.restored("five")
 
@@ -137,8 +118,8 @@ def some_digits(count=6):
 
 
 @pytest.mark.slow
-def test_the_five_s_numbers_are_those_of_keras(page_path, browser, models):
-    page = browser.open(page_path)
+def test_the_five_s_numbers_are_those_of_keras(explore_page, browser, models):
+    page = browser.open(explore_page)
     known = "Explore.known.five"
     rng = np.random.default_rng(1)
     for x, label in some_digits():
@@ -209,8 +190,8 @@ def model_sees(page):
 
 
 @pytest.mark.slow
-def test_the_five_follow_mouse_finger_and_keys(page_path, browser, models):
-    page = browser.open(page_path, width=1280)
+def test_the_five_follow_mouse_finger_and_keys(explore_page, browser, models):
+    page = browser.open(explore_page, width=1280)
     # What is read, of a digit that was chosen.
     page.evaluate(f"{BOX}.querySelectorAll('.explore-pick')[7].click()")
     x, label = model_sees(page), page.evaluate(f"{STATE}.state.y")
@@ -258,7 +239,7 @@ def test_the_five_follow_mouse_finger_and_keys(page_path, browser, models):
         page.key(name)
     assert page.evaluate(f"{STATE}.state.strokes.length") == 2 and model_sees(page).sum() > 20
     assert page.said == []
-    page = browser.open(page_path, width=390, touch=True)
+    page = browser.open(explore_page, width=390, touch=True)
     left, top, wide, tall = place(page, ".explore-five-pad canvas")
     page.swipe((left + 60, top + 40), (left + 160, top + 200))
     assert page.evaluate(f"{STATE}.state.strokes.length") == 1 and model_sees(page).sum() > 20
@@ -271,10 +252,10 @@ def test_the_five_follow_mouse_finger_and_keys(page_path, browser, models):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["light", "dark"])
-def test_the_page_is_light_or_dark_as_chosen_on_the_others(page_path, browser, mode):
-    page = browser.open(page_path, dark=mode == "light")  # the system would have the other
+def test_the_page_is_light_or_dark_as_chosen_on_the_others(explore_page, browser, mode):
+    page = browser.open(explore_page, dark=mode == "light")  # the system would have the other
     page.evaluate(f"localStorage.mode = '{mode}'")
-    page = browser.open(page_path, dark=mode == "light")
+    page = browser.open(explore_page, dark=mode == "light")
     body, ground = page.evaluate(
         "[getComputedStyle(document.body).backgroundColor, Explore.colours().ground]"
     )
@@ -285,12 +266,12 @@ def test_the_page_is_light_or_dark_as_chosen_on_the_others(page_path, browser, m
 
 
 @pytest.mark.slow
-def test_the_five_keep_up_with_the_hand(page_path, browser):
+def test_the_five_keep_up_with_the_hand(explore_page, browser):
     """The time of a frame, drawing and dragging: thirty a second are 33 ms each if all is quiet.
 
     It is printed. Asserted is what holds on a busy machine too: nothing is ten times slower.
     """
-    page = browser.open(page_path, width=1280)
+    page = browser.open(explore_page, width=1280)
     place(page, ".explore-five-pad canvas")
     script = f"""(async () => {{
       const frames = {{draw: [], drag: []}}, one = {STATE};

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from scipy.stats import norm
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from browser import BROWSER, Browser  # noqa: E402
 from explorable_models._lesson import definitions  # noqa: E402
 
 FUTURES = "document.querySelector('[data-explore=futures]').explore"
@@ -24,16 +22,9 @@ MODELS = ("regressor", "mixture", "CVAE")
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """A function that opens explore.html, of which nothing else is needed."""
-    if BROWSER is None:
-        pytest.skip("no Chromium on this machine to open the page in")
-    folder = tmp_path_factory.mktemp("explore")
-    shutil.copytree(ROOT / "docs" / "_static" / "explore", folder / "_static" / "explore")
-    shutil.copy(ROOT / "docs" / "_static" / "favicon.svg", folder / "_static")
-    shutil.copy(ROOT / "docs" / "_extra" / "explore.html", folder)
-    with Browser() as browser:
-        yield lambda **look: browser.open(folder / "explore.html", **look)
+def page(browser, explore_page):
+    """A function that opens explore.html."""
+    return lambda **look: browser.open(explore_page, **look)
 
 
 def models_of(name):

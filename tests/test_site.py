@@ -24,7 +24,6 @@ import course_links  # noqa: E402
 import family_map  # noqa: E402
 import search_words  # noqa: E402
 import site_pages  # noqa: E402
-from browser import BROWSER, Browser  # noqa: E402
 from lessons import Run, lessons_in, recipes_in  # noqa: E402
 
 STATIC = ROOT / "docs" / "_static"
@@ -214,14 +213,6 @@ def site(tmp_path_factory):
     finally:
         ended.touch()
     return folder / "site"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if BROWSER is None:
-        pytest.skip("no Chromium on this machine to open the site in")
-    with Browser() as one:
-        yield one
 
 
 def pages_of(site: Path) -> list[Path]:

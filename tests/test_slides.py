@@ -16,7 +16,6 @@ sys.path.insert(0, str(ROOT / "tools"))
 import site_pages  # noqa: E402
 import slides  # noqa: E402
 import sync  # noqa: E402
-from browser import BROWSER, Browser  # noqa: E402
 
 DECKS = slides.decks_in(slides.DECKS)
 MEASURE = (ROOT / "tests" / "measure_slide.js").read_text(encoding="utf-8")
@@ -185,14 +184,6 @@ def test_a_deck_is_written_for_a_lecture(path):
     assert least <= minutes <= most
     assert f"{minutes:g} min" in "".join(cell.source for cell in lesson.cells[:4]), "as it says"
     assert re.search(r"{{vote ", text) and re.search(r"{{figure ", text)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if BROWSER is None:
-        pytest.skip("no Chromium on this machine to present the decks in")
-    with Browser() as one:
-        yield one
 
 
 def opened(path, browser, tmp_path):
