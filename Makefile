@@ -106,7 +106,8 @@ test-long: $(READY) | build
 	CVAE_TF_SEQUENCES=$(SEQUENCES) CVAE_TF_SEQUENCE_SEED=$(SEED) CVAE_TF_FUZZ=$(FUZZ) \
 	CVAE_TF_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) -s -m slow \
 		tests/test_stateful.py tests/test_fuzz.py $(ARGS)
-	CVAE_TF_ALL_PAGES=1 $(BIN)/python -m pytest -m slow tests/test_site.py tests/test_group_projects.py $(ARGS)
+	CVAE_TF_ALL_PAGES=1 CVAE_TF_ALL_SKETCHES=1 $(BIN)/python -m pytest -m slow \
+		tests/test_site.py tests/test_group_projects.py $(ARGS)
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS) --sample $(MUTANTS) --seed $(SEED)
 	@$(BIN)/python tools/solution_mutants.py --jobs $(JOBS)
 
@@ -145,7 +146,7 @@ lint: $(READY)
 	$(BIN)/ruff check cvae_tf tests tools benchmarks examples docs $(wildcard notebooks/text notebooks/projects)
 	$(BIN)/mypy
 
-# Only this target needs the network once .venv is there. It works apart from .venv, so that the
+# Beside the peers' environment only this target needs the network once .venv is there. It works apart from .venv, so that the
 # course never runs on more than what requirements.txt names.
 requirements:
 	@$(FIND_PYTHON); \

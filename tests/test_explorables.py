@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import explorables  # noqa: E402
 from explorable_models import five  # noqa: E402
 
-from cvae_tf import datasets, noise  # noqa: E402
+from cvae_tf import datasets, noise, signatures  # noqa: E402
 
 NATS, PIXELS = 1e-2, 1e-3
 
@@ -71,8 +71,7 @@ def test_two_parts_of_a_network_that_nets_js_does_not_know_are_refused():
     dense.set_weights([np.array([[1e6], [0.0]]), np.zeros(1)])
 
     class Model:
-        def __init__(self):
-            self.likelihood_net = dense
+        nets = {"likelihood_net": dense}
 
     with pytest.raises(ValueError, match="16 bits"):
         explorables.round_weights({"M": Model()})
@@ -137,7 +136,7 @@ def test_the_five_s_numbers_are_those_of_keras(explore_page, browser, models):
         y = np.eye(10, dtype="float32")[[label]]
         for name, model in models.items():
             data = dict(zip(model.data_names, five.data_for(name, x[None], y), strict=True))
-            parents = facts_parents(name)
+            parents = signatures.parents(model.likelihood)
             mean = model.likelihood(*(
                 z[None] if v == "z" else data[v].astype("float32") for v in parents
             )).mean()[0]  # fmt: skip
@@ -146,10 +145,6 @@ def test_the_five_s_numbers_are_those_of_keras(explore_page, browser, models):
             whole = np.concatenate([x[:392], mean]) if name == "CVAE3" else mean
             np.testing.assert_allclose(picture, whole, atol=PIXELS, err_msg=name)
     assert page.said == []
-
-
-def facts_parents(name):
-    return explorables.stored("five")["facts"]["models"][name]["parents"]["likelihood"]
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import lab  # noqa: E402
 from browser import BROWSER, Browser  # noqa: E402
+from lessons import A_CLASS  # noqa: E402
 
 SLIDERS = """import numpy as np
 from cvae_tf import plotting
@@ -72,7 +73,7 @@ def served(tmp_path_factory):
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(
         ROOT / "notebooks", project / "notebooks",
-        ignore=shutil.ignore_patterns("submitted", "autograded", "feedback", "gradebook.db*"),
+        ignore=shutil.ignore_patterns(*A_CLASS),
     )  # fmt: skip
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

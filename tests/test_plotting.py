@@ -135,7 +135,7 @@ def test_bound_curves_are_dashed_for_validation_and_keep_each_models_colour():
         plotting.bound_curves({"VAE": {"loss": [1.0]}})
 
 
-def test_scatter_names_each_class_at_its_median():
+def test_scatter_names_each_class_near_its_median():
     z = np.array([[0, 0], [1, 0], [2, 0], [5, 5]], float)
     fig = plotting.latent_scatter(z, [3, 3, 3, 7])
     ax = fig.axes[0]

@@ -237,18 +237,17 @@ Note: 3 min. Drag.
 
 
 @pytest.fixture(scope="module")
-def bound(browser, tmp_path_factory):
-    """A small deck with a derivation in steps and an explorable, in a window that enlarges it."""
+def small_deck(tmp_path_factory):
+    """The file of a small deck with a derivation in steps and an explorable."""
     page = tmp_path_factory.mktemp("deck") / "small.html"
     page.write_text(slides.deck(SMALL, lesson()), encoding="utf-8")
-    browser.open(page, width=1920, height=1080)
     return page
 
 
 @pytest.mark.slow
-def test_steps_come_one_by_one(browser, bound):
-    page = browser.open(bound, width=1920, height=1080)
-    page.wait_for("document.documentElement.dataset.ready")
+def test_steps_come_one_by_one(browser, small_deck):
+    page = browser.open(small_deck, width=1920, height=1080)
+    page.wait_for(slides.READY)
     shown = (
         "[Reveal.getIndices().h, [...Reveal.getCurrentSlide().querySelectorAll('.fragment')]"
         ".filter(e => !e.closest('mjx-assistive-mml') && e.classList.contains('visible')).length]"
@@ -261,9 +260,9 @@ def test_steps_come_one_by_one(browser, bound):
 
 
 @pytest.mark.slow
-def test_an_explorable_moves_on_its_slide_and_the_keys_stay_with_the_deck(browser, bound):
-    page = browser.open(bound.as_uri() + "#/2", width=1920, height=1080)
-    page.wait_for("document.documentElement.dataset.ready")
+def test_an_explorable_moves_on_its_slide_and_the_keys_stay_with_the_deck(browser, small_deck):
+    page = browser.open(small_deck.as_uri() + "#/2", width=1920, height=1080)
+    page.wait_for(slides.READY)
     page.evaluate(PAINTED)
     box = "document.querySelector('.explore')"
     left, top, width, mean = page.evaluate(

@@ -1,4 +1,4 @@
-"""Drive Chromium for the tests of the site: pages measured, touched and photographed, no network.
+"""Drive Chromium: pages opened, measured, touched, photographed and printed, no network.
 
     with Browser() as browser:
         page = browser.open(path, width=390, dark=True)

@@ -11,8 +11,6 @@ from __future__ import annotations
 import copy
 import io
 import json
-import logging
-import os
 import shutil
 import sys
 import tempfile
@@ -23,8 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
-from grading import NOTEBOOKS, Course, Limits, grade_class
-from lessons import path_with_programs, prepare_environment
+from grading import NOTEBOOKS, Course, Limits, grade_class, prepare
 from marks import report
 
 LESSON = "01_the_bound"
@@ -317,9 +314,7 @@ def course(folder: Path, limits: Limits) -> Course:
 
 
 def main() -> int:
-    prepare_environment(2)
-    os.environ["PATH"] = path_with_programs()
-    logging.getLogger("traitlets").setLevel(logging.ERROR)
+    prepare(2)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         chosen = archive(path / "class.zip", cases())

@@ -9,6 +9,7 @@ Each NAME is a module in tools/explorable_models with
     build() -> {name: model}               # untrained, the same each time
     train(models) -> None                  # fixed seeds, bundled data, a minute or two
     contents(models) -> (facts, arrays)    # what the page needs besides the networks
+    set_sigmas(models, facts["sigmas"])    # only where a family learns its σ
 
 Between `train` and `contents` every weight is rounded to 16 bits, so that the page and
 `restored(NAME)` have the same numbers.
@@ -52,8 +53,8 @@ def nets_of(models: dict[str, Any]) -> dict[str, keras.Model]:
     return {
         f"{name}.{key.removesuffix('_net')}": net
         for name, model in models.items()
-        for key, net in vars(model).items()
-        if key.endswith("_net") and isinstance(net, keras.Model)
+        for key, net in model.nets.items()
+        if net is not None
     }
 
 
@@ -138,13 +139,13 @@ def stored(name: str) -> dict[str, Any]:
 
 def restored(name: str) -> dict[str, Any]:
     """The models with the weights that the page has, {name: model}."""
-    models, arrays = module(name).build(), stored(name)["arrays"]
+    models, held = module(name).build(), stored(name)
     for key, net in nets_of(models).items():
         layers, _ = layers_of(key, net)
-        weights = [arrays[layer[part]] for layer in layers for part in ("kernel", "bias")]
+        weights = [held["arrays"][layer[part]] for layer in layers for part in ("kernel", "bias")]
         net.set_weights([w.astype("float32") for w in weights])
     if hasattr(module(name), "set_sigmas"):
-        module(name).set_sigmas(models, stored(name)["facts"]["sigmas"])
+        module(name).set_sigmas(models, held["facts"]["sigmas"])
     return models
 
 

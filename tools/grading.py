@@ -57,6 +57,9 @@ class Limits:
     gigabytes: float = 6.0
 
 
+LIMITED = {"cell_seconds": "for one cell", "seconds": "for a student", "gigabytes": "of memory"}
+
+
 class Course:
     """A folder with nbgrader's configuration, solutions/ and one exercise of it to grade."""
 
@@ -70,6 +73,8 @@ class Course:
         self.marks = self.folder / "marks"
         self.marks.mkdir(exist_ok=True)
         self.state = self.marks / f"{self.lesson}.json"
+        self.made = self.marks / "released" / self.lesson / f"{self.lesson}.ipynb"
+        self.stamp = self.made.with_suffix(".sha256")  # of the source that it was made from
         self.only_pages: set[str] = set()  # students who are graded, and get a new page
 
     def configured(self, student: str = "*"):
@@ -89,8 +94,7 @@ class Course:
     def release(self) -> dict[str, nbformat.NotebookNode]:
         """The students' copies by name; this exercise's is made anew where its source changed."""
         source = self.folder / "solutions" / self.lesson / f"{self.lesson}.ipynb"
-        made = self.marks / "released" / "." / self.lesson / source.name
-        stamp = made.with_suffix(".sha256")
+        made, stamp = self.made, self.stamp
         digest = hashlib.sha256(source.read_bytes()).hexdigest()
         if not (made.exists() and stamp.exists() and stamp.read_text() == digest and self.known()):
             config = self.configured(".")
@@ -255,7 +259,7 @@ def read_marks(course: Course, result: Result) -> None:
         notebook = book.find_submission_notebook(course.lesson, course.lesson, result.student)
         result.marks = {g.name.removeprefix("check_"): g.score for g in notebook.grades}
         result.comments = [c.manual_comment for c in notebook.comments if c.manual_comment]
-        if any(g.needs_manual_grade for g in notebook.grades) and BY_HAND not in result.mended:
+        if any(g.needs_manual_grade for g in notebook.grades):
             result.mended.append(BY_HAND)
 
 
@@ -292,7 +296,7 @@ def grade_class(
         before = {r["student"]: Result(**r) for r in json.loads(course.state.read_text("utf-8"))}
     results: dict[str, Result] = {}
     to_grade = []
-    stamp = (course.marks / "released" / course.lesson / f"{course.lesson}.sha256").read_bytes()
+    stamp = course.stamp.read_bytes()
     for folder in sorted(path.parent for path in course.shelf.glob(f"*/{MEANT}")):
         handin = taken(folder)
         facts = {k: getattr(handin, k) for k in ("student", "name", "platform", "prefix", "late")}
@@ -309,7 +313,7 @@ def grade_class(
         old = before.get(handin.student, Result(""))
         done = old.state == "graded" and old.digest == result.digest
         if done and not force and course.graded_notebook(handin.student).exists():
-            result.state, result.stopped, result.seconds = old.state, old.stopped, old.seconds
+            result.state, result.stopped = old.state, old.stopped
             read_marks(course, result)
             page = course.folder / "feedback" / handin.student / course.lesson
             same = (result.marks, result.comments) == (old.marks, old.comments)
@@ -322,7 +326,7 @@ def grade_class(
 
     def finished(student: str, reason: str, seconds: float) -> None:
         result = results[student]
-        result.reason, result.seconds = reason, seconds
+        result.reason = reason
         if not reason:
             result.state = "graded"
             result.stopped = what_stopped(course.graded_notebook(student))
@@ -338,9 +342,9 @@ def grade_class(
             if result.name not in ("", result.student):
                 first, _, last = result.name.rpartition(" ")
                 book.update_or_create_student(result.student, first_name=first, last_name=last)
-    for result in results.values():
-        if result.state == "graded":
-            read_marks(course, result)
+    for student in set(to_grade) - course.only_pages:
+        if results[student].state == "graded":
+            read_marks(course, results[student])
     store(course, results)
     return list(results.values())
 
@@ -361,6 +365,14 @@ def store(course: Course, results: dict[str, Result]) -> None:
     new.replace(course.state)
 
 
+def prepare(jobs: int) -> None:
+    """The settings that grading needs, in this process and those that it starts."""
+    prepare_environment(jobs)
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the checks need no accelerator
+    os.environ["PATH"] = path_with_programs()
+    logging.getLogger("traitlets").setLevel(logging.ERROR)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lesson", help="the beginning of the exercise's name, such as 01")
@@ -369,16 +381,15 @@ def main() -> int:
     parser.add_argument("--column", default="", help="the assignment's header in Canvas")
     parser.add_argument("--course", type=Path, default=NOTEBOOKS, help="default: notebooks/")
     parser.add_argument("--jobs", type=int, default=2, help="students at a time (default: 2)")
-    parser.add_argument("--cell-seconds", type=int, default=30, help="for one cell (default: 30)")
-    parser.add_argument("--seconds", type=int, default=180, help="for a student (default: 180)")
-    parser.add_argument("--gigabytes", type=float, default=6, help="of memory (default: 6)")
+    for name, what in LIMITED.items():
+        usual = getattr(Limits, name)
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=type(usual), default=usual,
+            help=f"{what} (default: {usual:g})",
+        )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="grade again what has not changed")
     options = parser.parse_intermixed_args()
-    prepare_environment(options.jobs)
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # the checks need no accelerator
-    os.environ["PATH"] = path_with_programs()
-    logging.getLogger("traitlets").setLevel(logging.ERROR)
-
+    prepare(options.jobs)
     limits = Limits(options.cell_seconds, options.seconds, options.gigabytes)
     course = Course(options.course, options.lesson, limits)
     class_list = read_class(options.class_list.expanduser()) if options.class_list else None

@@ -467,7 +467,7 @@ def written(cells: list[Cell], release: Release, notebook: NotebookNode, said: l
 
 def plain(source: str) -> str:
     """A cell's text as it compares: without blanks at the ends of its lines and of itself."""
-    return "\n".join(line.rstrip() for line in source.replace("\r", "").split("\n")).strip()
+    return "\n".join(line.rstrip() for line in source.split("\n")).strip()
 
 
 def defined(source: str) -> set[str]:

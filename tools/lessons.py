@@ -18,6 +18,10 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = Path(sys.executable).parent
+# What a class at work leaves in notebooks/.
+A_CLASS = (
+    "collected", "submitted", "autograded", "feedback", "marks", "inbox", "gradebook.db*",
+)  # fmt: skip
 PATTERN = "[0-9][0-9]*_*.ipynb"  # 04a and 04b are lessons
 RECIPES = "recipes"  # their folder, among the notebooks and among the text twins
 ANSI = re.compile(r"\x1b\[[0-9;]*m")

@@ -27,7 +27,6 @@ class Result:
     stopped: list[str] = field(default_factory=list)
     marks: dict[str, float] = field(default_factory=dict)
     comments: list[str] = field(default_factory=list)  # a lecturer's own, from the formgrader
-    seconds: float = 0.0
     digest: str = ""
 
     @property

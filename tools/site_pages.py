@@ -158,7 +158,7 @@ WAYS = """<div class="ways">
 <div><p class="way">Run</p><p>Every lesson is a notebook to download; it runs where
 <code>pip install .</code> has installed the project. <code>make lab</code> sets that up and opens
 copies of them all; <a href="#how-do-i">short notebooks</a> take your own data.</p></div>
-<div><p class="way">Teach</p><p>Slides, speaker notes, and exercises that grade themselves:
+<div><p class="way">Teach</p><p>Slides, speaker notes, and exercises that say what is wrong:
 <a href="lecturer.html">for the lecturer</a>.</p></div>
 </div>"""
 
@@ -323,25 +323,25 @@ def length(run: Run) -> str:
     return f"about {reading} minutes to read{ran}"
 
 
-def lessons_that_derive(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, list]:
+def lessons_that_show(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, list]:
     """{tag: [(lesson's number, its name)]}."""
-    derived = defaultdict(list)
+    shown = defaultdict(list)
     for name, notebook in notebooks.items():
         texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
         for tag in dict.fromkeys(tag for text in texts for tag in TAG.findall(text)):
-            derived[tag].append((name.partition("_")[0], name))
-    return derived
+            shown[tag].append((name.partition("_")[0], name))
+    return shown
 
 
 def places(notebooks: dict[str, nbformat.NotebookNode]) -> dict[str, dict]:
     """{tag: the lessons that show the equation, and the code that has it}, for its entry."""
-    derived, implemented = lessons_that_derive(notebooks), code_that_cites()
+    shown, implemented = lessons_that_show(notebooks), code_that_cites()
     return {
         tag: {
-            "lessons": [(number, f"lessons/{name}") for number, name in derived.get(tag, [])],
+            "lessons": [(number, f"lessons/{name}") for number, name in shown.get(tag, [])],
             "code": implemented.get(tag, []),
         }
-        for tag in {*derived, *implemented}
+        for tag in {*shown, *implemented}
     }
 
 

@@ -65,22 +65,24 @@ def refuse_answers(path: Path) -> None:
             raise SystemExit(f"{path}: {facts['grade_id']} is answered. `git restore` it first.")
 
 
-def write(archive: Path) -> None:
-    """Make the archive; everything in it is in one folder."""
+def write(archive: Path) -> int:
+    """Make the archive, all in one folder of it. Returns: how many files."""
+    found = contents()
     archive.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr(f"{NAME}/README.md", README)
-        for inside, path in contents().items():
+        for inside, path in found.items():
             file.write(path, f"{NAME}/{inside}")
+    return len(found) + 1
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("archive", nargs="?", type=Path, default=ROOT / "build" / f"{NAME}.zip")
     archive = parser.parse_args().archive
-    write(archive)
+    number = write(archive)
     size = archive.stat().st_size / 1e6
-    print(f"{archive}: {len(contents()) + 1} files, {size:.1f} MB. See README.md in it.")
+    print(f"{archive}: {number} files, {size:.1f} MB. See README.md in it.")
     return 0
 
 

@@ -906,8 +906,8 @@ print(
 # <details class="answer"><summary>Answer</summary>
 #
 # Train it longer. `benchmarks/semi_supervised.py` takes four times the steps, on four times the batch, at a tenth of the
-# rate: M1 + M2 then passes logistic
-# regression on M1's features on average and comes near M2, within the error, but not past it.
+# rate: M1 + M2 then passes logistic regression on M1's features and comes near M2, less than two standard
+# errors behind, but not past it.
 #
 # </details>
 
