@@ -63,17 +63,6 @@ def state_of(name):
     return f"document.querySelector('[data-explore={name}]').explore"
 
 
-def look_at(page, selector):
-    """Scroll to an element; its box in the window, (x, y, width, height)."""
-    return page.evaluate(
-        f"""(one => {{
-          one.scrollIntoView({{block: 'center', behavior: 'instant'}});
-          const {{x, y, width, height}} = one.getBoundingClientRect();
-          return [x, y, width, height];
-        }})(document.querySelector('{selector}'))"""
-    )
-
-
 def text_of(page, name, part):
     """What stands on the page, with the next frame's numbers."""
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
@@ -147,7 +136,7 @@ def test_the_cover_follows_mouse_finger_and_keys(browser, explore_page):
     state = state_of("completion")
     count = f"{state}.state.seen.reduce((a, b) => a + b, 0)"
     page = browser.open(explore_page)
-    x, y, wide, tall = look_at(page, DIGIT)
+    x, y, wide, tall = page.box(DIGIT)
     assert abs(wide - tall) < 1 and page.evaluate(count) == 14 * 28
     page.drag((x + 0.2 * wide, y + 0.8 * tall), (x + 0.8 * wide, y + 0.8 * tall))
     seen = np.reshape(page.evaluate(f"[...{state}.state.seen]"), (28, 28))
@@ -190,7 +179,7 @@ def test_the_cover_follows_mouse_finger_and_keys(browser, explore_page):
     assert page.said == []
 
     page = browser.open(explore_page, width=390, touch=True)
-    x, y, wide, tall = look_at(page, DIGIT)
+    x, y, wide, tall = page.box(DIGIT)
     page.swipe((x + 0.3 * wide, y + 0.6 * tall), (x + 0.5 * wide, y + 0.9 * tall))
     seen = np.reshape(page.evaluate(f"[...{state}.state.seen]"), (28, 28))
     assert seen[21, 11] and not seen[27, 27]
@@ -260,7 +249,7 @@ def test_a_description_is_changed_by_mouse_finger_and_keys(browser, explore_page
     asked = f"{state}.state.y_new"
 
     def tap(page, selector, finger=False):
-        x, y, wide, tall = look_at(page, selector)
+        x, y, wide, tall = page.box(selector)
         point = x + wide / 2, y + tall / 2
         (page.swipe if finger else page.drag)(point, point)
 

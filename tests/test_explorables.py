@@ -172,14 +172,6 @@ def texts(page):
     }
 
 
-def place(page, selector):
-    """The middle of the window gets the element: its left, top, width and height."""
-    find = f"{BOX}.querySelector('{selector}')"
-    page.evaluate(f"{find}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
-    page.evaluate("new Promise(requestAnimationFrame)")
-    return page.evaluate(f"(r => [r.x, r.y, r.width, r.height])({find}.getBoundingClientRect())")
-
-
 def model_sees(page):
     return np.array(page.evaluate(f"[...{STATE}.state.pixels]"))
 
@@ -198,7 +190,7 @@ def test_the_five_follow_mouse_finger_and_keys(explore_page, browser, models):
         np.testing.assert_allclose(shown, expected, atol=1.5 * NATS, err_msg=name)
         assert abs(reconstruction - kl - bound) < 1e-9, "the sum is right as it is read"
     # A digit that is drawn: centred, in a box of 20 pixels, with the label by Bayes's rule.
-    left, top, wide, tall = place(page, ".explore-five-pad canvas")
+    left, top, wide, tall = page.box(".explore-five-pad canvas")
     page.mouse("mouseMoved", left + 30, top + 30)
     page.mouse("mousePressed", left + 30, top + 30, buttons=1)
     for k in range(13):
@@ -211,7 +203,7 @@ def test_the_five_follow_mouse_finger_and_keys(explore_page, browser, models):
     by_label = [in_keras(models, x.ravel(), y)["CVAE1"]["bound"] for y in range(10)]
     assert page.evaluate(f"{STATE}.state.y") == int(np.argmax(by_label))
     # z: by mouse and by keys, where VAE and CMMA draw the same picture for every y.
-    left, top, wide, tall = place(page, "[data-model=CMMA] > canvas[role=application]")
+    left, top, wide, tall = page.box("[data-model=CMMA] > canvas[role=application]")
     view = explorables.stored("five")["facts"]["views"]["CMMA"]
     page.drag((left + wide / 2, top + tall / 2), (left + wide * 0.75, top + tall * 0.25))
     there = np.add(view["centre"], view["half"] / 2)
@@ -235,10 +227,10 @@ def test_the_five_follow_mouse_finger_and_keys(explore_page, browser, models):
     assert page.evaluate(f"{STATE}.state.strokes.length") == 2 and model_sees(page).sum() > 20
     assert page.said == []
     page = browser.open(explore_page, width=390, touch=True)
-    left, top, wide, tall = place(page, ".explore-five-pad canvas")
+    left, top, wide, tall = page.box(".explore-five-pad canvas")
     page.swipe((left + 60, top + 40), (left + 160, top + 200))
     assert page.evaluate(f"{STATE}.state.strokes.length") == 1 and model_sees(page).sum() > 20
-    left, top, wide, tall = place(page, "[data-model=VAE] > canvas[role=application]")
+    left, top, wide, tall = page.box("[data-model=VAE] > canvas[role=application]")
     page.swipe((left + 20, top + 20), (left + wide / 2, top + tall / 2))
     centre = explorables.stored("five")["facts"]["views"]["VAE"]["centre"]
     np.testing.assert_allclose(page.evaluate(f"{STATE}.zOf('VAE')"), centre, atol=0.1)
@@ -267,7 +259,7 @@ def test_the_five_keep_up_with_the_hand(explore_page, browser):
     It is printed. Asserted is what holds on a busy machine too: nothing is ten times slower.
     """
     page = browser.open(explore_page, width=1280)
-    place(page, ".explore-five-pad canvas")
+    page.box(".explore-five-pad canvas")
     script = f"""(async () => {{
       const frames = {{draw: [], drag: []}}, one = {STATE};
       for (let i = 0; i < 60; i++) {{

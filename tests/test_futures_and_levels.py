@@ -148,21 +148,11 @@ def test_the_futures_are_the_models(page):
 @pytest.mark.slow
 def test_the_future_follows_mouse_finger_and_keys(page):
     def place(one, what):
-        x, y = one.evaluate(
-            "(r => [r.x, r.y])(document.querySelector('[data-explore=futures] canvas')"
-            ".getBoundingClientRect())"
-        )
+        x, y, *_ = one.box("[data-explore=futures] canvas")
         left, up = one.evaluate(f"{FUTURES}.place().{what}")
         return x + left, y + up
 
-    def centre(one):
-        one.evaluate(
-            "document.querySelector('[data-explore=futures] canvas')"
-            ".scrollIntoView({block: 'center', behavior: 'instant'})"
-        )
-
     one = page()
-    centre(one)
     one.evaluate(f"{FUTURES}.set({{arms: [5, 7], start: [7.5, 8.5], end: [-2, -2]}})")
     one.drag(place(one, "end"), place(one, "moved([0, -3])"))
     np.testing.assert_allclose(one.evaluate(f"{FUTURES}.state.end"), [0, -3], atol=0.1)
@@ -175,7 +165,6 @@ def test_the_future_follows_mouse_finger_and_keys(page):
     lead = one.evaluate("document.querySelector('[data-explore=futures] .explore-sum').textContent")
     assert "Nobody takes it" in lead and one.said == []
     one = page(width=390, touch=True)
-    centre(one)
     one.swipe(place(one, "end"), place(one, "moved([3, -1])"))
     np.testing.assert_allclose(one.evaluate(f"{FUTURES}.state.end"), [3, -1], atol=0.1)
     assert one.said == []
@@ -346,14 +335,10 @@ def test_the_table_of_digits_is_measured(page, monkeypatch):
 
 @pytest.mark.slow
 def test_the_levels_follow_mouse_finger_and_keys(page):
-    canvas = "document.querySelector('[data-explore=levels] canvas')"
-
     def box(one):
         one.wait_for(f"{LEVELS}.ready")
-        one.evaluate(f"{canvas}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
-        return one.evaluate(
-            f"(r => [r.x, r.y + r.height / 2, r.width])({canvas}.getBoundingClientRect())"
-        )
+        x, y, wide, tall = one.box("[data-explore=levels] canvas")
+        return x, y + tall / 2, wide
 
     one = page()
     x, y, wide = box(one)

@@ -30,7 +30,6 @@ STATIC = ROOT / "docs" / "_static"
 MEASURE = (ROOT / "tests" / "measure.js").read_text(encoding="utf-8")
 WIDTHS = (390, 768, 1280, 1920)
 LIMIT = 30 * 2**20  # bytes
-TO_THE_MIDDLE = "scrollIntoView({block: 'center', behavior: 'instant'})"
 
 
 # --- The links -----------------------------------------------------------------------------------
@@ -313,7 +312,7 @@ def test_search_works_from_the_disk(site, browser, query, first):
 @pytest.mark.slow
 def test_a_number_shows_its_equation(site, browser):
     page = browser.open(site / "lessons" / "03_cvae_1.html")
-    page.evaluate(f"document.querySelector('a.eq').{TO_THE_MIDDLE}")
+    page.box("a.eq")
     x, y = page.evaluate(
         "(r => [r.x + r.width / 2, r.y + r.height / 2])"
         "(document.querySelector('a.eq').getClientRects()[0])"
@@ -454,16 +453,9 @@ STATE = "document.querySelector('.explore').explore"
 
 @pytest.mark.slow
 def test_q_follows_mouse_finger_and_keys(site, browser):
-    def centre(page):
-        page.evaluate(f"document.querySelector('.explore canvas').{TO_THE_MIDDLE}")
-        return page.evaluate(
-            "(r => [r.x, r.y, r.width, r.height])"
-            "(document.querySelector('.explore canvas').getBoundingClientRect())"
-        )
-
     for path in (site / "explore.html", site / "index.html"):
         page = browser.open(path, width=1000)
-        x, y, wide, tall = centre(page)
+        x, y, wide, tall = page.box(".explore canvas")
         to = x + wide * (1.0 + 3.6) / 7.2  # z = 1
         page.drag((x + wide * (-0.2 + 3.6) / 7.2, y + 10), (to, y + 10))
         assert abs(page.evaluate(f"{STATE}.state.mean") - 1.0) < 0.1
@@ -478,7 +470,7 @@ def test_q_follows_mouse_finger_and_keys(site, browser):
         assert abs(kl - page.evaluate(f"{STATE}.now.kl")) < 0.01
         assert page.said == []
     page = browser.open(site / "explore.html", width=390, touch=True)
-    x, y, wide, tall = centre(page)
+    x, y, wide, tall = page.box(".explore canvas")
     page.swipe((x + wide * 0.3, y + 10), (x + wide * 0.75, y + 12))
     assert abs(page.evaluate(f"{STATE}.state.mean") - (0.75 * 7.2 - 3.6)) < 0.15
     # The game hides what a trained model does not know either, and ends at the best q.

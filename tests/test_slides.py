@@ -245,6 +245,18 @@ def small_deck(tmp_path_factory):
 
 
 @pytest.mark.slow
+def test_what_is_beyond_small_or_pale_is_found(browser, small_deck):
+    page = browser.open(small_deck, width=1280, height=720)
+    page.wait_for(slides.READY)
+    page.evaluate(
+        "Reveal.getCurrentSlide().querySelector('h1').style.cssText = "
+        "'font-size: 10px; color: #ddd; margin-left: 1300px'"
+    )
+    found = " ".join(page.evaluate(MEASURE))
+    assert [word for word in ("beyond the slide", "10.0 px", "contrast") if word not in found] == []
+
+
+@pytest.mark.slow
 def test_steps_come_one_by_one(browser, small_deck):
     page = browser.open(small_deck, width=1920, height=1080)
     page.wait_for(slides.READY)

@@ -97,6 +97,13 @@ class Page:
         self.evaluate("window.MathJax?.startup?.promise?.then(() => 1)")
         self.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame))")
 
+    def box(self, selector: str) -> list[float]:
+        """Scroll an element to the middle of the window: its left, top, width and height there."""
+        one = f"document.querySelector({json.dumps(selector)})"
+        self.evaluate(f"{one}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
+        self.evaluate("new Promise(requestAnimationFrame)")
+        return self.evaluate(f"(r => [r.x, r.y, r.width, r.height])({one}.getBoundingClientRect())")
+
     def picture(self, path: Path, whole: bool = False) -> None:
         """A screenshot, of what the window shows or of the whole page."""
         clip = {}
