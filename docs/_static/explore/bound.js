@@ -4,7 +4,7 @@
 // x = z² + noise), the noise N(0, 0.6²). All integrals are sums over a grid of z.
 (() => {
   "use strict";
-  const {logNormal, grid, logIntegral, random, nats, clamp, element} = Explore;
+  const {logNormal, grid, logIntegral, random, nats, round, clamp, element, part} = Explore;
   const NOISE = 0.6, FROM = -16, TO = 16, COUNT = 3201, STEP = (TO - FROM) / (COUNT - 1);
   const Z = grid(FROM, TO, COUNT);
   const MEAN_OF_X = {one: z => z, two: z => z * z};
@@ -15,29 +15,34 @@
   const logJoint = (kind, x) =>
     Z.map(z => logNormal(z, 0, 1) + logNormal(x, MEAN_OF_X[kind](z), NOISE));
 
+  // The mean under q of f(log q(z), z, the number of z on the grid).
+  const underQ = ({mean, scale}, f) => Z.reduce((sum, z, i) => {
+    const log_q = logNormal(z, mean, scale);
+    return sum + Math.exp(log_q) * STEP * f(log_q, z, i);
+  }, 0);
+  const boundOf = (joint, q) => underQ(q, (log_q, z, i) => joint[i] - log_q);
+
   // {bound, kl, evidence} in nats, and the bound's two terms.
-  function numbers({kind, x, mean, scale}) {
+  function numbers({kind, x, ...q}) {
     const joint = logJoint(kind, x), evidence = logIntegral(joint, STEP);
-    let bound = 0, kl = 0, reconstruction = 0;
-    Z.forEach((z, i) => {
-      const log_q = logNormal(z, mean, scale), weight = Math.exp(log_q) * STEP;
-      bound += weight * (joint[i] - log_q);
-      kl += weight * (log_q - (joint[i] - evidence));
-      reconstruction += weight * logNormal(x, MEAN_OF_X[kind](z), NOISE);
-    });
-    return {bound, kl, evidence, reconstruction, divergence: Explore.kl(mean, scale)};
+    return {
+      bound: boundOf(joint, q), kl: underQ(q, (log_q, z, i) => log_q - (joint[i] - evidence)), evidence,
+      reconstruction: underQ(q, (log_q, z) => logNormal(x, MEAN_OF_X[kind](z), NOISE)),
+      divergence: Explore.kl(q.mean, q.scale)
+    };
   }
 
   // The best Gaussian q, by a search that narrows down.
   function best({kind, x}) {
+    const joint = logJoint(kind, x);
     let found = {mean: 0, scale: 1, bound: -Infinity}, wide = 3, narrow = 1;
     for (let round = 0; round < 7; round++) {
       const {mean: m, scale: s} = found;
       for (let i = -6; i <= 6; i++)
         for (let j = -6; j <= 6; j++) {
-          const mean = m + wide * i / 6, scale = s * Math.exp(narrow * j / 4);
-          const {bound} = numbers({kind, x, mean, scale});
-          if (bound > found.bound) found = {mean, scale, bound};
+          const q = {mean: m + wide * i / 6, scale: s * Math.exp(narrow * j / 4)};
+          const bound = boundOf(joint, q);
+          if (bound > found.bound) found = {...q, bound};
         }
       wide /= 3; narrow /= 3;
     }
@@ -93,6 +98,7 @@
       const seed = Math.floor(1e6 * draw()), kind = draw() < 0.5 ? "one" : "two";
       const x = kind === "one" ? -1.5 + 4 * draw() : 0.8 + 2 * draw();
       const found = best({kind, x});
+      last = 0;  // whatever was moved just before, the next move is the game's first
       set({kind, x, mean: found.mean + (draw() < 0.5 ? -1.6 : 1.6), scale: 0.3 + 1.5 * draw(),
            game: {seed, best: found, moves: 0, over: false}});
     }
@@ -103,9 +109,7 @@
     const hidden = () => state.game && !state.game.over;
 
     function write() {
-      const round = v => Math.round(100 * v) / 100;
       const kl = round(now.evidence) - round(now.bound);  // so that the sum is right as it is read
-      const part = (name, text) => element("span", {class: `explore-${name}`}, text);
       const L = part("bound", `L = ${nats(now.bound)}`);
       if (hidden()) {
         sum.replaceChildren(L, part("quiet", " nats. Raise it: nobody tells you KL or log p(x)."));
@@ -138,9 +142,9 @@
         logJoint(state.kind, state.x).forEach(v => { most = Math.max(most, Math.exp(v - now.evidence)); });
       return 1.1 * Math.max(most, Math.exp(logNormal(0, 0, state.scale)));
     };
-    const rising = (height, most = top()) => d => height - FOOT - d / most * (height - FOOT - 12);
-    const handles = (width, height) => {
-      const at = across(width), up = rising(height);
+    const rising = (height, most) => d => height - FOOT - d / most * (height - FOOT - 12);
+    const handles = (width, height, most) => {
+      const at = across(width), up = rising(height, most);
       const peak = Math.exp(logNormal(0, 0, state.scale));
       return {
         mean: [at(state.mean), up(peak)],
@@ -149,7 +153,7 @@
     };
 
     function drawPlot(c, width, height, colours) {
-      const at = across(width), floor = height - FOOT, up = rising(height);
+      const at = across(width), floor = height - FOOT, most = top(), up = rising(height, most);
       Explore.axis(c, at, [-3, -2, -1, 0, 1, 2, 3], floor, width, colours, "z");
 
       const joint = logJoint(state.kind, state.x);
@@ -173,7 +177,7 @@
       const names = [["prior", colours.prior, [6, 4]], ["q", colours.q, []]];
       if (!hidden()) names.push(["true posterior", colours.posterior, []]);
       Explore.key(c, names, 2, 0, colours);
-      const {mean: [mx, my], scale: [sx, sy]} = handles(width, height);
+      const {mean: [mx, my], scale: [sx, sy]} = handles(width, height, most);
       Explore.handle(c, mx, my, "↔", colours.q, colours);
       Explore.handle(c, sx, sy, "σ", colours.q, colours);
     }
@@ -201,7 +205,7 @@
     let held = null, from = 0;
     function take(x, y) {
       const {clientWidth: width, clientHeight: height} = plot.element;
-      const {mean: m, scale: s} = handles(width, height);
+      const {mean: m, scale: s} = handles(width, height, top());
       const far = ([a, b]) => Math.hypot(a - x, b - y);
       held = far(s) < far(m) ? "scale" : "mean";
       from = back(width)(x) - (held === "mean" ? state.mean : state.mean + state.scale);

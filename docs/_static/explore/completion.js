@@ -4,7 +4,7 @@
 // completes the digit in its own way.
 (() => {
   "use strict";
-  const {nats, element} = Explore;
+  const {nats, round, element, part} = Explore;
   const SIDE = 28, SIZE = SIDE * SIDE, SHOWN = 6, DRAWS = 50, BRUSH = 2.3;
   const PRESETS = {  // what is seen
     upper: ["upper half", row => row < 14], left: ["left half", (row, column) => column < 14],
@@ -17,13 +17,8 @@
   const seenIn = preset => Uint8Array.from({length: SIZE}, (_, i) =>
     Number(PRESETS[preset][1](Math.floor(i / SIDE), i % SIDE)));
 
-  const moved = ({mean, scale}, epsilon) => mean.map((m, j) => m + scale[j] * epsilon[j]);  // (2.1)
   const logDensity = ({mean, scale}, z) =>
     z.reduce((sum, v, j) => sum + Explore.logNormal(v, mean[j], scale[j]), 0);
-  const logMeanExp = values => {
-    const top = Math.max(...values);
-    return top + Math.log(values.reduce((sum, v) => sum + Math.exp(v - top), 0) / values.length);
-  };
 
   // What both models say of a digit of which `seen` is seen. Means are whole pictures.
   function numbers({pixels, seen, seed}) {
@@ -31,11 +26,8 @@
     const x = Float32Array.from(pixels, (v, i) => (seen[i] ? v : 0.5));
     const y = Float32Array.from(pixels, (v, i) => (seen[i] ? 0 : v));
     const covered = [...seen.keys()].filter(i => !seen[i]);
-    const logLikelihood = logits => {  // of what is covered
-      let sum = 0;
-      for (const i of covered) sum += pixels[i] * logits[i] - Explore.softplus(logits[i]);
-      return sum;
-    };
+    const ofCovered = values => Float32Array.from(covered, i => values[i]);
+    const logLikelihood = logits => Explore.logBernoulli(ofCovered(pixels), ofCovered(logits));
     const together = logits => {
       const whole = Float32Array.from(pixels);
       for (const i of covered) whole[i] = Explore.sigmoid(logits[i]);
@@ -47,17 +39,17 @@
     const q = Explore.gaussian(nets["CVAE3.posterior"](x, y));
     const decode = nets["CVAE3.likelihood"].given(x);
     const epsilon = Explore.normals(seed, [2 * DRAWS, prior.mean.length]);
-    const draws = epsilon.slice(0, DRAWS).map(e => together(decode(moved(prior, e))));
+    const draws = epsilon.slice(0, DRAWS).map(e => together(decode(Explore.moved(prior, e))));
     const mean = new Float32Array(SIZE);
     for (const draw of draws) for (let i = 0; i < SIZE; i++) mean[i] += draw[i] / DRAWS;  // (5.6)
     const weights = epsilon.slice(DRAWS).map(e => {
-      const z = moved(q, e);
+      const z = Explore.moved(q, e);
       return logLikelihood(decode(z)) + logDensity(prior, z) - logDensity(q, z);
     });
     return {
       covered: covered.length, epsilon,
       regressor: {mean: together(stated), logP: logLikelihood(stated)},
-      cvae: {draws: draws.slice(0, SHOWN), mean, logP: logMeanExp(weights)}  // (5.8)
+      cvae: {draws: draws.slice(0, SHOWN), mean, logP: Explore.logSum(weights) - Math.log(DRAWS)}  // (5.8)
     };
   }
 
@@ -82,14 +74,7 @@
       Explore.button(buttons, brush, () => set({brush})));
     Explore.button(buttons, "another digit", () => set({digit: (state.digit + 3) % labels.length}));
     Explore.button(buttons, "other draws of z", () => set({seed: state.seed + 1}));
-    const shot = (name, below, what) => {
-      const place = element("div", {class: "explore-shot"});
-      right.append(place);
-      const made = Explore.cell(place, what, SIDE);
-      const quiet = element("span", {class: "explore-quiet"}, below);
-      place.append(element("div", {class: "explore-caption"}, name, element("br"), quiet));
-      return made;
-    };
+    const shot = (name, below, what) => Explore.shot(right, name, what, SIDE, below).cell;
     const regressor = shot("regressor", "its mean", "the regressor's mean");
     const average = shot("CVAE-3", `mean of ${DRAWS}`, `the mean of ${DRAWS} completions by CVAE-3`);
     const truth = shot("the truth", "was covered", "the whole digit");
@@ -121,8 +106,7 @@
     }
 
     function write() {
-      const part = (name, text) => element("span", {class: `explore-${name}`}, text);
-      const [plain, cvae] = [now.regressor.logP, now.cvae.logP].map(v => Math.round(100 * v) / 100);
+      const [plain, cvae] = [now.regressor.logP, now.cvae.logP].map(round);
       if (!now.covered) {
         sum.replaceChildren("All of it is seen: nothing is left to predict.");
         note.textContent = "";

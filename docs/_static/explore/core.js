@@ -56,6 +56,11 @@
     });
     return top + Math.log(sum * step);
   };
+  // log of the sum of exp(values).
+  const logSum = values => {
+    const top = Math.max(...values);
+    return top + Math.log(values.reduce((sum, v) => sum + Math.exp(v - top), 0));
+  };
   // A small generator of random numbers in [0, 1) with a seed (mulberry32's recipe).
   const random = seed => () => {
     seed = (seed + 0x6D2B79F5) | 0;
@@ -72,6 +77,9 @@
   };
   const nats = (value, digits = 2) =>
     (Math.abs(value) < 0.5 * 10 ** -digits ? 0 : value).toFixed(digits).replace("-", "−");
+  // To the two digits that are shown, so that sums and differences are right as they are read.
+  const round = value => Math.round(100 * value) / 100;
+  const percent = share => `${Math.round(100 * share)}\u00a0%`;
   const clamp = (value, [low, high]) => Math.min(high, Math.max(low, value));
   // KL(N(mean, scale²) ‖ N(m, s²)) of one dimension, (2.4).
   const kl = (mean, scale, m = 0, s = 1) =>
@@ -87,6 +95,9 @@
     made.append(...children);
     return made;
   };
+  // A piece of text whose looks have a name, and a row of a table, of cells th or td.
+  const part = (name, text) => element("span", {class: `explore-${name}`}, text);
+  const row = (tag, ...cells) => element("tr", {}, ...cells.map(text => element(tag, {}, text)));
 
   // A canvas as wide as its box, sharp on any screen; draw(context, width, height, colours).
   // The height is a number of pixels, or a function of the width.
@@ -177,6 +188,14 @@
       if (text) made.setAttribute("aria-label", text);
       paint();
     }};
+  };
+  // A cell with its name, and a quiet text below that.
+  const shot = (box, name, what, side, below = "") => {
+    const place = element("div", {class: "explore-shot"}), text = part("quiet", below);
+    box.append(place);
+    const made = cell(place, what, side);
+    place.append(element("div", {class: "explore-caption"}, name, element("br"), text));
+    return {cell: made, text};
   };
 
   // --- Parts of a plot ---------------------------------------------------------------------------
@@ -280,8 +299,9 @@
 
   const known = {};
   const tools = {
-    logNormal, grid, logIntegral, random, normals, nats, clamp, kl, element, canvas, stage, image, cell, axis,
-    key, handle, slider, button, tabs, drag, speaker, colours: () => (isDark() ? DARK : LIGHT)
+    logNormal, grid, logIntegral, logSum, random, normals, nats, round, percent, clamp, kl,
+    element, part, row, canvas, stage, image, cell, shot, axis, key, handle, slider, button, tabs, speaker,
+    colours: () => (isDark() ? DARK : LIGHT)
   };
   const fill = () => {
     for (const box of document.querySelectorAll(".explore[data-explore]")) {

@@ -4,7 +4,7 @@
 // x = 1.2. Each estimator's mean and variance per draw have a closed form, which stands beside.
 (() => {
   "use strict";
-  const {logNormal, random, nats, element} = Explore;
+  const {logNormal, nats, element, row} = Explore;
   const NOISE = 0.6, V = NOISE ** 2, X = 1.2;
   const POSTERIOR = {mean: X / (1 + V), scale: Math.sqrt(V / (1 + V))};
   const RANGE = {mean: [-2, 3, 0.01], scale: [0.1, 2, 0.01]};
@@ -40,7 +40,7 @@
   function mount(box) {
     const FAR = {mean: -0.4, scale: 0.7};
     const state = {...FAR, what: "value", seed: 1};
-    let next, spare, draws, paths, running = false, fall = 1;
+    let noise, draws, paths, running = false, fall = 1;
 
     const tabs = Explore.tabs(box, "Draw by draw", {value: "the bound", gradient: "its gradient"},
                               what => set({what}));
@@ -68,21 +68,14 @@
       Object.assign(state, change);
       mean.set(state.mean); scale.set(state.scale);
       tabs.show(state.what);
-      const uniform = random(state.seed);
-      spare = null;
-      next = () => {  // a standard normal number, two at a time
-        if (spare !== null) { const kept = spare; spare = null; return kept; }
-        const radius = Math.sqrt(-2 * Math.log(1 - uniform())), angle = 2 * Math.PI * uniform();
-        spare = radius * Math.sin(angle);
-        return radius * Math.cos(angle);
-      };
+      noise = Explore.normals(state.seed, [MOST]);
       draws = []; paths = {};
       for (const name of OF[state.what]) paths[name] = {sum: 0, squares: 0, means: []};
       write();
     }
     function add(count) {
       for (let i = 0; i < count && draws.length < MOST; i++) {
-        const one = draw(state, next(), state.what);
+        const one = draw(state, noise[draws.length], state.what);
         draws.push(one.z);
         for (const name of OF[state.what]) {
           const path = paths[name];
@@ -113,7 +106,6 @@
 
     function write() {
       const truth = exact(state, state.what), n = draws.length;
-      const row = (tag, ...cells) => element("tr", {}, ...cells.map(text => element(tag, {}, text)));
       const unit = state.what === "value" ? "nats" : "nats per unit of the mean";
       table.replaceChildren(row("th", "estimator", `mean of ${n} draws`, "variance", "exact variance"));
       for (const name of OF[state.what]) {

@@ -136,7 +136,7 @@
     const epsilon = Explore.normals(seed, [z.length]);
     const pictures = {
       face, truth, rebuilt: decode(z), transport: decode(z_moved), reencode: decode(z_read),
-      generated: decode(after.mean.map((m, j) => m + after.scale[j] * epsilon[j]))
+      generated: decode(Explore.moved(after, epsilon))
     };
     // Of the way that transport goes, how much re-encoding goes, in standard deviations of p(z|y).
     let way = 0, along = 0;
@@ -162,8 +162,7 @@
     const turned = (y, columns) => y.map((v, j) =>
       !columns[j] ? v : binary[j] ? 1 - v : v > 0 ? -0.8 : 0.8);
 
-    const toggles = element("div", {class: "explore-tabs"});
-    box.append(element("div", {class: "explore-head"}, element("strong", {}, "Change the description"), toggles));
+    const {row: toggles} = Explore.tabs(box, "Change the description", {});
     const sliders = element("div", {class: "explore-sliders explore-named"});
     const shots = element("div", {class: "explore-shots explore-faces"});
     const foot = element("div", {class: "explore-tabs"});
@@ -181,14 +180,11 @@
       return Explore.slider(sliders, name, RANGE, 0, change, text).set;
     });
     const shot = (name, what) => {
-      const place = element("div", {class: "explore-shot"});
-      shots.append(place);
-      const made = Explore.cell(place, what, SIDE), text = element("span", {class: "explore-quiet"});
-      place.append(element("div", {class: "explore-caption"}, name, element("br"), text));
+      const {cell, text} = Explore.shot(shots, name, what, SIDE);
       return (pixels, said) => {
         const grey = new Float32Array(3 * SIZE);
         pixels.forEach((v, i) => grey.fill(clamp(v, [0, 1]), 3 * i, 3 * i + 3));
-        made.show(grey, `${what}: ${said}`);
+        cell.show(grey, `${what}: ${said}`);
         text.textContent = said;
       };
     };

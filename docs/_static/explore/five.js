@@ -5,7 +5,7 @@
 // (Gauss-Hermite, 5 × 5), so that no number here is a matter of chance.
 (() => {
   "use strict";
-  const {nats, clamp, element} = Explore;
+  const {nats, round, clamp, element} = Explore;
   const BINARY_FROM = 0.5;  // a pixel with more ink is black
   let facts, arrays, nets, RULE;
   const load = () => {
@@ -36,7 +36,7 @@
     const of = variables(name, pixels, y), observed = of[facts.models[name].observed];
     const q = distribution(name, "posterior", of), prior = distribution(name, "prior", of);
     const kl = Explore.divergence(q, prior);
-    const z = Float32Array.from(RULE.flatMap(point => [0, 1].map(j => q.mean[j] + q.scale[j] * point[j])));
+    const z = Float32Array.from(RULE.flatMap(point => [...Explore.moved(q, point)]));
     const all = logits(name, RULE.length, {...of, z}), size = observed.length;
     const reconstruction = RULE.reduce((sum, [, , weight], k) =>
       sum + weight * Explore.logBernoulli(observed, all.subarray(k * size, (k + 1) * size)), 0);
@@ -252,7 +252,7 @@
       made.append(element("p", {class: "explore-factors"}, part("prior", "p", "z", parents.prior), " ",
         part("likelihood", ...likelihoodOf(name)), " ", part("posterior", "q", "z", parents.posterior)));
       const map = Explore.stage(made, width => width, (...given) => drawMap(name, ...given), {
-        start: (x, y) => { choose(name); moveZ(name, x, y); }, move: (x, y) => moveZ(name, x, y),
+        start: (x, y) => { state.chosen = name; moveZ(name, x, y); }, move: (x, y) => moveZ(name, x, y),
         key: (key, shift) => mapKey(name, key, shift), touch: "none"
       });
       const pictures = element("div", {class: "explore-pair"});
@@ -284,11 +284,15 @@
       if (moved.includes("pixels") || moved.includes("y")) now = numbers(state.pixels, state.y);
       write();
     }
-    function take(c) {
+    // Of the set that is shown, the one for class c.
+    function presetAt(c) {
       const at = set_of_presets * facts.classes + c, size = side * side;
+      return {pixels: Float32Array.from(arrays.presets.values.subarray(at * size, (at + 1) * size)),
+              y: arrays.preset_labels.values[at]};
+    }
+    function take(c, touched = "x") {
       pen.down = false;
-      const pixels = Float32Array.from(arrays.presets.values.subarray(at * size, (at + 1) * size));
-      set({pixels, preset: c, strokes: [], y: arrays.preset_labels.values[at], guessed: false}, "x");
+      set({...presetAt(c), preset: c, strokes: [], guessed: false}, touched);
     }
     const choose = name => { state.chosen = name; write(); };
     const zOf = name => state.z[name] || Array.from(now[name].q.mean);
@@ -356,7 +360,6 @@
     }
 
     // --- What is written ----
-    const round = v => Math.round(100 * v) / 100;
     function write(only) {
       for (const name of only ? [only] : names) writeCard(name);
       ys.forEach((each, c) => each.setAttribute("aria-pressed", String(c === state.y)));
@@ -522,8 +525,8 @@
     }
     function fromPrior(name) {
       const z = Float32Array.from(EPSILON.flatMap((epsilon, c) => {
-        const {mean, scale} = distribution(name, "prior", variables(name, state.pixels, c));
-        return epsilon.map((e, j) => mean[j] + scale[j] * e);
+        const prior = distribution(name, "prior", variables(name, state.pixels, c));
+        return [...Explore.moved(prior, epsilon)];
       }));
       const of = name === "CVAE3" ? variables(name, state.pixels, state.y) : {y: EVERY_Y};
       return pictures(name, facts.classes, {...of, z}, state.pixels);
@@ -542,19 +545,16 @@
     }
 
     function fillPresets() {
-      const size = side * side;
       cells.forEach(({cell}, c) => {
-        const at = set_of_presets * facts.classes + c;
-        cell.show(arrays.presets.values.subarray(at * size, (at + 1) * size),
-                  `a ${arrays.preset_labels.values[at]} of the test images`);
+        const {pixels, y} = presetAt(c);
+        cell.show(pixels, `a ${y} of the test images`);
       });
     }
     box.explore = {
       state, set, take, putZ, zOf, choose, get now() { return now; }, get cards() { return cards; }
     };
     fillPresets();
-    take(first);
-    set({}, "");
+    take(first, "");
   }
 
   Explore.add("five", {

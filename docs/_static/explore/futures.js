@@ -4,14 +4,10 @@
 // path, the mixture six Gaussians, the CVAE a path for each z. All draw y by the same fixed noise.
 (() => {
   "use strict";
-  const {nats, element, clamp, logNormal, softplus} = Explore;
+  const {nats, percent, element, part, row, clamp, logNormal, logSum, softplus} = Explore;
   const DRAWS = 200, SAMPLES = 100, TURN = 2 * Math.PI;
   const MODELS = {CVAE: "CVAE", mixture: "mixture", regressor: "regressor", truth: "truth"};
   const sum = values => values.reduce((a, b) => a + b, 0);
-  const logSum = values => {
-    const top = Math.max(...values);
-    return top + Math.log(sum(values.map(v => Math.exp(v - top))));
-  };
   const logDensity = (y, mean, scale) => sum(Array.from(mean, (m, i) => logNormal(y[i], m, scale[i] ?? scale)));
   const distance = (a, b) => Math.hypot(...Array.from(a, (v, i) => v - b[i]));
 
@@ -50,7 +46,7 @@
     // The mixture's weights (as logs), means and scales.
     function mixture(x) {
       const raw = nets["mixture.likelihood"](x), parts = facts.components, size = 2 * K;
-      const logits = raw.subarray(0, parts), total = logSum(Array.from(logits));
+      const logits = raw.subarray(0, parts), total = logSum(logits);
       return Array.from({length: parts}, (_, k) => ({
         log: logits[k] - total, mean: raw.subarray(parts + k * size, parts + (k + 1) * size),
         scale: raw.slice(parts + (parts + k) * size, parts + (parts + k + 1) * size).map(v => facts.least + softplus(v))
@@ -173,12 +169,11 @@
     }
 
     function write() {
-      const percent = v => `${Math.round(100 * v)}\u00a0%`, mean = here.nearest(seen.mean, seen.ways);
+      const mean = here.nearest(seen.mean, seen.ways);
       const atMean = here.logTrue(seen.mean, seen.ways);
-      lead.replaceChildren(element("span", {class: "explore-ink"}, "Mean path: "), mean.off
+      lead.replaceChildren(part("ink", "Mean path: "), mean.off
         ? `${nats(mean.least)} px from the nearest way. Nobody takes it: its true log p is ${nats(atMean)} nats.`
         : `${nats(mean.least)} px from a way.`);
-      const row = (tag, ...cells) => element("tr", {}, ...cells.map(text => element(tag, {}, text)));
       table.replaceChildren(row("th", "nats", "log\u00a0p(y|x)", "draws\u00a0off"));
       for (const model of ["truth", "regressor", "mixture", "CVAE"])
         table.append(row("td", MODELS[model], nats(now[model]), percent(drawn[model].off)));
@@ -232,7 +227,7 @@
         c.beginPath(); c.roundRect(px - 24, py - 12, 48, 24, 12);
         c.fillStyle = colours.ground; c.fill();
         c.strokeStyle = colours.models.CVAE3; c.stroke();
-        c.fillStyle = colours.ink; c.fillText(`${Math.round(100 * shares[w])} %`, px, py + 5);
+        c.fillStyle = colours.ink; c.fillText(percent(shares[w]), px, py + 5);
       });
       c.strokeStyle = colours.rule; c.lineWidth = 1; c.strokeRect(from + .5, .5, size - 1, size - 1);
       Explore.key(c, [["draw on a way", colours.models.CVAE3], ["draw off all ways", colours.ink]], from, size + 4, colours);

@@ -4,7 +4,7 @@
 // each level, and the best guess of x are known, and stand beside the network's. And to digits.
 (() => {
   "use strict";
-  const {nats, element, clamp, sigmoid} = Explore;
+  const {nats, percent, element, part, row, clamp, sigmoid, logSum} = Explore;
   const WALKERS = 150, POINTS = 150, TRUTH = 4000, TRACED = 3, SECONDS = 4;
   const GUIDANCE = [0, 4, 0.05], VIEW = 2.9, NARROW = 520;
   const alpha = level => Math.sqrt(sigmoid(level)), sigma = level => Math.sqrt(sigmoid(-level));
@@ -75,9 +75,8 @@
     function mixture(z, label, a, s) {
       const variance = (a * scale) ** 2 + s ** 2;
       const logs = of(label).map(c => -0.5 * squares(z, c.map(v => a * v)) / variance);
-      const top = Math.max(...logs), total = sum(logs.map(v => Math.exp(v - top)));
-      const log = top + Math.log(total / logs.length) - Math.log(2 * Math.PI * variance);
-      return {log, parts: logs.map(v => Math.exp(v - top) / total), variance};
+      const total = logSum(logs), log = total - Math.log(2 * Math.PI * variance * logs.length);
+      return {log, parts: logs.map(v => Math.exp(v - total)), variance};
     }
     const logTrue = (x, label) => mixture(x, label, 1, 0).log;
     function best(level, z, label) {  // (11.5) of each clump, times its part
@@ -212,9 +211,6 @@
       }
     }
 
-    const percent = v => `${Math.round(100 * v)}\u00a0%`;
-    const row = (tag, name, values) => element("tr", {}, ...[name, ...values].map(text => element(tag, {}, text)));
-    const part = (name, text) => element("span", {class: `explore-${name}`}, text);
     function write() {
       const plain = walks[walkOf(0)], guided = walks[walkOf(state.w)];
       if (plain && guided) {
@@ -239,9 +235,10 @@
       const {judge, draw} = worlds.points, {label} = shown;
       truths[label] ??= judge(draw(label, TRUTH, 21), label);
       const found = [truths[label], judge(shown.plain[T], label), judge(shown.guided[T], label)];
-      const [truth, , now] = found, line = (name, of) => row("td", name, found.map(one => percent(of(one))));
+      const [truth, , now] = found;
+      const line = (name, of) => row("td", name, ...found.map(one => percent(of(one))));
       table.replaceChildren(
-        row("th", "where x lies", ["truth", "w = 0", `w = ${nats(shown.w)}`]),
+        row("th", "where x lies", "truth", "w = 0", `w = ${nats(shown.w)}`),
         line("inner clump", one => one.clumps[0]), line("middle clump", one => one.clumps[1]),
         line("outer clump", one => one.clumps[2]), line("another arm", one => one.other),
         line("off all clumps", one => one.off), line(`read as ${label + 1}`, one => one.read));
@@ -255,8 +252,8 @@
     }
     function writeDigits() {
       const found = Object.entries(worlds.digits.measured), real = found[0][1], [name, [read, covered]] = found.at(-1);
-      table.replaceChildren(row("th", "digits", ["read as asked", "coverage"]),
-                            ...found.map(([of, values]) => row("td", of, values.map(percent))));
+      table.replaceChildren(row("th", "digits", "read as asked", "coverage"),
+                            ...found.map(([of, values]) => row("td", of, ...values.map(percent))));
       lead.replaceChildren(
         `${name}: `, part("bound", `${percent(read)} read as asked`), ` (real ${percent(real[0])}), `,
         part("kl", `coverage ${percent(covered)}`), ` (real ${percent(real[1])})`);
@@ -323,9 +320,8 @@
 
     function drawBars(c, width, height, colours) {
       const known = bounds[about()], floor = height - 24;
-      c.fillStyle = colours.quiet; c.textAlign = "left"; c.fillText("noise", 2, height - 6);
-      c.textAlign = "right"; c.fillText("x", width - 2, height - 6);
-      c.strokeStyle = colours.rule; c.beginPath(); c.moveTo(0, floor + .5); c.lineTo(width, floor + .5); c.stroke();
+      Explore.axis(c, null, [], floor, width, colours, "x");
+      c.textAlign = "left"; c.fillText("noise", 2, height - 6);
       if (!known) return;
       const plain = known.kl(0), guided = known.kl(state.w), most = Math.max(...plain, ...guided);
       const wide = width / (T - 1), up = v => v / most * (floor - 44);

@@ -132,6 +132,8 @@
     const size = raw.length / 2;
     return {mean: raw.slice(0, size), scale: raw.slice(size).map(v => LEAST_SCALE + softplus(v))};
   };
+  // z = mean + scale · ε, (2.1).
+  const moved = ({mean, scale}, epsilon) => mean.map((m, j) => m + scale[j] * epsilon[j]);
   const standard = size => ({mean: new Float32Array(size), scale: new Float32Array(size).fill(1)});
   // KL(q ‖ p) of diagonal Gaussians, (2.4).
   const divergence = (q, p) => q.mean.reduce(
@@ -160,6 +162,6 @@
       }
       return ready[name];
     },
-    softplus, sigmoid, gaussian, standard, divergence, logBernoulli
+    softplus, sigmoid, gaussian, moved, standard, divergence, logBernoulli
   });
 })();
