@@ -292,8 +292,8 @@ def test_an_explorable_moves_on_its_slide_and_the_keys_stay_with_the_deck(browse
 
 
 @pytest.mark.slow
-def test_the_pdf_has_each_slide_and_what_is_said(browser, bound, tmp_path):
-    slides.print_pdf(browser, bound, tmp_path / "deck.pdf")
+def test_the_pdf_has_each_slide_and_what_is_said(browser, small_deck, tmp_path):
+    slides.print_pdf(browser, small_deck, tmp_path / "deck.pdf")
     pages = re.findall(rb"/Type /Page\b", (tmp_path / "deck.pdf").read_bytes())
     assert len(pages) == 3 + 2  # slides, and notes of two of them
 
