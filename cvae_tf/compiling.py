@@ -81,7 +81,8 @@ class CompiledModel(PrivateModel):
         )
         with self.distribute_strategy.scope():
             self.optimizer.build(self.trainable_variables)  # so that its state is saved and loaded
-        self.programs.optimised = list(self.trainable_variables)
+        if self.optimizer is not before:  # the same one knows a replaced network's at the next fit
+            self.programs.optimised = list(self.trainable_variables)
         steps = int(tf.convert_to_tensor(self.optimizer.iterations))  # of all replicas alike
         if self.optimizer is not before and not steps:
             self.batches_seen.assign(0)

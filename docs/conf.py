@@ -25,6 +25,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "course_links",
+    "hanging_lines",
     "search_words",
 ]
 exclude_patterns = ["**.ipynb_checkpoints", "_ext", "_extra"]

@@ -380,6 +380,19 @@ def test_compile_with_a_used_optimiser_goes_on_and_with_a_new_one_begins():
     assert int(model.optimizer.iterations) == 0 and int(model.batches_seen) == 3 * BATCHES
 
 
+def test_a_replaced_network_is_trained_after_compile_with_the_same_optimiser():
+    model = made(ManyOwn)
+    model.fit(**FEEDS["arrays"](), verbose=0)
+    new = keras.layers.Dense(1)
+    new.build([None, model.dense.kernel.shape[0]])
+    model.dense = new
+    model.compile(model.optimizer, jit_compile=False)
+    before = model.dense.get_weights()[0]
+    model.fit(**FEEDS["arrays"](), verbose=0)
+    assert np.abs(model.dense.get_weights()[0] - before).max() > 0
+    assert int(model.optimizer.iterations) == 6 * BATCHES
+
+
 def test_a_layer_that_is_held_twice_stays_when_one_name_is_given_to_another():
     model = made(ManyOwn)
     model.again = model.dense

@@ -24,6 +24,7 @@ import course_links  # noqa: E402
 import family_map  # noqa: E402
 import search_words  # noqa: E402
 import site_pages  # noqa: E402
+from hanging_lines import HangingLines  # noqa: E402
 from lessons import Run, lessons_in, recipes_in  # noqa: E402
 
 STATIC = ROOT / "docs" / "_static"
@@ -238,6 +239,23 @@ def test_nothing_is_cut_and_nothing_fails(site, browser):
                 mode = "dark" if dark else "light"
                 faults += [f"{path.stem}, {width}, {mode}: {each}" for each in found]
     assert faults == [], "\n".join(faults)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", WIDTHS)
+def test_code_fits_its_column(site, browser, width):
+    page = browser.open(site / "lessons/06_cmma.html", width=width)
+    beyond = """[...document.querySelectorAll(".cell_input pre")]
+        .filter(e => e.clientWidth && e.scrollWidth > e.clientWidth).map(e => e.innerText)"""
+    assert page.evaluate(beyond) == []
+    assert page.evaluate("document.querySelectorAll('.cell_input pre .long').length") > 100
+
+
+def test_a_long_line_knows_its_indentation():
+    lines = [(1, "<span>x</span>\n"), (1, "    " + "<b>y &lt; 1</b> " * 9 + "\n"), (0, "<pre>")]
+    short, long, mark = HangingLines.hung(lines)
+    assert (short, mark) == (lines[0], lines[2])
+    assert re.fullmatch("<span class=long style=--in:4>    <b>.*</b></span>\n", long[1])
 
 
 @pytest.mark.slow
