@@ -146,8 +146,8 @@ lint: $(READY)
 	$(BIN)/ruff check cvae_tf tests tools benchmarks examples docs $(wildcard notebooks/text notebooks/projects)
 	$(BIN)/mypy
 
-# Beside the peers' environment only this target needs the network once .venv is there. It works apart from .venv, so that the
-# course never runs on more than what requirements.txt names.
+# Once .venv is there only this target needs the network, and `benchmark` when it sets up its peers.
+# It works apart from .venv, so that the course never runs on more than what requirements.txt names.
 requirements:
 	@$(FIND_PYTHON); \
 	echo "Compiling requirements.txt from pyproject.toml ..."; \

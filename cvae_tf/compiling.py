@@ -81,10 +81,10 @@ class CompiledModel(PrivateModel):
         )
         with self.distribute_strategy.scope():
             self.optimizer.build(self.trainable_variables)  # so that its state is saved and loaded
-        if self.optimizer is not before:  # the same one knows a replaced network's at the next fit
-            self.programs.optimised = list(self.trainable_variables)
-        steps = int(tf.convert_to_tensor(self.optimizer.iterations))  # of all replicas alike
-        if self.optimizer is not before and not steps:
+        if self.optimizer is before:
+            return  # it goes on, and learns of a replaced network at the next fit
+        self.programs.optimised = list(self.trainable_variables)
+        if not int(tf.convert_to_tensor(self.optimizer.iterations)):  # of all replicas alike
             self.batches_seen.assign(0)
 
     def get_compile_config(self) -> dict[str, Any]:

@@ -25,7 +25,6 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "course_links",
-    "hanging_lines",
     "search_words",
 ]
 exclude_patterns = ["**.ipynb_checkpoints", "_ext", "_extra"]

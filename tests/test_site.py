@@ -24,7 +24,6 @@ import course_links  # noqa: E402
 import family_map  # noqa: E402
 import search_words  # noqa: E402
 import site_pages  # noqa: E402
-from hanging_lines import HangingLines  # noqa: E402
 from lessons import Run, lessons_in, recipes_in  # noqa: E402
 
 STATIC = ROOT / "docs" / "_static"
@@ -244,18 +243,14 @@ def test_nothing_is_cut_and_nothing_fails(site, browser):
 @pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_code_fits_its_column(site, browser, width):
-    page = browser.open(site / "lessons/06_cmma.html", width=width)
-    beyond = """[...document.querySelectorAll(".cell_input pre")]
-        .filter(e => e.clientWidth && e.scrollWidth > e.clientWidth).map(e => e.innerText)"""
-    assert page.evaluate(beyond) == []
-    assert page.evaluate("document.querySelectorAll('.cell_input pre .long').length") > 100
-
-
-def test_a_long_line_knows_its_indentation():
-    lines = [(1, "<span>x</span>\n"), (1, "    " + "<b>y &lt; 1</b> " * 9 + "\n"), (0, "<pre>")]
-    short, long, mark = HangingLines.hung(lines)
-    assert (short, mark) == (lines[0], lines[2])
-    assert re.fullmatch("<span class=long style=--in:4>    <b>.*</b></span>\n", long[1])
+    code = '[...document.querySelectorAll(".cell_input pre")]'
+    texts, seen = "map(e => e.textContent)", []
+    beyond = "filter(e => e.scrollWidth > e.clientWidth)"
+    for path in pages_of(site):
+        page = browser.open(path, width=width)
+        assert page.evaluate(f"{code}.{beyond}.{texts}") == [], path.stem
+        seen += page.evaluate(f"{code}.{texts}")
+    assert max(len(line) for text in seen for line in text.splitlines()) > 100  # and yet
 
 
 @pytest.mark.slow

@@ -742,8 +742,11 @@ class Machine(RuleBasedStateMachine):
         # A stream that was not gone through to its end goes on in the next validation, as Keras's
         # own loop does: what the last one saw is then not the first rows.
         goes_on = form not in ("arrays", "weighted") and sum(taken) < validation_rows
-        if goes_on and epochs > validation_freq and isinstance(self.b, Counting):
-            self.tested[2] = self.b.tested.numpy()[2]  # which rows is B's to say
+        if goes_on and histories:
+            ends = np.cumsum(sizes)[:-1]
+            batches = [batch.sum() for batch in np.split(CODES[:validation_rows], ends)]
+            times, first = epochs // validation_freq, sum(batches[: len(taken)])  # noted each time
+            self.tested[2] += np.resize(batches, times * len(taken)).sum() - times * first
         if epochs % validation_freq == 0 and not (goes_on and epochs > validation_freq):
             for name, history in histories.items():
                 last = {term: history.history[f"val_{term}"][-1] for term in TERMS}

@@ -48,6 +48,15 @@ addEventListener("DOMContentLoaded", () => {
   addEventListener("scroll", hide, {passive: true});
 });
 
+// Each line of code becomes a span that knows its indentation; course.css lets it hang.
+addEventListener("DOMContentLoaded", () => {
+  for (const code of document.querySelectorAll(":is(.highlight-ipython3, .highlight-python, .highlight-bash) pre"))
+    code.innerHTML = code.innerHTML.split("\n").map(line => {
+      const [indent] = line.replace(/<[^>]*>/g, "").match(/^ */);
+      return line && `<span class="line" style="--in: ${indent.length}">${line}</span>`;
+    }).join("\n");
+});
+
 // An equation that is wider than its column is set smaller, down to three quarters, before it scrolls.
 addEventListener("DOMContentLoaded", async () => {
   if (!window.MathJax?.startup) return;
