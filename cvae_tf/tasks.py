@@ -303,7 +303,7 @@ def futures(
     Args:
         num: int N.
         seed: int ≥ 0; the same seed gives the same scenes.
-        image_shape: (H, W) pixels.
+        image_shape: (H, W) pixels, or (H, W, 1).
         sigma: float σ > 0, pixels.
         reach: float > 0, length of an arm, pixels.
         ways: how many arms a junction may have, equally often: ints from 1 (a dead end) to 4 (a
