@@ -2,22 +2,30 @@
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from cvae_tf import M2, datasets
+from cvae_tf.distributions import Bernoulli
 from cvae_tf.noise import Place
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
-@pytest.fixture(scope="module")
-def likelihood():
-    spec = importlib.util.spec_from_file_location("likelihood", BENCHMARKS / "likelihood.py")
+def module_of(name):
+    """A file of benchmarks/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def likelihood():
+    return module_of("likelihood")
 
 
 def test_pixels_are_drawn_anew_at_every_step_and_binary_ones_stay(likelihood):
@@ -65,3 +73,102 @@ def test_a_row_replaces_its_like_and_gains_are_of_one_schedule(likelihood, tmp_p
     text = likelihood.store(path, stopped)
     assert "2 of 4" in text
     assert "| VAE, z of 50 | 50 |" not in text.partition("What k > 1 gains")[2]
+
+
+# Few labels --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def semi_supervised():
+    return module_of("semi_supervised")
+
+
+def digits_of_28(num, seed=0):
+    """Grey images of MNIST's size, no digits, and a class for each."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(num) % 10
+    x = rng.uniform(size=(10, 784))[truth] * rng.uniform(0.5, 1, (num, 784))
+    return datasets.Split(x.astype("float32"), np.eye(10, dtype="float32")[truth], truth)
+
+
+def test_a_relaxed_label_is_the_sum_over_classes_where_q_is_certain(semi_supervised):
+    family = Bernoulli()
+    nets = semi_supervised.nets_of(M2, 0, (8,), family, x=784, z=3, y=10)
+    nets["likelihood_net"].set_weights([5 * w for w in nets["likelihood_net"].get_weights()])
+    data, noise = digits_of_28(20), tf.random.stateless_normal([1, 20, 3], [1, 2])
+    labels = tf.constant(np.where(np.arange(20) % 2, data.labels, -1), tf.int32)
+    last = nets["classifier_net"].layers[-1]
+    kernel = last.get_weights()[0]
+
+    def bounds():
+        for model_class in (M2, semi_supervised.Relaxed):
+            of = {"family": family, "sum_over_classes": model_class is M2, "seed": 0}
+            yield model_class(**nets, **of).objective(tf.constant(data.x), labels, noise=noise)
+
+    last.set_weights([0 * kernel, 50.0 * np.eye(10)[4]])  # q(y|x) is all on the class 4
+    for exact, relaxed in zip(*([each, *bound[:3]] for each, bound in bounds()), strict=True):
+        np.testing.assert_allclose(relaxed, exact, rtol=1e-5)
+    last.set_weights([0 * kernel, np.zeros(10)])
+    exact, relaxed = (bound.elbo.numpy() for _, bound in bounds())
+    np.testing.assert_allclose(relaxed[1::2], exact[1::2], rtol=1e-5)  # those with a label
+    assert (abs(relaxed - exact)[::2] > 0.1).all()
+
+
+def test_the_stream_goes_on_where_it_was(semi_supervised):
+    data = digits_of_28(400)
+    labels = datasets.labelled_subset(data.labels, per_class=2, seed=0)
+
+    def drawn(first, count):
+        stream, per_pass = semi_supervised.mnist_stream(data.x, labels, "summed, α", 3, first)
+        return per_pass, list(stream.take(count * per_pass).as_numpy_iterator())
+
+    per_pass, whole = drawn(0, 3)
+    assert per_pass == 380 / 80 + 0.25  # the last batch is filled up
+    _, later = drawn(1, 2)
+    for (x, y), (x_later, y_later) in zip(whole[per_pass:], later, strict=True):
+        np.testing.assert_array_equal(x, x_later)
+        np.testing.assert_array_equal(y, y_later)
+        assert set(np.unique(x)) <= {0.0, 1.0} and (y[:20] >= 0).all() and (y[20:] < 0).all()
+    mean = np.mean([x.mean() for x, _ in whole])
+    assert abs(mean - data.x.mean()) < 0.01
+    only = semi_supervised.mnist_stream(data.x, labels, "classifier", 3, 0)[0]
+    x, y = next(iter(only))
+    np.testing.assert_array_equal(x, whole[0][0][:20])
+    np.testing.assert_array_equal(y, whole[0][1][:20])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ["classifier", "summed, α", "relaxed, α = 10"])
+def test_a_killed_run_ends_with_the_same_numbers(semi_supervised, tmp_path, row):
+    part = digits_of_28(400)
+    data = SimpleNamespace(train=part, validation=digits_of_28(100, 1), test=digits_of_28(100, 2))
+
+    def run(folder, updates):
+        options = SimpleNamespace(device="cpu", rate=1e-3, updates=updates, backups=folder)
+        return semi_supervised.run(row, 50, 0, data, None, options)
+
+    whole = run(tmp_path / "whole", 15)
+    first = run(tmp_path / "parts", 5)
+    assert [len(found["curve"]) for found in (whole, first)] == [3, 1]
+    folder = next((tmp_path / "parts").iterdir())
+    (folder / "told.json.part").write_text("{")  # what a kill at the wrong moment leaves behind
+    (folder / "2.keras").write_bytes(b"half of a file")
+    assert run(tmp_path / "parts", 15)["curve"] == whole["curve"]
+    assert len(list(folder.glob("*.keras"))) == 1
+
+
+def test_what_still_falls_is_marked_and_draws_are_paired(semi_supervised):
+    def entry(row, seed, *errors):
+        curve = [[1000 * (i + 1), e, e] for i, e in enumerate(errors)]
+        rest = {"labels": 100, "device": "cpu", "seconds": 60.0, "rate": 1e-3}
+        return {"row": row, "seed": seed, "curve": curve, **rest}
+
+    flat = [entry("classifier", s, 25.0, 22.0 + s, 22.0 + s, 22.0 + s) for s in range(3)]
+    falls = [entry("summed, α", s, 30.0, 20.0 + s, 19.0, 18.0 + s) for s in range(3)]
+    noisy = [entry("summed, no α", s, 80.0, 70.0, 60.0, (40.0, 75.0, 80.0)[s]) for s in range(3)]
+    told = [semi_supervised.is_falling(some) for some in (flat, falls, noisy, falls[:1])]
+    assert told == [False, True, False, True]
+    text = semi_supervised.mnist_table([*flat, *falls, *noisy])
+    assert "| 4,000 | 19.00 ± 0.58, falling | 18.00, 19.00, 20.00 | -4.0 ± 0.0 |" in text
+    assert "11.97 ± 1.71 (paper)" in text
+    assert "| M2, y summed, with α | 30.00 | 21.00 |" in text  # after 1,000 and 2,000 updates
