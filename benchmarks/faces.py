@@ -102,8 +102,8 @@ class SecondJudge:
         return score(self.network.predict(rows), y, self.groups)
 
 
-def trained(name, data, settings, seed):
-    """The model after `fit`, and the seconds it took."""
+def build(name, data, settings, seed):
+    """A model, not trained."""
     model_class, latent_dim = MODELS[name], settings["latent_dim"]
     keras.utils.set_random_seed(seed)
     family = distributions.Gaussian("shared", initial_scale=0.2, min_scale=settings["min_scale"])
@@ -116,7 +116,12 @@ def trained(name, data, settings, seed):
         hidden=tuple(settings["hidden"]),
         family=family,
     )
-    model = model_class(**nets, family=family, seed=seed)
+    return model_class(**nets, family=family, seed=seed)
+
+
+def trained(name, data, settings, seed):
+    """The model after `fit`, and the seconds it took."""
+    model, x, y = build(name, data, settings, seed), data.train.x, data.train.y
     steps = settings["epochs"] * -(-len(x) // settings["batch_size"])
     rate = keras.optimizers.schedules.CosineDecay(settings["learning rate"], steps)
     model.compile(keras.optimizers.Adam(rate))

@@ -52,7 +52,7 @@ RESULTS, BACKUPS = HERE / "results", HERE.parent / "build" / "semi_supervised"
 BATCH, LABELLED, CLASSES, ACTIVATION = 100, 20, 10, "softplus"
 DIGITS = {"per_class": 5, "steps": 2000, "rate": 1e-3, "hidden": (128,), "latent": 16}
 MNIST = {
-    "updates": 10_000, "rate": 1e-3, "latent": 50, "m1": (500, 500), "m1_epochs": 100,
+    "updates": 10_000, "rate": 1e-3, "latent": 50, "m1": (500, 500), "m1_epochs": 50,
     "initial_scale": 1e-3,
 }  # fmt: skip
 ROWS = {
@@ -402,8 +402,8 @@ def run(row, num_labels, seed, data, m1, options):
             for part in (data.validation, data.test)
         ]
         return common | {"rate": None, "seconds": 0.0, "curve": [[0, *errors]]}
-    name = f"{row}-{num_labels}-{seed}-{options.rate:g}".replace(" ", "-").replace(",", "").replace("=", "")
-    folder = options.backups / name
+    words = row.replace(",", "").replace("=", "").split()
+    folder = options.backups / "-".join([*words, str(num_labels), str(seed), f"{options.rate:g}"])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "told.json"
     told = {"passes": 0, "seconds": 0.0, "curve": []}
@@ -557,7 +557,7 @@ def main():
     parser.add_argument("--mnist", action="store_true", help="28×28, the paper's sizes")
     of_mnist_only = parser.add_argument_group("with --mnist")
     add = of_mnist_only.add_argument
-    rows = ", ".join(MNIST_ROWS)
+    rows = "; ".join(MNIST_ROWS)
     add("--rows", nargs="+", choices=MNIST_ROWS, default=MNIST_ROWS, metavar="ROW", help=rows)
     add("--labels", nargs="+", type=int, default=[100, 1000], help="a multiple of ten each")
     add("--updates", type=int, default=MNIST["updates"], help="rounded up to whole passes")

@@ -1,6 +1,7 @@
 """What the benchmarks build on: drawn pixels, the schedule, tables of what was stored."""
 
 import importlib.util
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cvae_tf import M2, datasets
+from cvae_tf import M2, datasets, faces
 from cvae_tf.distributions import Bernoulli
 from cvae_tf.noise import Place
 
@@ -172,3 +173,50 @@ def test_what_still_falls_is_marked_and_draws_are_paired(semi_supervised):
     assert "| 4,000 | 19.00 ± 0.58, falling | 18.00, 19.00, 20.00 | -4.0 ± 0.0 |" in text
     assert "11.97 ± 1.71 (paper)" in text
     assert "| M2, y summed, with α | 30.00 | 21.00 |" in text  # after 1,000 and 2,000 updates
+
+
+# Faces, and all tables ---------------------------------------------------------------------------
+
+
+def test_the_second_judge_reads_what_it_has_learned_and_no_more():
+    benchmark, data = module_of("faces"), faces.drawn(600, size=16, image=False, seed=0)
+    judge = benchmark.SecondJudge(data, epochs=200)
+    learned, new = (judge.score(part.x, part.y) for part in (data.train, data.test))
+    assert list(learned) == list(data.attribute_names)
+    assert min(learned.values()) > 0.95 and new["hat"] > 0.9 and new["pose"] > 0.8
+    nobody = judge.score(np.zeros_like(data.test.x), data.test.y)  # R² of a constant is at most 0
+    assert max(nobody[name] for name in ("smile", "pose", "light")) <= 0
+    assert benchmark.averages(new, data, "mean").keys() == {"mean, binary", "mean, continuous"}
+
+
+def test_room_for_y_is_a_latent_for_each_attribute():
+    benchmark, data = module_of("faces"), faces.drawn(60, size=16, image=False, seed=0)
+    settings = benchmark.SETTINGS | {"hidden": [8], "latent_dim": 3}
+    sizes = {n: benchmark.build(n, data, settings, 0).latent_dim for n in ("CMMA", "CMMA+")}
+    assert sizes == {"CMMA": 3, "CMMA+": 13}
+
+
+def made_again(name, stored):
+    """The Markdown that a benchmark makes of its JSON."""
+    if name == "faces":
+        return module_of("faces").table(stored["runs"], stored["real"], stored["settings"])
+    if name == "faces_cmu":
+        return module_of("faces").table_of_photographs(stored["runs"], stored["settings"])
+    if name.startswith("completion"):
+        return module_of("completion").table(stored)
+    if name == "semi_supervised":
+        return module_of(name).table(stored["draws"], stored["settings"]["steps"])[0]
+    if name == "semi_supervised_mnist":
+        return module_of("semi_supervised").mnist_table(stored)
+    if name == "speed":
+        return module_of(name).as_markdown(stored)
+    return module_of(name).table(stored)
+
+
+RESULTS = sorted((BENCHMARKS / "results").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_each_table_is_made_of_the_numbers_beside_it(path):
+    stored = json.loads(path.read_text("utf-8"))
+    assert path.with_suffix(".md").read_text("utf-8") == made_again(path.stem, stored)
