@@ -449,15 +449,22 @@ def write_api(folder: Path) -> None:
 
 
 def with_tables(page: Path) -> None:
-    """Put the tables of benchmarks/results/ where the page names them, under its own headings."""
+    """Put tables and figures of benchmarks/results/ where the page names them."""
+    results = ROOT / "benchmarks" / "results"
 
     def table(found: re.Match[str]) -> str:
-        text = (ROOT / "benchmarks" / "results" / f"{found[1]}.md").read_text(encoding="utf-8")
+        text = (results / f"{found[1]}.md").read_text(encoding="utf-8")
         body = text.partition("\n")[2].replace(" ± ", "\u00a0±\u00a0")  # without its title
         return re.sub(r"^#", "##", body, flags=re.MULTILINE)
 
+    def figure(found: re.Match[str]) -> str:
+        shutil.copy(results / found[1], page.parent / "_static")
+        return f"![{found[2]}](_static/{found[1]})"
+
     text = page.read_text(encoding="utf-8")
-    page.write_text(re.sub(r"<!-- table: (\w+) -->", table, text), encoding="utf-8")
+    text = re.sub(r"<!-- table: (\w+) -->", table, text)
+    text = re.sub(r"<!-- figure: (\S+) (.*?) -->", figure, text, flags=re.DOTALL)
+    page.write_text(text, encoding="utf-8")
 
 
 def misconceptions() -> str:
