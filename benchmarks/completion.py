@@ -2,7 +2,7 @@ r"""Structured prediction: do latent variables pay when the rest of an image has
 
     python benchmarks/completion.py                      8×8 digits, five tasks, three seeds
     python benchmarks/completion.py --tasks 1 --seeds 0  a part; what is done is kept
-    python benchmarks/completion.py --mnist              28×28, one seed, bounded time
+    python benchmarks/completion.py --mnist              28×28, hours; model by model is kept
 
 Baseline, GSNN, CVAE-3 and hybrid on `tasks.completion`: log p(y|x) of the unseen pixels, nats per
 example, on the test split of binary images drawn once ("fixed"). Same networks, corruption of the
@@ -25,11 +25,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+from tqdm.keras import TqdmCallback
 
 from cvae_tf import CVAE3, GSNN, datasets, networks, tasks
 from cvae_tf.baselines import Baseline, Flips, corrupted
 from cvae_tf.distributions import Bernoulli
 
+BACKUPS = Path(__file__).resolve().parent.parent / "build" / "completion"
 TASKS = {
     "1": (1, "1 quadrant (lower left)"),
     "2": (2, "2 quadrants (left half)"),
@@ -81,20 +83,24 @@ def build(name, x_dim, y_dim, settings, seed):
     return model_class(**nets, family=family, seed=seed, **options)
 
 
-def train(model, training, validation, settings):
-    """Fit with early stopping on the validation split; the best epoch's weights are kept."""
+def train(model, training, validation, settings, label=None):
+    """Fit with early stopping on the validation split; the best epoch's weights are kept.
+
+    Where there is a label, a bar with it counts the epochs.
+    """
     compiled = settings["hidden"] != DIGITS["hidden"]  # compiling costs more than it saves on 8×8
     model.compile(keras.optimizers.Adam(settings["learning_rate"]), jit_compile=compiled)
     stop = keras.callbacks.EarlyStopping(
         "val_loss", patience=settings["patience"], restore_best_weights=True
     )
+    bar = [] if label is None else [TqdmCallback(verbose=0, desc=label)]
     history = model.fit(
         training.x,
         training.y,
         batch_size=settings["batch_size"],
         epochs=settings["epochs"],
         validation_data=(validation.x, validation.y),
-        callbacks=[stop],
+        callbacks=[stop, *bar],
         verbose=0,
     )
     return len(history.history["loss"])
@@ -111,8 +117,13 @@ def measure(model, task, num_samples):
     }
 
 
-def run(data, observed, seed, settings, *, models=tuple(MODELS), measured="test", converge=False):
+def run(
+    data, observed, seed, settings, *, models=tuple(MODELS), measured="test", converge=False,
+    folder=None,
+):
     """Train and measure the models on one task.
+
+    Each model's numbers are kept in `folder`, where there is one, and taken from there.
 
     Returns:
         {model: {estimator: log p(y|x), [N]}}, and {model: epochs}, and CVAE-3's mean for each S.
@@ -121,17 +132,34 @@ def run(data, observed, seed, settings, *, models=tuple(MODELS), measured="test"
         split: tasks.completion(getattr(data, split), observed)
         for split in ("train", "validation", measured)
     }
-    values, epochs, convergence = {}, {}, {}
+    found = {}
     for name in models:
+        path = folder and folder / f"{name}.npz"
+        if path and path.exists():
+            with np.load(path) as stored:
+                found[name] = {key: stored[key] for key in stored}
+            continue
         model = build(name, cut["train"].x.shape[1], cut["train"].y.shape[1], settings, seed)
-        epochs[name] = train(model, cut["train"], cut["validation"], settings)
-        values[name] = measure(model, cut[measured], settings["num_samples"])
+        label = folder and f"{name}, {folder.name}"
+        epochs = train(model, cut["train"], cut["validation"], settings, label)
+        found[name] = {"epochs": epochs}
+        found[name] |= measure(model, cut[measured], settings["num_samples"])
         if converge and name == "CVAE-3":
-            convergence = {
-                s: {k: float(v.mean()) for k, v in measure(model, cut[measured], s).items()}
-                for s in CONVERGENCE
-                if s * model.shapes["x"][0] <= 1_000_000  # the largest S takes minutes on MNIST
-            }
+            for s in CONVERGENCE:
+                if s * model.shapes["x"][0] <= 1_000_000:  # the largest S takes minutes on MNIST
+                    means = {k: v.mean() for k, v in measure(model, cut[measured], s).items()}
+                    found[name] |= {f"{k}, S = {s}": mean for k, mean in means.items()}
+        if path:
+            part = path.with_suffix(".part.npz")
+            np.savez(part, **found[name])
+            os.replace(part, path)
+    values = {name: {m: v for m, v in f.items() if np.ndim(v)} for name, f in found.items()}
+    epochs = {name: int(f["epochs"]) for name, f in found.items()}
+    convergence = {}
+    for key, mean in found.get("CVAE-3", {}).items():
+        method, is_of_s, size = key.partition(", S = ")
+        if is_of_s:
+            convergence.setdefault(int(size), {})[method] = float(mean)
     return values, epochs, convergence
 
 
@@ -267,7 +295,7 @@ def store(path, fresh, key, seed, piece):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", nargs="+", type=int, help="default: 0 1 2; with --mnist: 0")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--tasks", nargs="+", choices=TASKS)
     parser.add_argument("--mnist", action="store_true")
     parser.add_argument("--quick", action="store_true", help="two epochs: does it run at all")
@@ -276,7 +304,6 @@ def main():
     settings = dict(MNIST if arguments.mnist else DIGITS)
     if arguments.quick:
         settings.update(epochs=2, num_samples=100)
-    seeds = arguments.seeds or ([0] if arguments.mnist else [0, 1, 2])
     chosen = arguments.tasks or (["1", "2", "3"] if arguments.mnist else list(TASKS))
     name = "completion_mnist" if arguments.mnist else "completion"
     results = Path(__file__).resolve().parent / "results"
@@ -289,14 +316,19 @@ def main():
     }
     start = time.perf_counter()
     for key in chosen:
-        for seed in seeds:
+        for seed in arguments.seeds:
             if time.perf_counter() - start > 60 * arguments.minutes:
                 print(f"out of time before task {key}, seed {seed}")
                 continue
             data = (datasets.mnist if arguments.mnist else datasets.digits)("fixed", seed=seed)
             if arguments.mnist:  # 1,000 test images: importance sampling bounds the time
                 data = data._replace(test=data.test.take(slice(1000)))
-            piece = summary(*run(data, TASKS[key][0], seed, settings, converge=seed == 0))
+            folder = None
+            if arguments.mnist and not arguments.quick:
+                folder = BACKUPS / f"task {key}, seed {seed}"
+                folder.mkdir(parents=True, exist_ok=True)
+            how = {"converge": seed == 0, "folder": folder}
+            piece = summary(*run(data, TASKS[key][0], seed, settings, **how))
             report = store(path, report, key, seed, piece)
             print(
                 f"{TASKS[key][1]}, seed {seed}, {time.perf_counter() - start:.0f} s: "

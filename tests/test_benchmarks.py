@@ -220,3 +220,27 @@ RESULTS = sorted((BENCHMARKS / "results").glob("*.json"))
 def test_each_table_is_made_of_the_numbers_beside_it(path):
     stored = json.loads(path.read_text("utf-8"))
     assert path.with_suffix(".md").read_text("utf-8") == made_again(path.stem, stored)
+
+
+# Completion --------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_completed_model_is_not_trained_again(tmp_path, monkeypatch):
+    benchmark, digits = module_of("completion"), datasets.digits("fixed", seed=0)
+    few = {s: getattr(digits, s).take(slice(40)) for s in ("train", "validation", "test")}
+    monkeypatch.setattr(benchmark, "CONVERGENCE", (1, 5))
+    settings = benchmark.DIGITS | {"hidden": (8,), "epochs": 1, "num_samples": 5}
+    how = {"models": ("baseline", "CVAE-3"), "converge": True, "folder": tmp_path}
+    first = benchmark.run(digits._replace(**few), 1, 0, settings, **how)
+    assert {m: set(v) for m, v in first[0].items()} == {
+        "baseline": {"exact"}, "CVAE-3": {"importance", "prior"}
+    }  # fmt: skip
+    assert first[2][5]["importance"] == pytest.approx(first[0]["CVAE-3"]["importance"].mean())
+    monkeypatch.setattr(benchmark, "train", lambda *_: pytest.fail("it is kept"))
+    (tmp_path / "hybrid.part.npz").write_bytes(b"what a kill leaves behind")
+    again = benchmark.run(digits._replace(**few), 1, 0, settings, **how)
+    np.testing.assert_equal(again, first)
+    (tmp_path / "baseline.npz").unlink()
+    with pytest.raises(pytest.fail.Exception, match="kept"):
+        benchmark.run(digits._replace(**few), 1, 0, settings, **how)
