@@ -178,6 +178,7 @@ def test_what_still_falls_is_marked_and_draws_are_paired(semi_supervised):
 # Faces, and all tables ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_second_judge_reads_what_it_has_learned_and_no_more():
     benchmark, data = module_of("faces"), faces.drawn(600, size=16, image=False, seed=0)
     judge = benchmark.SecondJudge(data, epochs=200)
