@@ -453,8 +453,9 @@ def table_of_photographs(runs, settings):
         f"{', '.join(seeds)}), each with weights and judges of its own; differences are paired by "
         f"split. Test: {min(photos):.0f} to {max(photos):.0f} photographs of three people nobody "
         "has been trained on. Accuracy of pose (4), expression (4), eyes (2), by two judges that "
-        "have learned from the same training photographs; what they read on real test photographs "
-        "is the ceiling. log p(x|y): importance sampling, (2.6), a lower bound in expectation, "
+        "have learned from the same training photographs. What they read on real test photographs "
+        "is no ceiling: those people are new to them, and a model's faces are like those it has "
+        "seen. log p(x|y): importance sampling, (2.6), a lower bound in expectation, "
         f"{settings['log-likelihood samples']} samples. CMMA+ has one latent more for each column "
         "of y. Settings: " + ", ".join(f"{k} {v}" for k, v in settings.items()) + ".",
         "",

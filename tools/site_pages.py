@@ -459,7 +459,7 @@ def with_tables(page: Path) -> None:
 
     def figure(found: re.Match[str]) -> str:
         shutil.copy(results / found[1], page.parent / "_static")
-        return f"![{found[2]}](_static/{found[1]})"
+        return f"![{' '.join(found[2].split())}](_static/{found[1]})"
 
     text = page.read_text(encoding="utf-8")
     text = re.sub(r"<!-- table: (\w+) -->", table, text)
