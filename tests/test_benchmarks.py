@@ -167,8 +167,9 @@ def test_what_still_falls_is_marked_and_draws_are_paired(semi_supervised):
     flat = [entry("classifier", s, 25.0, 22.0 + s, 22.0 + s, 22.0 + s) for s in range(3)]
     falls = [entry("summed, α", s, 30.0, 20.0 + s, 19.0, 18.0 + s) for s in range(3)]
     noisy = [entry("summed, no α", s, 80.0, 70.0, 60.0, (40.0, 75.0, 80.0)[s]) for s in range(3)]
-    told = [semi_supervised.is_falling(some) for some in (flat, falls, noisy, falls[:1])]
-    assert told == [False, True, False, True]
+    back = [entry("summed, no α", s, 50.0, 60.0, 58.0, 55.0 + s) for s in range(3)]
+    told = [semi_supervised.is_falling(some) for some in (flat, falls, noisy, falls[:1], back)]
+    assert told == [False, True, False, True, False]
     text = semi_supervised.mnist_table([*flat, *falls, *noisy])
     assert "| 4,000 | 19.00 ± 0.58, falling | 18.00, 19.00, 20.00 | -4.0 ± 0.0 |" in text
     assert "11.97 ± 1.71 (paper)" in text
