@@ -444,8 +444,8 @@ def mnist_table(entries):
         "standard error over draws of the labels (balanced; draw s has seed s). Minus classifier: "
         "paired by draw. “falling”: over the last half of the updates the error still fell by more "
         "than two standard errors (of one draw: by half a point), to below that of the first pass. "
-        "Paper: Kingma et al. 2014, 3,000 epochs; its ± is over draws too. Replication: a public one of M2, whose "
-        "table has accuracies. `python benchmarks/semi_supervised.py --mnist`, whose first lines "
+        "Paper: Kingma et al. 2014, 3,000 epochs; its ± is over draws too. Replication: a public "
+        "one of M2, whose table has accuracies. `python benchmarks/semi_supervised.py --mnist`, whose first lines "
         "are the protocol.",
     ]
     for num_labels in sorted({e["labels"] for e in entries}):
@@ -526,7 +526,7 @@ def figure(entries, num_labels):
         title=f"MNIST, {num_labels:,} labels, mean ± standard error over the draws",
     )
     fig.axes[0].set_ylim(0, 100)
-    fig.axes[0].legend(loc="upper right", ncols=2, fontsize=12)
+    fig.axes[0].legend(loc="lower right", bbox_to_anchor=(1, 0.55), ncols=2, fontsize=12)
     return fig
 
 
