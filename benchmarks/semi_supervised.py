@@ -445,8 +445,8 @@ def mnist_table(entries):
         "paired by draw. “falling”: over the last half of the updates the error still fell by more "
         "than two standard errors (of one draw: by half a point), to below that of the first pass. "
         "Paper: Kingma et al. 2014, 3,000 epochs; its ± is over draws too. Replication: a public "
-        "one of M2, whose table has accuracies. `python benchmarks/semi_supervised.py --mnist`, whose first lines "
-        "are the protocol.",
+        "one of M2, whose table has accuracies. `python benchmarks/semi_supervised.py --mnist`, "
+        "whose first lines are the protocol.",
     ]
     for num_labels in sorted({e["labels"] for e in entries}):
         found = {
