@@ -123,7 +123,8 @@ def run(
 ):
     """Train and measure the models on one task.
 
-    Each model's numbers are kept in `folder`, where there is one, and taken from there.
+    Each model's numbers are kept in `folder`, where there is one, and taken from there if they are
+    of the same settings.
 
     Returns:
         {model: {estimator: log p(y|x), [N]}}, and {model: epochs}, and CVAE-3's mean for each S.
@@ -132,34 +133,34 @@ def run(
         split: tasks.completion(getattr(data, split), observed)
         for split in ("train", "validation", measured)
     }
-    found = {}
+    values, epochs, convergence = {}, {}, {}
     for name in models:
         path = folder and folder / f"{name}.npz"
         if path and path.exists():
             with np.load(path) as stored:
-                found[name] = {key: stored[key] for key in stored}
-            continue
+                kept = dict(stored)
+            about = json.loads(str(kept.pop("about")))
+            if about["settings"] == json.loads(json.dumps(settings)):
+                values[name], epochs[name] = kept, about["epochs"]
+                convergence |= {int(s): means for s, means in about["convergence"].items()}
+                continue
         model = build(name, cut["train"].x.shape[1], cut["train"].y.shape[1], settings, seed)
         label = folder and f"{name}, {folder.name}"
-        epochs = train(model, cut["train"], cut["validation"], settings, label)
-        found[name] = {"epochs": epochs}
-        found[name] |= measure(model, cut[measured], settings["num_samples"])
+        epochs[name] = train(model, cut["train"], cut["validation"], settings, label)
+        values[name] = measure(model, cut[measured], settings["num_samples"])
+        of_s = {}
         if converge and name == "CVAE-3":
-            for s in CONVERGENCE:
-                if s * model.shapes["x"][0] <= 1_000_000:  # the largest S takes minutes on MNIST
-                    means = {k: v.mean() for k, v in measure(model, cut[measured], s).items()}
-                    found[name] |= {f"{k}, S = {s}": mean for k, mean in means.items()}
+            of_s = {
+                s: {k: float(v.mean()) for k, v in measure(model, cut[measured], s).items()}
+                for s in CONVERGENCE
+                if s * model.shapes["x"][0] <= 1_000_000  # the largest S takes minutes on MNIST
+            }
+            convergence |= of_s
         if path:
+            about = {"settings": settings, "epochs": epochs[name], "convergence": of_s}
             part = path.with_suffix(".part.npz")
-            np.savez(part, **found[name])
+            np.savez(part, about=json.dumps(about), **values[name])
             os.replace(part, path)
-    values = {name: {m: v for m, v in f.items() if np.ndim(v)} for name, f in found.items()}
-    epochs = {name: int(f["epochs"]) for name, f in found.items()}
-    convergence = {}
-    for key, mean in found.get("CVAE-3", {}).items():
-        method, is_of_s, size = key.partition(", S = ")
-        if is_of_s:
-            convergence.setdefault(int(size), {})[method] = float(mean)
     return values, epochs, convergence
 
 

@@ -29,7 +29,7 @@ since faces are drawn, the right answer is known: the same identity with the new
 
 The photographs (`--cmu`) are 624 of 20 people, halved to 30×32; what is asked for is pose,
 expression and open eyes or sunglasses. A seed splits the people: 14 train, 3 validate (not used), 3
-test. The settings were written down before the first run, and are those of its table.
+test. The settings were written down before the first run, a `--quick` one of two seeds.
 """
 
 import argparse
@@ -41,6 +41,10 @@ from pathlib import Path
 import keras
 import numpy as np
 from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from cvae_tf import CMMA, CVAE1, CVAE2, distributions, editing, faces, networks
 from cvae_tf.readout import attribute_groups, score
@@ -83,23 +87,19 @@ class SecondJudge:
     """Reads attributes with a perceptron of scikit-learn's, which no convolution helps."""
 
     def __init__(self, data, *, epochs):
-        from sklearn.neural_network import MLPRegressor
-        from sklearn.preprocessing import StandardScaler
-
         self.groups = attribute_groups(data.attribute_names, data.kinds)
-        rows = data.train.x.reshape(len(data.train.x), -1)
-        self.scaler = StandardScaler(with_std=False).fit(rows)
-        self.network = MLPRegressor(
-            hidden_layer_sizes=(300,), alpha=1e-3, max_iter=epochs, random_state=0, tol=0.0
+        self.reader = make_pipeline(
+            StandardScaler(with_std=False),
+            MLPRegressor(
+                hidden_layer_sizes=(300,), alpha=1e-3, max_iter=epochs, random_state=0, tol=0.0
+            ),
         )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it stops after so many epochs is meant
-            self.network.fit(self.scaler.transform(rows), data.train.y)
+        with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+            self.reader.fit(data.train.x.reshape(len(data.train.x), -1), data.train.y)
 
     def score(self, x, y):
         """{attribute: accuracy or R²}, as `Readout.score`."""
-        rows = self.scaler.transform(x.reshape(len(x), -1))
-        return score(self.network.predict(rows), y, self.groups)
+        return score(self.reader.predict(x.reshape(len(x), -1)), y, self.groups)
 
 
 def build(name, data, settings, seed):
@@ -241,6 +241,12 @@ def _size(data):
     return data.image_shape[0]
 
 
+def spread(numbers):
+    """Mean and standard error; NaN of a single number."""
+    error = np.std(numbers, ddof=1) / np.sqrt(len(numbers)) if len(numbers) > 1 else np.nan
+    return float(np.mean(numbers)), float(error)
+
+
 def table(runs, real, settings):
     """The Markdown text."""
     seeds = sorted(runs, key=int)
@@ -249,10 +255,6 @@ def table(runs, real, settings):
 
     def values(model, key):
         return np.array([runs[seed][model][key] for seed in seeds])
-
-    def spread(numbers):
-        error = numbers.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan
-        return float(numbers.mean()), float(error)
 
     def row(label, key, ceiling, digits=3):
         cells = ["{:.{d}f} ± {:.{d}f}".format(*spread(values(m, key)), d=digits) for m in MODELS]
@@ -430,19 +432,15 @@ def table_of_photographs(runs, settings):
     """The Markdown text."""
     seeds = sorted(runs, key=int)
 
-    def shown(numbers, digits):
-        numbers = np.array(numbers)
-        if len(numbers) < 2:
-            return f"{numbers.mean():.{digits}f}"
-        error = numbers.std(ddof=1) / np.sqrt(len(numbers))
-        return f"{numbers.mean():.{digits}f} ± {error:.{digits}f}"
+    def values(of, key):
+        return np.array([runs[seed][of][key] for seed in seeds])
 
     def row(label, key, digits=3, real=None):
-        cells = [shown([runs[s]["real"][real] for s in seeds], digits) if real else "–"]
-        cells += [shown([runs[s][m][key] for s in seeds], digits) for m in MODELS]
-        for one, other in PAIRS:
-            cells.append(shown([runs[s][one][key] - runs[s][other][key] for s in seeds], digits))
-        return f"| {label} | " + " | ".join(cells) + " |"
+        found = [values("real", real)] if real else []
+        found += [values(model, key) for model in MODELS]
+        found += [values(one, key) - values(other, key) for one, other in PAIRS]
+        cells = ["{:.{d}f} ± {:.{d}f}".format(*spread(numbers), d=digits) for numbers in found]
+        return f"| {label} | " + " | ".join(cells if real else ["–", *cells]) + " |"
 
     photos = [runs[s]["real"]["faces"] for s in seeds]
     pairs = " | ".join(f"{one} − {other}" for one, other in PAIRS)
@@ -494,6 +492,16 @@ def picture(models, data, path):
     figure.savefig(path, dpi=110, bbox_inches="tight")
 
 
+def store(stem, settings, runs, real=None):
+    """Write the JSON and the table, of photographs where nothing is known of drawn faces."""
+    report = {"settings": settings, **({"real": real} if real else {}), "runs": runs}
+    text = table(runs, real, settings) if real else table_of_photographs(runs, settings)
+    record = json.dumps(report, indent=1, ensure_ascii=False)
+    stem.with_suffix(".json").write_text(record + "\n", "utf-8")
+    stem.with_suffix(".md").write_text(text, "utf-8")
+    return text
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0")
@@ -517,23 +525,15 @@ def main():
     if options.resume and stem.with_suffix(".json").exists():
         before = json.loads(stem.with_suffix(".json").read_text("utf-8"))
     runs = before["runs"] if before.get("settings") == settings else {}
-    if set(runs) >= {str(seed) for seed in range(options.seeds)}:  # nothing to do but the text
-        text = (
-            table_of_photographs(runs, settings)
-            if options.cmu
-            else table(runs, before["real"], settings)
-        )
-        stem.with_suffix(".md").write_text(text, "utf-8")
+    real = before.get("real")
+    missing = [str(seed) for seed in range(options.seeds) if str(seed) not in runs]
+    if not missing:  # nothing to do but the text
+        store(stem, settings, runs, real)
         return
     if options.cmu:
-        for seed in range(options.seeds):
-            if str(seed) not in runs:
-                runs[str(seed)] = of_photographs(seed, settings)
-                print(f"seed {seed}: {runs[str(seed)]}", flush=True)
-            record = json.dumps({"settings": settings, "runs": runs}, indent=1, ensure_ascii=False)
-            stem.with_suffix(".json").write_text(record + "\n", "utf-8")
-            stem.with_suffix(".md").write_text(table_of_photographs(runs, settings), "utf-8")
-        print(table_of_photographs(runs, settings))
+        for seed in missing:
+            runs[seed] = of_photographs(int(seed), settings)
+            print(store(stem, settings, runs), flush=True)
         return
 
     data = faces.drawn(
@@ -542,21 +542,15 @@ def main():
     readout = faces.Readout(data, epochs=settings["read-out epochs"])
     second = SecondJudge(data, epochs=settings["second judge's epochs"])
     real = ceilings(data, readout, second)
-    for seed in range(options.seeds):
-        if str(seed) in runs:
-            continue
+    for seed in missing:
         run, models = {}, {}
         for name in MODELS:
-            models[name], seconds = trained(name, data, settings, seed)
+            models[name], seconds = trained(name, data, settings, int(seed))
             run[name] = measured(models[name], data, readout, second, settings)
             run[name] |= {"seconds": seconds, "parameters": models[name].count_params()}
             print(f"seed {seed} {name}: {seconds:.0f} s of training", flush=True)
-        runs[str(seed)] = run
-        record = {"settings": settings, "real": real, "runs": runs}
-        stem.with_suffix(".json").write_text(
-            json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8"
-        )
-        stem.with_suffix(".md").write_text(table(runs, real, settings), "utf-8")
+        runs[seed] = run
+        store(stem, settings, runs, real)
         if options.figure:
             picture(models, data, options.figure)
     print(f"{stem.with_suffix('.md')}: {len(runs)} seeds")

@@ -227,7 +227,7 @@ def table(rows):
             f"{r['nll']:.2f} ± {r['standard error']:.2f}",
             f"{r['samples']:,}, {r['test images']:,}",
             shown,
-            f"{r['minutes of training']:g}, {r['device']}" + of_cores(r),
+            f"{r['minutes of training']:g}, {r['device']}" + " (one core)" * (r.get("cores") == 1),
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     gains = gained(rows)
@@ -236,11 +236,6 @@ def table(rows):
         lines += ["| model | k | batch, epochs | ours | by others |", "|---|---|---|---|---|"]
         lines += gains
     return "\n".join([*lines, ""])
-
-
-def of_cores(r):
-    """Where fewer cores than this machine's two did the work, the table says so."""
-    return " (one core)" if r.get("cores") == 1 else ""
 
 
 def gained(rows):

@@ -126,6 +126,21 @@ def test_a_figure_loses_colours_only_where_nobody_sees_it(tmp_path):
     np.testing.assert_array_equal(np.array(after["many"]), many)
 
 
+def test_a_page_gets_the_tables_and_figures_that_it_names(tmp_path):
+    (tmp_path / "_static").mkdir()
+    page, name = tmp_path / "page.md", "semi_supervised_mnist"
+    page.write_text(
+        f"before\n\n<!-- figure: {name}_100.png It falls,\nand more. -->\n\n"
+        f"<!-- table: {name} -->\n\n<!-- a remark -->\n", "utf-8",
+    )  # fmt: skip
+    site_pages.with_tables(page)
+    text = page.read_text("utf-8")
+    assert f"![It falls, and more.](_static/{name}_100.png)" in text
+    assert (tmp_path / "_static" / f"{name}_100.png").stat().st_size > 10_000
+    assert "### 100 labels" in text and "# Semi-supervised" not in text
+    assert text.startswith("before") and text.endswith("<!-- a remark -->\n")
+
+
 def test_a_docstring_is_text_with_its_equations():
     sys.path.insert(0, str(ROOT / "docs"))
     import conf

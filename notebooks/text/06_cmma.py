@@ -467,7 +467,9 @@ assert gained.mean > 30 and abs(left.mean) < 0.5 * gained.mean
 #
 # </details>
 #
-# Nearly all of CMMA's deficit was a matter of room. At 26 latents each, CVAE-1 still leads.
+# Nearly all of CMMA's deficit was a matter of room. At 26 latents each, CVAE-1 still leads. This is no law: on larger faces,
+# with more latents to begin with, ten more won back a small part only
+# ([what has been reproduced](../docs/reproduced.md)).
 #
 # **Check yourself.** What do the numbers after ± leave out?
 #
@@ -1013,7 +1015,7 @@ plotting.show(
 # %% [markdown]
 # ## What you saw
 #
-# - At equal latents CMMA's best likelihood cannot exceed CVAE-1's. On faces ten more latents won back nearly all of the
+# - At equal latents CMMA's best likelihood cannot exceed CVAE-1's. On these faces ten more latents won back nearly all of the
 #   nats and a part of the attributes. That CMMA "works better" did not show.
 # - Transport (6.3) edits one attribute of one face. Re-encoding (6.4) also has to explain the old picture, and stops
 #   short, as the exact posterior of a linear model does.
