@@ -10,7 +10,7 @@
 # # 6 · CVAE-4 (CMMA): the label acts through z alone
 #
 # You describe a face, and the model draws one. You change one word of the description, and it redraws the same face.
-# What do you lose, and what do you gain, if the description acts on the picture through $z$ alone?
+# What do you lose and gain if the description acts on the picture through $z$ alone?
 
 # %% [markdown]
 # **After this lesson you can** (44 minutes of teaching)
@@ -50,7 +50,7 @@ from cvae_tf.distributions import Gaussian
 # %% [markdown]
 # ## Faces, and what is known of them
 #
-# In this lesson $y$ holds ten **attributes** of a face: five are *binary* (0 or 1), and five *continuous* (from −1 to 1). A
+# Here $y$ holds ten **attributes** of a face: five are *binary* (0 or 1), and five *continuous* (from −1 to 1). A
 # program draws each face from its attributes and from an **identity**: 12 numbers, such as the tone of the skin.
 # The model never sees the identity, so $z$ has to find it. An *edited* face has a right answer here: the same identity,
 # drawn with other attributes.
@@ -293,8 +293,8 @@ for steps in (1, 9):
 # %% [markdown]
 # ## What the chain can cost: one closed form
 #
-# **With $k$ latents each, CMMA's best likelihood cannot exceed CVAE-1's**, if their networks have the same power. The
-# reason is that a CVAE-1 whose decoder ignores $y$ is a CMMA.
+# **With $k$ latents each, CMMA's best likelihood cannot exceed CVAE-1's**, if their networks have the same power,
+# since a CVAE-1 whose decoder ignores $y$ is a CMMA.
 #
 # With more latents the comparison can turn. CMMA can spend some, $z_1$, on a copy of $y$ for its decoder to read. In the
 # limit of an exact copy it becomes CVAE-2:
@@ -374,8 +374,7 @@ plotting.show(
 # </details>
 #
 # In the chain the label takes up room in $z$. Two numbers have to hold which digit it is *and* how it is written, while
-# CVAE-1 gets the digit from $V y$. With more room the difference shrinks, and CMMA with 8 + 9 latents passes CVAE-1 with
-# 8.
+# CVAE-1 gets the digit from $V y$. With more room CMMA catches up, and with 8 + 9 latents passes CVAE-1 with 8.
 #
 # **Check yourself.** Does this last result contradict $\mathrm{CMMA}(k) \subseteq \text{CVAE-1}(k)$?
 #
@@ -437,7 +436,7 @@ for first, other in (("CMMA", "CVAE1"), ("CMMA", "CVAE2"), ("CVAE2", "CVAE1")):
 #
 # </details>
 #
-# Equal latents are not equal room. CVAE-1's 16 latents need to hold the identity alone, and CMMA's the attributes, too.
+# Equal latents are not equal room: CVAE-1's 16 need to hold the identity alone, CMMA's the attributes, too.
 # So (6.5) suggests a fairer rival: CMMA with 16 + 10 latents.
 #
 # **Predict before you look.** How much of its deficit does CMMA win back?
@@ -467,9 +466,8 @@ assert gained.mean > 30 and abs(left.mean) < 0.5 * gained.mean
 #
 # </details>
 #
-# Nearly all of CMMA's deficit was a matter of room. At 26 latents each, CVAE-1 still leads. This is no law: on larger faces,
-# with more latents to begin with, ten more won back a small part only
-# ([what has been reproduced](../docs/reproduced.md)).
+# Nearly all of CMMA's deficit was a matter of room. At 26 latents each, CVAE-1 still leads. This is no law: on larger
+# faces ten latents more won back [a small part](../docs/reproduced.md).
 #
 # **Check yourself.** What do the numbers after ± leave out?
 #
@@ -482,8 +480,7 @@ assert gained.mean > 30 and abs(left.mean) < 0.5 * gained.mean
 # %% [markdown]
 # ## Do the faces have what was asked for?
 #
-# The article passes on the claim of CMMA's authors that it "works better" at generating faces from attributes. Look
-# first:
+# By the article, CMMA's authors claim that it "works better" at generating faces from attributes. Look first:
 
 # %%
 generated = {name: model.generate(y_test, seed=1) for name, model in models.items()}
@@ -578,7 +575,7 @@ assert r2_of["CMMA, 16"] + 0.05 < r2_of["CMMA, 26"] < r2_of["CVAE-1, 16"]
 
 
 # %% [markdown]
-# With ten more latents CMMA wins back a good part, and not all.
+# With ten more latents CMMA wins back a good part, not all.
 #
 # CVAE-1 scores above the real faces. So the reader judges how legible attributes are, not how real a face looks.
 #
@@ -702,7 +699,7 @@ plotting.show(
 )
 
 # %% [markdown]
-# *CMMA, three test faces. Maps: the edit minus the original, or minus CMMA's reconstruction of it. Red is lighter, blue is
+# *CMMA, three test faces. Maps: the edit minus the original, or minus CMMA's reconstruction of it. Red is lighter, blue
 # darker.*
 #
 # Now change one attribute in each of 1,000 test faces. The reader scores this attribute. *Distance* is the root mean
