@@ -516,16 +516,19 @@ def figure(entries, num_labels):
         found[:, :shared] = np.transpose([mean_and_error(e) for e in np.transpose(
             [c[:shared, 2] for c in some])])  # fmt: skip
         shown[row], errors[row] = found
+    one_draw = max(map(len, curves_of.values())) == 1
+    of_what = "one draw" if one_draw else "mean ± standard error over the draws"
     fig = plotting.line_chart(
         updates,
         shown,
         errors=errors,
         xlabel="updates",
         ylabel="test error (%)",
-        title=f"MNIST, {num_labels:,} labels, mean ± standard error over the draws",
+        title=f"MNIST, {num_labels:,} labels, {of_what}",
     )
-    fig.axes[0].set_ylim(0, 100)
-    fig.axes[0].legend(loc="lower right", bbox_to_anchor=(1, 0.55), ncols=2, fontsize=12)
+    highest = max(np.nanmax(found) for found in shown.values())
+    fig.axes[0].set_ylim(0, min(100, 1.2 * highest))
+    fig.axes[0].legend(loc="center right", bbox_to_anchor=(1, 0.65), ncols=2, fontsize=12)
     return fig
 
 
