@@ -168,12 +168,14 @@ def test_a_killed_run_ends_with_the_same_numbers(semi_supervised, tmp_path, row)
     assert len(list(folder.glob("*.keras"))) == 1
 
 
-def test_what_still_falls_is_marked_and_draws_are_paired(semi_supervised):
-    def entry(row, seed, *errors):
-        curve = [[1000 * (i + 1), e, e] for i, e in enumerate(errors)]
-        rest = {"labels": 100, "device": "cpu", "seconds": 60.0, "rate": 1e-3}
-        return {"row": row, "seed": seed, "curve": curve, **rest}
+def entry(row, seed, *errors):
+    """What is stored of a run at 100 labels with these test errors."""
+    curve = [[1000 * (i + 1), e, e] for i, e in enumerate(errors)]
+    rest = {"labels": 100, "device": "cpu", "seconds": 60.0, "rate": 1e-3}
+    return {"row": row, "seed": seed, "curve": curve, **rest}
 
+
+def test_what_still_falls_is_marked_and_draws_are_paired(semi_supervised):
     flat = [entry("classifier", s, 25.0, 22.0 + s, 22.0 + s, 22.0 + s) for s in range(3)]
     falls = [entry("summed, α", s, 30.0, 20.0 + s, 19.0, 18.0 + s) for s in range(3)]
     noisy = [entry("summed, no α", s, 80.0, 70.0, 60.0, (40.0, 75.0, 80.0)[s]) for s in range(3)]
@@ -184,6 +186,14 @@ def test_what_still_falls_is_marked_and_draws_are_paired(semi_supervised):
     assert "| 4,000 | 19.00 ± 0.58, falling | 18.00, 19.00, 20.00 | -4.0 ± 0.0 |" in text
     assert "11.97 ± 1.71 (paper)" in text
     assert "| M2, y summed, with α | 30.00 | 21.00 |" in text  # after 1,000 and 2,000 updates
+
+
+@pytest.mark.parametrize(("draws", "first", "top"), [(1, 20.0, 24), (3, 90.0, 100)])
+def test_a_figure_is_as_high_as_its_curves(semi_supervised, draws, first, top):
+    entries = [entry("classifier", seed, first, 9.0) for seed in range(draws)]
+    axes = semi_supervised.figure(entries, 100).axes[0]
+    assert axes.get_ylim() == pytest.approx((0, top))
+    assert ("one draw" in axes.get_title()) == (draws == 1)
 
 
 # Faces, and all tables ---------------------------------------------------------------------------
