@@ -106,8 +106,9 @@ test-long: $(READY) | build
 	CVAE_TF_SEQUENCES=$(SEQUENCES) CVAE_TF_SEQUENCE_SEED=$(SEED) CVAE_TF_FUZZ=$(FUZZ) \
 	CVAE_TF_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) -s -m slow \
 		tests/test_stateful.py tests/test_fuzz.py $(ARGS)
-	CVAE_TF_ALL_PAGES=1 CVAE_TF_ALL_SKETCHES=1 $(BIN)/python -m pytest -m slow \
-		tests/test_site.py tests/test_group_projects.py $(ARGS)
+	CVAE_TF_ALL_PAGES=1 CVAE_TF_ALL_SKETCHES=1 CVAE_TF_ALL_GRADED=1 $(BIN)/python -m pytest \
+		-n $(JOBS) --dist worksteal -m slow \
+		tests/test_site.py tests/test_group_projects.py tests/test_exercises.py $(ARGS)
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS) --sample $(MUTANTS) --seed $(SEED)
 	@$(BIN)/python tools/solution_mutants.py --jobs $(JOBS)
 

@@ -6,7 +6,6 @@ import ast
 import os
 import re
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +23,6 @@ import course_links  # noqa: E402
 import family_map  # noqa: E402
 import search_words  # noqa: E402
 import site_pages  # noqa: E402
-from lessons import Run, lessons_in, recipes_in  # noqa: E402
 
 STATIC = ROOT / "docs" / "_static"
 MEASURE = (ROOT / "tests" / "measure.js").read_text(encoding="utf-8")
@@ -201,32 +199,6 @@ def test_each_explorable_has_its_place():
 
 
 # --- The pages, in a browser ---------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """The site from what is stored; of several workers the first builds it, and the others wait."""
-    if given := os.environ.get("CVAE_TF_SITE"):  # one that is built already
-        return Path(given).resolve()
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder, ended = shared / "course", shared / "course-ended"
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        while not ended.exists():
-            time.sleep(1)
-        return folder / "site"
-    try:
-        notebooks = ROOT / "notebooks"
-        runs, recipes = (
-            [Run(path.stem, nbformat.read(path, as_version=4)) for path in paths]
-            for paths in (lessons_in(notebooks), recipes_in(notebooks))
-        )
-        site_pages.build(runs, folder / "site", "As stored.", recipes)
-    finally:
-        ended.touch()
-    return folder / "site"
 
 
 def pages_of(site: Path) -> list[Path]:

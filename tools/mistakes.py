@@ -5,7 +5,8 @@ notebooks/mistakes/NN_name.py holds them, one cell each, under a line that says 
     # %% mistake kl: averages over the dimensions, where a divergence is their sum
     # %% right kl: written with einsum
 
-The tests grade them all; the lecturer's page lists the misconceptions.
+The tests put them all to the checks, `make test-long` through nbgrader; the lecturer's page lists
+the misconceptions.
 """
 
 from __future__ import annotations
