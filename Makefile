@@ -64,7 +64,7 @@ help:
 	@echo "make lab          open JupyterLab on a copy of the notebooks, lab/ (ARGS=--edit: on the originals)"
 	@echo "make test         the library's tests; most lessons, and the solutions, against their stored outputs"
 	@echo "make test-slow    the tests that take minutes; the other lessons, the recipes, the students' copies"
-	@echo "make test-long    hours: sequences of calls, odd inputs, pages in a browser, sketches, mutants of library and exercises"
+	@echo "make test-long    hours: sequences of calls, odd inputs, all pages, hand-ins and sketches, mutants of library, lessons, exercises"
 	@echo "make mutants      mistakes put into the library that no test notices (minutes to hours)"
 	@echo "make notebooks    re-run lessons and recipes from their twins, store outputs (LESSON=01, LESSON=counts)"
 	@echo "make exercises    the same for the solutions, and the students' copies from them (LESSON=01)"
@@ -106,9 +106,10 @@ test-long: $(READY) | build
 	CVAE_TF_SEQUENCES=$(SEQUENCES) CVAE_TF_SEQUENCE_SEED=$(SEED) CVAE_TF_FUZZ=$(FUZZ) \
 	CVAE_TF_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest -n $(JOBS) -s -m slow \
 		tests/test_stateful.py tests/test_fuzz.py $(ARGS)
-	CVAE_TF_ALL_PAGES=1 CVAE_TF_ALL_SKETCHES=1 CVAE_TF_ALL_GRADED=1 $(BIN)/python -m pytest \
-		-n $(JOBS) --dist worksteal -m slow \
-		tests/test_site.py tests/test_group_projects.py tests/test_exercises.py $(ARGS)
+	CVAE_TF_ALL_PAGES=1 CVAE_TF_ALL_SKETCHES=1 CVAE_TF_ALL_GRADED=1 CVAE_TF_ALL_TERMS=1 \
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow tests/test_site.py \
+		tests/test_group_projects.py tests/test_exercises.py tests/test_grading.py \
+		tests/test_lessons_as_tests.py $(ARGS)
 	@$(BIN)/python tools/mutants.py --jobs $(JOBS) --sample $(MUTANTS) --seed $(SEED)
 	@$(BIN)/python tools/solution_mutants.py --jobs $(JOBS)
 

@@ -170,11 +170,11 @@ def test_no_solution_is_copied_from_a_lesson_or_the_library(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES if os.environ.get("CVAE_TF_ALL_GRADED") else NAMES[1::5])
+@pytest.mark.parametrize("name", NAMES if os.environ.get("CVAE_TF_ALL_GRADED") else NAMES[7:8])
 def test_the_grader_gives_every_answer_its_points(name, tmp_path):
     """The copy nothing, the solution all, a mistake all but the points of its own task.
 
-    Two exercises by nbgrader here, all of them in make test-long; the checks themselves meet every
+    One exercise by nbgrader here, all of them in make test-long; the checks themselves meet every
     answer of the bank in the sample of wrong solutions below.
     """
     worth = points(name)
@@ -315,10 +315,12 @@ def test_the_lecturers_commands_work_as_printed(tmp_path):
             shutil.copy(path, tmp_path)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     as_it_is = 'make() { command make -o .venv/.ready "$@"; }\n'
+    ours = ("ARGS", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")  # of the make that runs the tests
+    outside = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run(
         ["bash", "-e", "-c", as_it_is + script],
         cwd=tmp_path,
-        env={**os.environ, "HOME": str(tmp_path)},
+        env={**outside, "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
     )

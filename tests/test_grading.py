@@ -301,11 +301,19 @@ def run(course, *arguments):
     return {r.student: r for r in results}, done.stdout
 
 
+def those_to_run():
+    """The hand-ins that show in the grader: all, or of those that are mended first every tenth."""
+    if os.environ.get("CVAE_TF_ALL_GRADED"):
+        return CASES
+    mended = [case for case in CASES if case.mended]
+    return [case for case in CASES if not case.mended or case in mended[::10]]
+
+
 @pytest.mark.slow
 def test_the_real_grader_over_a_damaged_class(tmp_path):
     """Hand-ins, each damaged in another way; all that can be graded gets its marks."""
     course = damaged_class.course(tmp_path, grading.Limits())
-    chosen = damaged_class.archive(tmp_path / "class.zip", CASES)
+    chosen = damaged_class.archive(tmp_path / "class.zip", those_to_run())
     before = (tmp_path / "class.zip").read_bytes()
     results, _ = run(course, tmp_path / "class.zip", "--cell-seconds", "15")
     assert (tmp_path / "class.zip").read_bytes() == before
