@@ -1268,7 +1268,7 @@ def test_a_change_takes_effect_at_the_next_call(change, streamed):
         machine.teardown()
 
 
-SEQUENCES = int(os.environ.get("CVAE_TF_SEQUENCES", 12))
+SEQUENCES = int(os.environ.get("CVAE_TF_SEQUENCES", 8))
 PART = 25
 
 
