@@ -14,6 +14,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,6 @@ def digits():
 @pytest.fixture(scope="module")
 def browser():
     """Chromium without a network (tools/browser.py), where there is one."""
-    sys.path.insert(0, str(ROOT / "tools"))
     from browser import BROWSER, Browser
 
     if BROWSER is None:
@@ -63,7 +63,6 @@ def site(tmp_path_factory):
         while not ended.exists():
             time.sleep(1)
         return folder / "site"
-    sys.path[:0] = [str(ROOT / "tools")]
     try:
         import site_pages
         from lessons import Run, lessons_in, recipes_in

@@ -188,12 +188,14 @@ def test_what_still_falls_is_marked_and_draws_are_paired(semi_supervised):
     assert "| M2, y summed, with α | 30.00 | 21.00 |" in text  # after 1,000 and 2,000 updates
 
 
-@pytest.mark.parametrize(("draws", "first", "top"), [(1, 20.0, 24), (3, 90.0, 100)])
-def test_a_figure_is_as_high_as_its_curves(semi_supervised, draws, first, top):
-    entries = [entry("classifier", seed, first, 9.0) for seed in range(draws)]
+@pytest.mark.parametrize(
+    ("firsts", "top"), [((20.0,), 24), ((90.0,) * 3, 100), ((20.0, 40.0), 1.2 * (30 + 10))]
+)
+def test_a_figure_is_as_high_as_its_curves_and_their_bars(semi_supervised, firsts, top):
+    entries = [entry("classifier", seed, first, 9.0) for seed, first in enumerate(firsts)]
     axes = semi_supervised.figure(entries, 100).axes[0]
     assert axes.get_ylim() == pytest.approx((0, top))
-    assert ("one draw" in axes.get_title()) == (draws == 1)
+    assert ("one draw" in axes.get_title()) == (len(firsts) == 1)
 
 
 # Faces, and all tables ---------------------------------------------------------------------------

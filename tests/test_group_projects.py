@@ -135,11 +135,11 @@ def test_the_forecast_of_the_truth_sums_over_the_walks():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    "CVAE_TF_ALL_SKETCHES" not in os.environ, reason="minutes each: in make test-long"
+)
 @pytest.mark.parametrize("brief", BRIEFS, ids=lambda path: path.stem)
 def test_a_sketch_s_numbers_are_measured(brief):
-    """Where CVAE_TF_ALL_SKETCHES is set, as `make test-long` does."""
-    if not os.environ.get("CVAE_TF_ALL_SKETCHES"):
-        pytest.skip("minutes each: in make test-long")
     _, code, printed = sketch(brief)
     path = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, code], capture_output=True, text=True, env=path)

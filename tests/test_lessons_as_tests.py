@@ -180,10 +180,14 @@ def sample(terms):
     return list(terms)[:: 1 if os.environ.get("CVAE_TF_ALL_TERMS") else 6]
 
 
-def test_each_line_stands_in_the_library_once():
+def test_each_line_stands_once_in_the_library_or_in_lesson_11():
     for term, (file, whole, *_) in TERMS.items():
         source = (ROOT / "cvae_tf" / file).read_text(encoding="utf-8")
         assert source.count(whole) == 1, f"{term}: {file} has no longer this line: {whole}"
+    (lesson,) = (ROOT / "notebooks" / "text").glob("11_*.py")
+    for term, (whole, _) in TERMS_OF_LESSON_11.items():
+        found = lesson.read_text(encoding="utf-8").count(whole)
+        assert found == 1, f"{term}: the lesson has no longer this line: {whole}"
 
 
 @pytest.mark.slow
