@@ -229,6 +229,8 @@ def table(report):
     settings = report["settings"]
     tasks_done = {key: list(seeds.values()) for key, seeds in report["tasks"].items()}
     count = next(iter(tasks_done.values()))[0]["count"]
+    of_s = [pieces[0]["convergence"] for pieces in tasks_done.values()]
+    sizes = [s for s in CONVERGENCE if any(str(s) in found for found in of_s)]
     lines = [
         f"# Image completion, {report['data']}",
         "",
@@ -267,12 +269,12 @@ def table(report):
         "CVAE-3's −log p(y|x) for several S, first seed. Both estimators are lower bounds of "
         "log p(y|x) in expectation and rise with S.",
         "",
-        "| observed | estimator | " + " | ".join(f"S = {s}" for s in CONVERGENCE) + " |",
-        "|---|---|" + "---|" * len(CONVERGENCE),
+        "| observed | estimator | " + " | ".join(f"S = {s}" for s in sizes) + " |",
+        "|---|---|" + "---|" * len(sizes),
     ]
     for key, pieces in tasks_done.items():
         for method, label in (("importance", "IS"), ("prior", "MC")):
-            found = [pieces[0]["convergence"].get(str(s), {}).get(method) for s in CONVERGENCE]
+            found = [pieces[0]["convergence"].get(str(s), {}).get(method) for s in sizes]
             shown = ["–" if v is None else f"{-v:.2f}" for v in found]
             lines.append(f"| {TASKS[key][1]} | {label} | " + " | ".join(shown) + " |")
     return "\n".join([*lines, ""])

@@ -247,6 +247,16 @@ def test_each_table_is_made_of_the_numbers_beside_it(path, tmp_path):
 # Completion --------------------------------------------------------------------------------------
 
 
+def test_only_sizes_that_were_measured_have_a_column():
+    benchmark = module_of("completion")
+    stored = json.loads((BENCHMARKS / "results" / "completion_mnist.json").read_text("utf-8"))
+    first = next(iter(stored["tasks"]["1"].values()))
+    assert "10000" not in first["convergence"]
+    assert "| S = 1000 |\n" in benchmark.table(stored)
+    first["convergence"]["10000"] = {"importance": -67.125}
+    assert "| S = 1000 | S = 10000 |\n" in benchmark.table(stored)
+
+
 @pytest.mark.slow
 def test_a_completed_model_is_not_trained_again(tmp_path, monkeypatch):
     benchmark, digits = module_of("completion"), datasets.digits("fixed", seed=0)
