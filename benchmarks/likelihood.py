@@ -1,8 +1,8 @@
 r"""log p(x) and log p(x|y) of MNIST's test images, measured as Burda et al. (2015) do.
 
     python benchmarks/likelihood.py                      rows with k = 1 and 5, 121 epochs each
-    python benchmarks/likelihood.py --k 50 --hours 1     as far as an hour goes
-    python benchmarks/likelihood.py --stages 8 --batch 20 --device gpu      the paper's own schedule
+    python benchmarks/likelihood.py --k 1 50 --stages 4  40 epochs each, an hour or more for k = 50
+    python benchmarks/likelihood.py --stages 8 --batch 20 --device gpu  the paper's own schedule
     python benchmarks/likelihood.py --only CVAE-1 --k 1  one row; what is done is kept
 
 Protocol, fixed before the first run: all 60,000 training images, pixels drawn anew at every step
