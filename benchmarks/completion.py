@@ -229,8 +229,7 @@ def table(report):
     settings = report["settings"]
     tasks_done = {key: list(seeds.values()) for key, seeds in report["tasks"].items()}
     count = next(iter(tasks_done.values()))[0]["count"]
-    of_s = [pieces[0]["convergence"] for pieces in tasks_done.values()]
-    sizes = [s for s in CONVERGENCE if any(str(s) in found for found in of_s)]
+    sizes = sorted({int(s) for pieces in tasks_done.values() for s in pieces[0]["convergence"]})
     lines = [
         f"# Image completion, {report['data']}",
         "",
