@@ -69,11 +69,12 @@ def test_a_row_replaces_its_like_and_gains_are_of_one_schedule(likelihood, tmp_p
     assert "What k > 1 gains" not in likelihood.store(path, row)
     text = likelihood.store(path, row | {"k": 5, "nll": 88.5})
     assert "95.00" not in text
-    assert "| VAE, z of 50 | 5 | 100, 4 | 1.50 | 1.22 (Burda et al. 2015)" in text
+    assert "| VAE | 50 | 5 | 100, 4 | 1.50 | 1.22 | 1.17 |" in text
+    assert "| VAE | 50 | 5 | 4 | 88.50 ± 0.20 | 85.54 | 85.18 |" in text
     stopped = row | {"k": 50, "nll": 87.0, "epochs": 2}  # of other lengths: no gain is told
     text = likelihood.store(path, stopped)
     assert "2 of 4" in text
-    assert "| VAE, z of 50 | 50 |" not in text.partition("What k > 1 gains")[2]
+    assert "| VAE | 50 | 50 |" not in text.partition("What k > 1 gains")[2]
 
 
 # Few labels --------------------------------------------------------------------------------------
