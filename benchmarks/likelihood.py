@@ -49,7 +49,7 @@ ROWS = {  # name: model, latents
 # −log p by others, (row, k) -> nats. Both tables were read in public copies.
 PUBLISHED = {
     "Burda et al. 2015": {("VAE", 1): 86.76, ("VAE", 5): 85.54, ("VAE", 50): 84.78},
-    "replication": {
+    "TF2 + TFP": {
         **{("VAE", 1): 86.35, ("VAE", 5): 85.18, ("VAE", 50): 84.59},
         **{("CVAE-1", 1): 82.32, ("CVAE-1", 5): 81.41, ("CVAE-1", 50): 80.78},
     },
@@ -216,9 +216,9 @@ def table(rows):
         "others; mean ± standard error over the test images, one draw of their pixels. Importance "
         "sampling, (2.6). Trained on 60,000 images whose pixels are drawn anew at every step; two "
         "tanh layers of 200; Adam at 1e-3 · 10^(−i/7) for 3^i epochs, stage after stage. k = 1 is "
-        "the plain bound, k > 1 the importance-weighted one. Seed 0. The replication is one in "
-        "TF2 and TFP, with z of 100. `benchmarks/likelihood.py` makes a row; its first lines have "
-        "the protocol.",
+        "the plain bound, k > 1 the importance-weighted one. Seed 0. 'TF2 + TFP' is a "
+        "public replication, with z of 100. `benchmarks/likelihood.py` makes a row; its first "
+        "lines have the protocol.",
         "",
         *head("model", "z", "k", "epochs", "ours", *PUBLISHED, *more),
     ]
@@ -233,7 +233,7 @@ def table(rows):
             f"{r['steps']:,}",
             r["batch"],
             f"{r['samples']:,}, {r['test images']:,}",
-            f"{r['minutes of training']:g}, {r['device']}" + " (one core)" * (r.get("cores") == 1),
+            f"{r['minutes of training']:g}, {'one core' if r.get('cores') == 1 else r['device']}",
         ]
         lines.append(line(cells))
     gains = gained(rows)
