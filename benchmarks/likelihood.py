@@ -50,8 +50,12 @@ ROWS = {  # name: model, latents
 PUBLISHED = {
     "Burda et al. 2015": {("VAE", 1): 86.76, ("VAE", 5): 85.54, ("VAE", 50): 84.78},
     "TF2 + TFP": {
-        **{("VAE", 1): 86.35, ("VAE", 5): 85.18, ("VAE", 50): 84.59},
-        **{("CVAE-1", 1): 82.32, ("CVAE-1", 5): 81.41, ("CVAE-1", 50): 80.78},
+        ("VAE", 1): 86.35,
+        ("VAE", 5): 85.18,
+        ("VAE", 50): 84.59,
+        ("CVAE-1", 1): 82.32,
+        ("CVAE-1", 5): 81.41,
+        ("CVAE-1", 50): 80.78,
     },
 }
 
@@ -199,10 +203,12 @@ def run(row, k, options, data):
 
 
 def line(cells):
+    """A line of a table in Markdown."""
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def head(*names):
+    """Its first two lines."""
     return line(names), "|" + "---|" * len(names)
 
 
