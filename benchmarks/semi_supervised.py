@@ -488,7 +488,7 @@ def curves(found):
     found = {row: some for row, some in found.items() if row != "M1"}
     longest = max((e["curve"][-1][0] for some in found.values() for e in some), default=0)
     marks = [m for m in (1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6) if m <= longest]
-    lines = ["", "Test error, %, against updates:", ""]
+    lines = ["", "Test error, %, against updates, from the last pass that ended by then:", ""]
     lines += ["| | " + " | ".join(f"{mark:,.0f}" for mark in marks) + " |"]
     lines += ["|---" * (len(marks) + 1) + "|"]
     for row, some in found.items():
