@@ -266,7 +266,7 @@ def table(report):
         + ("It holds." if not misses else "It misses: " + "; ".join(misses) + "."),
         "",
         "CVAE-3's −log p(y|x) for several S, first seed. Both estimators are lower bounds of "
-        "log p(y|x) in expectation and rise with S.",
+        "log p(y|x) in expectation and rise with S; the numbers here, of −log p, fall.",
         "",
         "| observed | estimator | " + " | ".join(f"S = {s}" for s in sizes) + " |",
         "|---|---|" + "---|" * len(sizes),
