@@ -276,12 +276,18 @@ def as_markdown(report):
             f"`import cvae_tf` {s['import cvae_tf']:.2f} s, `import tensorflow` "
             f"{s['import tensorflow']:.2f} s: ratio {s['import ratio']:.2f}. From the call of "
             "`fit` to the end of the first call of the compiled program, digits size: "
-            f"{s['first step']:.2f} s.",
+            f"{s['first step']:.2f} s. Medians of three fresh processes each.",
             "",
         ]
     if report["growth"]:
-        lines += ["## As the work grows", "", "| | | ms per step (or sample) | peak MB |"]
-        lines += ["|---|---|---|---|"]
+        lines += ["## As the work grows", ""]
+        lines += [
+            "Two plays of each, one after the other and not in turn with the rows above: on a "
+            "shared machine compare within a block, and roughly. Ten classes of M2 have the sizes "
+            "of its row above, at another moment.",
+            "",
+        ]
+        lines += ["| | | ms per step (or sample) | peak MB |", "|---|---|---|---|"]
         lines += [
             f"| {a} | {b:,} | {milliseconds(c)} | {d:.0f} |" for a, b, c, d in report["growth"]
         ]

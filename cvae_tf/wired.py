@@ -115,7 +115,7 @@ class WiredModel(ManyStepModel, metaclass=_Wired):
             )
 
     def suits_xla(self) -> bool:
-        """False for convolutions on a CPU: XLA's are some thirty times slower there."""
+        """False for convolutions on a CPU: XLA's are many times slower there."""
         return device() == "GPU" or not convolves(self)
 
     @abc.abstractmethod

@@ -188,8 +188,7 @@ sheet = np.concatenate([grey.test.x[:6, None], written[:6]], axis=1)
 fig = big((12, 6.9), sheet, column_labels=["image", *digits], title="a test image, and its $z$ with each label")
 plotting.show(
     fig,
-    "Six rows. First the image of a test digit, then the digits 0 to 9 written with its z. Within a row, slant, width and "
-    "weight resemble the first image; most digits are readable, some are smudged.",
+    "Six rows. First the image of a test digit, then the digits 0 to 9 written with its z. Within a row, slant and width resemble the first image; most digits are readable, some are smudged.",
 )
 
 # %% [markdown]
@@ -213,7 +212,7 @@ assert min(carried, within) > 0.5
 #
 # <details class="answer"><summary>Answer</summary>
 #
-# No. The data do not say who wrote what. The model draws a 4 of similar slant and weight. Lesson 04b asks when $z$ means
+# No. The data do not say who wrote what. The model draws a 4 of similar slant. Lesson 04b asks when $z$ means
 # the same for two labels.
 #
 # </details>

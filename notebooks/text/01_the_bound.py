@@ -450,7 +450,7 @@ print("bound < log p(x) for all 200 x:       ", bool((value < truth.log_evidence
 print("bound = −divergence + reconstruction: ", np.allclose(value, bound.reconstruction.numpy() - kl_prior, 0, 1e-9))
 
 # %% [markdown] tags=["fold"]
-# Every line holds to $10^{-9}$ nats for every $x$. A wrong sign, or a mean over pixels in the place of a sum, would
+# Every equality holds to $10^{-9}$ nats for every $x$. A wrong sign, or a mean over pixels in the place of a sum, would
 # break (1.1) here.
 
 # %% [markdown]
@@ -655,7 +655,7 @@ plotting.show(
 # %% [markdown]
 # *Left: the angles between the columns of $W$. Right: the least gap.*
 #
-# **What to see.** The columns start nearly orthogonal and soon lean towards each other. Then they turn apart.
+# **What to see.** The columns soon lean further towards each other. Then they turn apart.
 # Trained on $\log p(x)$ alone, they stay oblique (first fold below).
 #
 # **Check yourself.** Does this gap depend on the image?

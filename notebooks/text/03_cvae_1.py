@@ -511,7 +511,7 @@ for k, text in zip(labels, right.texts, strict=True):  # each name on the rim of
 plotting.show(
     fig,
     "Left, the VAE's latent means: patches by digit, some overlapping, many of the 0s and 1s outside the circle of its "
-    "prior. Right, those of CVAE-1: all colours mixed around the middle, and ten ellipses, one for each label's prior, nearly concentric.",
+    "prior. Right, those of CVAE-1: most colours mixed around the middle, and ten ellipses, one for each label's prior, largely overlapping.",
 )
 
 # %% [markdown]

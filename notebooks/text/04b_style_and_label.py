@@ -384,8 +384,7 @@ assert ahead.mean > 0.5  # twelve seeds, one by one, gave 1.0 to 6.9
 # A collapsed latent costs no KL divergence. Early in training the decoder cannot use the latent yet, so collapse is the
 # cheap choice.
 #
-# **Warm-up** lowers the price until then (Bowman et al. 2016). The weight $\beta$ of the KL divergence rises from near
-# 0 to 1 over the first 5 of the 10 epochs, see (7.3) in lesson 07. Afterwards the objective is the bound again.
+# **Warm-up** lowers the price until then (Bowman et al. 2016). The weight $\beta$ of the KL divergence rises from 0.2 to 1 over the first 5 of the 10 epochs, see (7.3) in lesson 07. Afterwards the objective is the bound again.
 # **Predict before you look:** how much of the lead is left with warm-up?
 
 # %% tags=["hide-output", "deck:active"]
@@ -463,8 +462,7 @@ plotting.show(
 # ## A q that does not see y
 #
 # In lesson 04a, hiding $y$ from $q$ cost the linear model more than five nats. With hidden layers, $q(z \mid x)$ may
-# recognise the digit by itself. The model differs from CVAE-2 in its signature. It trains with warm-up, so that no
-# collapsed latents blur the answer.
+# recognise the digit by itself. The model differs from CVAE-2 in its signature. It trains with warm-up, so that few collapsed latents blur the answer.
 
 # %% tags=["deck:blind"]
 class Blind(CVAE2):
@@ -581,7 +579,7 @@ plotting.show(
 # <details class="answer"><summary>Answer</summary>
 #
 # Look at the draws. CVAE-1's $z$ gives the label away, because its priors differ in place. Its
-# $u$ gives away far less. CVAE-2's $z$ with warm-up, the model with the better $\log p$, is **not** independent of $y$:
+# $u$ gives away far less. CVAE-2's $z$ with warm-up, the CVAE-2 with the better $\log p$, is **not** independent of $y$:
 # the quadratic discriminant is right for 44.2 % of the images with this seed.
 #
 # </details>

@@ -232,7 +232,7 @@ for claim, (left, right) in checks.items():
 
 # %% [markdown] tags=["fold"]
 # Each line holds for all 200 pairs of $x$ and $y$, within the tolerances in the code. On the left of each equation is
-# the library's bound ($R$ is the reconstruction term), on the right a formula in NumPy.
+# the library's bound, on the right a formula in NumPy ($R$, the reconstruction term, is the library's).
 
 # %% [markdown]
 # ## The training step, by hand
@@ -688,8 +688,8 @@ for name, value in sure.items():
 assert estimate(sure["CVAE-3's draws"]).mean < estimate(sure["the truth"]).mean
 
 # %% [markdown] tags=["fold"]
-# It does not: the judge is *less* sure of CVAE-3's draws than of the regressor's, by 0.052 ± 0.006, and surest of the
-# truth. Some draws of CVAE-3 are no digits, as the figure above shows.
+# Less than the regressor's: the judge is surer of those by 0.052 ± 0.006, and surest of the truth. Some
+# completions by CVAE-3 are no digits, as the figure above shows.
 
 # %% [markdown]
 # ## How likely was the truth?
@@ -783,7 +783,7 @@ plotting.show(
 # *From $q$: (5.8). From the prior: (5.7). Error bars: of the difference to the limit.*
 
 # %% [markdown]
-# Both estimates rise to the same number. In this run one draw from $q$ is worth about 142 from the prior: the encoder
+# Both estimates rise towards the same number. In this run one draw from $q$ is worth about 142 from the prior: the encoder
 # has seen the answer, and most of the prior's draws explain another one.
 #
 # **Check yourself.** At $S = 1$, which bounds of this lesson are (5.7) and (5.8) in expectation?
@@ -873,7 +873,7 @@ for observed, (task_test, plain, model) in others.items():
     assert e.mean > 0.4
 
 # %% [markdown] tags=["fold"]
-# CVAE-3 gains on all three. Of the small images it gains more where less is seen. With 588 pixels to hold together it
+# CVAE-3 gains on all three. Of the small images it gains least where most is seen. With 588 pixels to hold together it
 # gains 24.93 ± 1.14 nats.
 
 # %% [markdown] tags=["fold"]

@@ -359,8 +359,7 @@ fig = plotting.line_chart(
 plotting.show(
     fig,
     "Four curves against the number of latents. CVAE-1 is on top, CMMA below it, and PCA's p(x) below CMMA; CMMA "
-    "moves from PCA's curve towards CVAE-1's as latents are added. The curve of z determined by y begins beside CMMA, falls behind, and is flat "
-    "from 8 latents on.",
+    "moves from PCA's curve towards CVAE-1's as latents are added. The curve of z determined by y begins beside CMMA, falls behind, and is nearly flat from 8 latents on.",
 )
 
 
@@ -467,7 +466,7 @@ assert gained.mean > 30 and abs(left.mean) < 0.5 * gained.mean
 # </details>
 #
 # Nearly all of CMMA's deficit was a matter of room. At 26 latents each, CVAE-1 still leads. This is no law: on larger
-# faces ten latents more won back [a small part](../docs/reproduced.md).
+# faces ten latents more won back [little, if any](../docs/reproduced.md).
 #
 # **Check yourself.** What do the numbers after ± leave out?
 #
@@ -541,7 +540,7 @@ with plotting.style():
     ax.legend(loc="lower left", ncols=2)
 plotting.show(
     fig,
-    "For each of ten attributes, four points with error bars. Binary ones are all near 1. Of the continuous ones, pose is "
+    "For each of ten attributes, four points with error bars. Most binary ones are near 1. Of the continuous ones, pose is "
     "read well in all; in light and hair CMMA lies below the two others and the real faces, in smile and brows far below.",
 )
 
@@ -999,7 +998,7 @@ plotting.show(
 #
 # So the start at zero causes the fault. The decoder is sound, but the prior asks for $z$ that it has never seen. A
 # learned prior, as in CMMA, could move to the heap. **The bound hardly feels the fault, so it does not vouch for
-# samples.** Lesson 07 measures the aggregate posterior for every model.
+# samples.** Lesson 07 measures the aggregate posterior for four models.
 #
 # **Check yourself.** Why may training leave the heap where it is?
 #

@@ -242,7 +242,7 @@ plotting.show(
 # $V = 0$. CVAE-3: exchange $x$ and $y$.
 #
 # The hidden cell below builds any of the library's models with the weights of a random closed form and a random $q$.
-# The function `identity` takes the ELBO from the library, all else from NumPy.
+# The function `identity` takes the ELBO and $q$ from the library, the rest from NumPy.
 
 # %% tags=["hide-input"]
 SIZES = {"x": 12, "y": 7, "z": 4}
@@ -282,7 +282,7 @@ def draw(kind, truth):
 
 
 def identity(kind):
-    """log p, L, KL(q ‖ posterior) of 200 draws; L is the library's, the rest NumPy."""
+    """log p, L, KL(q ‖ posterior) of 200 draws; L and q are the library's, the rest NumPy."""
     model, truth = linear(kind)
     data, pair = draw(kind, truth)
     bound = model.bound(*data, noise=noise.cubature(4))  # (1.5): exact
@@ -844,7 +844,7 @@ plotting.show(
 #
 # Each of these methods changes a term of $\mathcal L = R - \mathrm{KL}$ or adds one.
 #
-# **β** is the Lagrange multiplier of a budget for the divergence. **Warm-up** lets $\beta$ rise from near 0 to 1 in the
+# **β** is the Lagrange multiplier of a budget for the divergence. **Warm-up** lets $\beta$ rise to 1 in the
 # first epochs, so it ends with the ELBO.
 #
 # $$
@@ -1072,7 +1072,7 @@ plotting.show(
 # $\beta$ trades $R$ against $\mathrm{KL}$, and both values lower the ELBO, though $\beta = 0.25$ raises $\log p(x)$ by
 # 0.24, less than two standard errors. Warm-up and free bits bring latents into use: $\log p(x)$ rises by 0.89 and 0.78 nats.
 #
-# MMD shows no gain at this $\lambda$: $\log p(x)$ fell by 0.27 ± 0.17 nats. Its authors also lower the weight on the
+# MMD shows no gain at this $\lambda$: $\log p(x)$ fell by 0.10 and 0.44 nats. Its authors also lower the weight on the
 # divergence.
 #
 # **Check yourself.** What happens to the marginal KL under warm-up and free bits?

@@ -556,15 +556,14 @@ for i, ax in enumerate(fig.axes):
     ax.plot(*guess[i, -1], color=grey, marker="X", ms=17, mec="white", zorder=7)
 plotting.show(
     fig,
-    "Four stills. Bundles of pink draws run along each of the two or three arms, with a share written at the end of each arm; some black "
-    "draws lie between the arms, in bands. A grey cross, the regressor's guess, lies near the ball, between the arms or on one of them.",
+    "Four stills. Bundles of pink draws run along each of the two or three arms, with a share written at the end of each arm; some black draws lie between the arms, in bands, others in blank paper. A grey cross, the regressor's guess, lies near the ball, between the arms or on one of them.",
 )
 
 # %% [markdown]
 # *Pink: draws on a way, and its share of 400. Black: draws off every way. Grey with a cross: the regressor's path.*
 #
 # Most draws run along the arms, and every arm has some. The regressor's path ends between the arms, or part of the way
-# along one. "Where this breaks" explains the black draws.
+# along one. "Where this breaks" explains the black draws between arms.
 #
 # How far is a prediction from the nearest way, on all test stills?
 
@@ -763,7 +762,7 @@ plotting.show(
     fig,
     "Distance to the nearest of S draws against S. The truth's and FutureCVAE's start above the level line of the "
     "regressor's mean, cross it between one draw and two, drop steeply until about ten and then slowly; the draws of the regressors fall "
-    "slowly and stay far above.",
+    "slowly and end far above.",
 )
 
 

@@ -202,7 +202,7 @@ plotting.show(
 # only rotated.* With a varying scale the colour runs
 # nearly along an axis.
 #
-# Only the varying scale has a high MCC in every world, at least 0.95. All three have a high $R^2$: each finds $z$ up to roughly a
+# Only the varying scale has a high MCC in every world, about 0.95 or more. All three have a high $R^2$: each finds $z$ up to roughly a
 # linear map. With a fixed scale or without labels, some worlds come out well by luck, and the worst have 0.82 and 0.76.
 #
 # </details>

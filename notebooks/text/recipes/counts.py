@@ -10,8 +10,8 @@
 # # How do I write a likelihood of my own, such as one for counts?
 #
 # Derive a class from `distributions.Family`. Its `call` turns the network's raw output into a TFP distribution, and
-# `check` refuses data that the distribution cannot explain. A Poisson likelihood takes five lines. A negative binomial
-# one has a learned dispersion and takes ten. Everything else works as with the families of the library: networks,
+# `check` refuses data that the distribution cannot explain. A Poisson likelihood takes six lines. A negative binomial
+# one has a learned dispersion and takes seven. Everything else works as with the families of the library: networks,
 # training, `log_likelihood`, saving.
 
 # %%

@@ -131,7 +131,7 @@ plotting.show(
 #
 # - **Values that are missing because of what they are**, such as high incomes. The likelihood above assumes that they
 #   are missing at random given what is seen. No model of x alone can mend that.
-# - **A linear table.** There chained regressions are better and quicker. The model pays where columns depend on each other
+# - **A linear table.** There chained regressions should do as well. The model pays where columns depend on each other
 #   in bends, or are not Gaussian.
 # - **Holes in the condition y.** They are refused. Model y too, with a VAE of both.
 # - **Very few rows without holes in common.** Two columns that are never seen together say nothing about each other.

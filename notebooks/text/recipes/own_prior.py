@@ -137,7 +137,7 @@ plotting.show(
 # - **A flexible decoder.** The likelihood here was linear on purpose. A decoder with hidden layers can bend a normal z
 #   into clusters by itself, and then a learned prior gains little. Compare $\log p$ before you keep one.
 # - **The clusters are known.** Then they are a condition: `CVAE1` has a prior for each label.
-# - **You need the KL of each dimension**, for free bits, MMD or `diagnostics.active_units`. They ask for a Gaussian
+# - **You need free bits, MMD or `diagnostics.active_units`.** They ask for a Gaussian
 #   prior, and the library refuses others with a message.
 # - **Generation from very few rows.** VampPrior learns K inputs. With K near the number of rows it learns them by
 #   heart.

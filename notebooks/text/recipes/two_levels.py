@@ -137,7 +137,7 @@ plotting.show(
 # %% [markdown]
 # *Codes of the training rows on both levels, and the mean that the upper level gives to the lower one.*
 #
-# The second level takes up most of the difference from the truth. It does not take up all of it. q is one Gaussian with
+# The second level takes up most of the difference from the truth. It does not take up all of it. A likely reason: q is one Gaussian with
 # independent dimensions, and here the true posterior couples the two levels.
 
 # %% [markdown]
