@@ -370,7 +370,7 @@ class LatentVariableModel(BoundModel):
         return self.shown(observe(p, size, self.shapes[self.observed], sample, seed, first_row))
 
     def predicted(self, given: Any) -> tf.Tensor:
-        """The mean of p(observed | given), over z ~ p(z|given)."""
+        """The mean of p(observed | given), estimated by 100 draws of z ~ p(z|given)."""
         return self.mean_over_prior(given, num_samples=100)
 
     def mean_over_prior(self, given: Any, num_samples: int, seed: int = 0) -> tf.Tensor:
@@ -418,7 +418,7 @@ class LatentVariableModel(BoundModel):
         Example:
             >>> model.log_likelihood(x, y, num_samples=5000).mean()
 
-        Source: Burda et al. (2015), section 5; Sohn et al. (2015), section 4.3.
+        Source: Burda et al. (2015), section 5; Sohn et al. (2015), section 4.1.
         """
         checks.choice(method, "method", ("importance", "prior"))
         num_samples = checks.count(num_samples, "num_samples")

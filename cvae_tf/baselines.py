@@ -26,8 +26,8 @@ class Baseline(BoundModel):
     r"""p(y|x) = family(network(x)): a deterministic network under the same likelihood.
 
     There is no z, so there is nothing to infer, and the bound (5.2) is log p(y|x) itself. It
-    trains, validates, saves and is evaluated as CVAE-3 and GSNN are. Given x, the dimensions of y
-    are independent of each other: it cannot say that they go together.
+    trains, validates, saves and is evaluated as CVAE-3 and GSNN are. With a family of independent
+    dimensions, such as Bernoulli, it cannot say which values of y go together.
 
     Args:
         likelihood_net: network of x, raw output of `family`, which explains y.
@@ -167,7 +167,7 @@ def with_first_guess(net: keras.Model, baseline: Baseline) -> keras.Model:
         >>> nets["prior_net"] = with_first_guess(mlp([64, 48], (128,), 2 * 8), baseline)
         >>> model = CVAE3(**nets, family=family)
 
-    Source: Sohn, Lee & Yan (2015), section 4.2, the recurrent connection.
+    Source: Sohn, Lee & Yan (2015), section 4, the recurrent connection.
     """
     checks.instance(baseline, "baseline", Baseline, "a trained baselines.Baseline")
     if not (isinstance(net, keras.Model) and getattr(net, "inputs", None)):
@@ -274,7 +274,7 @@ class Blocks(Corruption):
         value: float, what a hidden pixel becomes.
         seed: int.
 
-    Source: Sohn, Lee & Yan (2015), section 4.2, input omission noise.
+    Source: Sohn, Lee & Yan (2015), section 4.3, input omission noise.
     """
 
     def __init__(
@@ -332,7 +332,7 @@ def corrupted(net: keras.Model, layer: keras.layers.Layer, *, position: int = 0)
     Example:
         >>> nets = {name: corrupted(net, Flips(0.1)) for name, net in nets.items()}
 
-    Source: Sohn, Lee & Yan (2015), section 4.2.
+    Source: Sohn, Lee & Yan (2015), section 4.3.
     """
     position = checks.count(position, "position (of an input)", 0, len(net.inputs) - 1)
     checks.instance(layer, "layer", keras.layers.Layer, "a layer, such as Flips(0.1)")

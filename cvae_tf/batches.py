@@ -21,7 +21,7 @@ import tensorflow as tf
 from cvae_tf import noise
 from cvae_tf.programs import Batch, ManySteps, leaves, map_batch, rows_of, signature, tensors
 
-EVALUATION_BATCH = 1024  # evaluation's numbers do not depend on its batch size
+EVALUATION_BATCH = 1024  # only a loss with FreeBits or MMD depends on its size
 
 
 def is_stream(values: Any) -> bool:

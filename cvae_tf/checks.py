@@ -1,6 +1,6 @@
 """The one boundary: what came, what was expected, how to fix it; before anything moves.
 
-Every public entry of the package passes its arguments through here, in one dialect. Nothing in
+The public entries of the package pass their arguments through here, in one dialect. Nothing in
 this file knows of a model: `wiring` holds what networks and data owe to one.
 """
 

@@ -27,6 +27,9 @@ def counter() -> tf.Variable:
 class CompiledModel(PrivateModel):
     """A `keras.Model` whose compiled programs never outlive what they were compiled from.
 
+    That is its settings, parts and variables. What a function of yours closes over is not watched:
+    after changing it, compile again.
+
     Attributes:
         batches_seen: int64 variable, batches trained on since `compile` or `restart`; saved and
             loaded with the weights.

@@ -20,7 +20,7 @@ import numpy as np
 
 from cvae_tf import checks, signatures
 from cvae_tf.base import LatentVariableModel
-from cvae_tf.distributions import Distribution, Tensor
+from cvae_tf.distributions import Distribution, MixtureOfGaussians, Tensor
 from cvae_tf.estimators import Bound, Factors
 from cvae_tf.networks import apply
 
@@ -114,7 +114,8 @@ class CVAE3(LatentVariableModel):
         family, estimator, seed: see `LatentVariableModel`.
 
     Raises:
-        ValueError: if alpha is outside [0, 1], where the hybrid is no bound.
+        ValueError: if alpha is outside [0, 1], where the hybrid is no bound; or below one beside a
+            mixture prior, from which no draw is differentiable.
 
     Example:
         >>> family = Categorical()
@@ -122,7 +123,7 @@ class CVAE3(LatentVariableModel):
         >>> model = CVAE3(**nets, family=family)
         >>> model.predictive(x).argmax(-1)          # (5.6)
 
-    Source: Sohn, Lee & Yan (2015), equations 4, 6 and 7.
+    Source: Sohn, Lee & Yan (2015), equations 4 and 9.
     """
 
     observed = "y"
@@ -138,7 +139,13 @@ class CVAE3(LatentVariableModel):
 
     @alpha.setter
     def alpha(self, alpha: float) -> None:
-        self._alpha = checks.number(alpha, "alpha", least=0, most=1)  # else it is no bound
+        alpha = checks.number(alpha, "alpha", least=0, most=1)  # else it is no bound
+        if alpha < 1 and isinstance(self.prior_family, MixtureOfGaussians):
+            raise ValueError(
+                f"Received alpha={alpha} beside a mixture prior, and (5.3) needs draws from the "
+                "prior through which gradients flow. Expected alpha=1, or a Gaussian prior."
+            )
+        self._alpha = alpha
 
     def prior(self, x: Tensor) -> Distribution:
         """p(z|x). Args: x [B, D]. Returns: distribution, batch [B], event [d]."""
@@ -188,7 +195,7 @@ class CVAE3(LatentVariableModel):
         Raises:
             ValueError: for another method, or an x of the wrong kind.
 
-        Source: Sohn, Lee & Yan (2015), section 4.2.
+        Source: Sohn, Lee & Yan (2015), section 4.1.
         """
         return _predictive(self, x, method, num_samples, seed)
 
@@ -251,7 +258,7 @@ class GSNN(LatentVariableModel):
         >>> nets = mlps(GSNN, x=64, y=10, z=2, hidden=(128,), family=family)
         >>> model = GSNN(**nets, family=family)
 
-    Source: Sohn, Lee & Yan (2015), equation 6.
+    Source: Sohn, Lee & Yan (2015), equation 8.
     """
 
     observed = "y"

@@ -198,7 +198,7 @@ def mnist(binarise: str | None = None, image: bool = False, seed: int = 0) -> Da
         >>> data.train.x.shape, data.validation.x.shape, data.test.x.shape  # doctest: +SKIP
         ((50000, 784), (10000, 784), (10000, 784))
 
-    Source: Y. LeCun and C. Cortes; the split of Burda et al. (2015) and Kingma et al. (2014).
+    Source: Y. LeCun and C. Cortes; the split of Kingma et al. (2014).
     """
     _check_options(binarise, image, seed)  # before the download
     (x, labels), (x_test, labels_test) = _load_mnist()

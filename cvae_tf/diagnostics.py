@@ -1,6 +1,7 @@
 r"""What a trained model does with z and with what it is given: diagnostics for every model.
 
-They ask for nothing but the model's factors. All numbers are nats per example.
+They ask for the model's factors and bound. Numbers are nats per example, unless another unit is
+named.
 """
 
 from __future__ import annotations

@@ -352,6 +352,7 @@ class ObservedOnly(Family):
     Example:
         >>> family = ObservedOnly(Bernoulli())
         >>> model = VAE(**mlps(VAE, x=64, z=8, hidden=(128,), family=family), family=family)
+        >>> model.compile()
         >>> model.fit(x_with_nan)
         >>> filled_in = model.reconstruct(x_with_nan)
 

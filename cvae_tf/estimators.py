@@ -30,7 +30,7 @@ class Bound(NamedTuple):
     reconstruction: E_q[log p(x|z)], estimated.
     kl: KL(q ‖ prior), in closed form or estimated.
 
-    The plain ELBO (1.2) is always `reconstruction − kl`.
+    The plain ELBO (1.2) is `reconstruction − kl`; with `SGVBMixture` that lies below it.
     """
 
     value: tf.Tensor
@@ -90,7 +90,7 @@ class Estimator(abc.ABC):
     """An estimator of the bound. Implement `__call__`, inherit saving.
 
     Args:
-        num_samples: int L (or K), draws of z per example; used when the noise is not given.
+        num_samples: int L (or K), draws of z per example, for which a model makes noise.
     """
 
     def __init__(self, num_samples: int = 1) -> None:
@@ -231,7 +231,7 @@ def log_likelihood(
     Returns:
         [B], nats.
 
-    Source: Burda et al. (2015), section 5; Sohn et al. (2015), section 4.3.
+    Source: Burda et al. (2015), section 5; Sohn et al. (2015), section 4.1.
     """
 
     def add_chunk(chunk: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,7 +1,7 @@
 r"""Measuring a trained model: log-likelihoods with error bars, the curve of L_K, the gap's parts.
 
-Everything here works on every model, because it asks for nothing but the model's factors. All
-numbers are nats per example.
+What is about z works on every model that has one, because it asks for nothing but the model's
+factors. All numbers are nats per example.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from cvae_tf import checks, noise
 from cvae_tf.base import BoundModel, LatentVariableModel
@@ -85,11 +86,12 @@ def importance_weighted_curve(
     model: LatentVariableModel, *data: Any, sizes: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
     seed: int = 0,
 ) -> dict[int, np.ndarray]:
-    r"""L̂_K for several K from one set of weights in groups of K, (2.6): rises for every example.
+    r"""L̂_K for several K from one set of weights in groups of K, (2.6): where each size divides
+    the next, it rises for every example.
 
     Args:
         model, *data: as in `log_likelihood`; all N examples are held in memory at once.
-        sizes: increasing ints, each dividing the last.
+        sizes: ints, each dividing the last.
         seed: int.
 
     Returns:
@@ -131,7 +133,7 @@ class Gap(NamedTuple):
 
     @property
     def approximation(self) -> np.ndarray:
-        """What no diagonal Gaussian can close."""
+        """What the best diagonal Gaussian that was found leaves open."""
         return self.log_likelihood - self.best_bound  # (2.7)
 
     @property
@@ -162,6 +164,10 @@ def gap(
     Returns:
         Gap.
 
+    Raises:
+        TypeError: for a model without a latent z.
+        ValueError: if the prior, such as a mixture, has no closed-form KL from a Gaussian.
+
     Source: Cremer, Li & Duvenaud (2018), section 3.
     """
     steps = checks.count(steps, "steps")
@@ -169,6 +175,13 @@ def gap(
     learning_rate = checks.number(learning_rate, "learning_rate", above=0)
     starts = checks.count(starts, "starts")
     q, prior, log_likelihood_of = latent_factors(model, data, "gap")
+    try:
+        tfp.distributions.kl_divergence(q, prior)
+    except NotImplementedError:
+        raise ValueError(
+            f"The prior (in gap) is a {type(prior).__name__}, which has no closed-form KL from a "
+            "Gaussian. Expected a Gaussian one; `log_likelihood` and `bound` need none."
+        ) from None
     latent = Gaussian(scale="network", dtype=model.compute_dtype)
     latent.build((None, 2 * model.latent_dim))
     raw = tf.Variable(tf.zeros([q.batch_shape[0], 2 * model.latent_dim], model.compute_dtype))

@@ -133,7 +133,7 @@ class _Canvas:
         self.picture += coverage * (tone - self.picture)
 
     def ellipse(self, cx: Any, cy: Any, rx: Any, ry: Any) -> Any:
-        """Signed distance, first order at the edge: k(k − 1)/|∇k²|/2, k = |(x/rx, y/ry)|."""
+        """Signed distance, first order at the edge: 2k(k − 1)/|∇k²|, k = |(x/rx, y/ry)|."""
         u, v = (self.x - cx) / rx, (self.y - cy) / ry
         k = np.sqrt(u * u + v * v) + 1e-6
         return k * (k - 1) / (np.sqrt((u / rx) ** 2 + (v / ry) ** 2) + 1e-6)

@@ -39,7 +39,7 @@ class M1(TransformerMixin, BaseEstimator):
         >>> pipeline = make_pipeline(M1(make_vae, epochs=50), LogisticRegression())
         >>> pipeline.fit(x, labels).score(x_test, labels_test)
 
-    Source: Kingma, Mohamed, Rezende & Welling (2014), section 2.1, M1.
+    Source: Kingma, Mohamed, Rezende & Welling (2014), section 2, M1.
     """
 
     def __init__(

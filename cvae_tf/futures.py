@@ -70,7 +70,7 @@ def draws(
         num_samples: int S.
         seed: int.
         sample: bool; True draws y from the likelihood at each drawn z, False takes its mean.
-        rows_at_once: int, most rows decoded in one go.
+        rows_at_once: int, most rows decoded in one go, but never fewer than the N of one draw.
 
     Returns:
         NumPy array [S, N, …]; the first draws are the same for every S.

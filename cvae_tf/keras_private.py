@@ -1,4 +1,4 @@
-"""All that Keras keeps private and this package touches, each under a name of ours.
+"""What Keras keeps private and this package touches, each under a name of ours.
 
 `tests/test_keras_private.py` says of each what is relied on; with a new Keras look here first.
 """

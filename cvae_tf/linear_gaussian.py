@@ -192,8 +192,18 @@ class LinearGaussian:
 
         Returns:
             A `LinearGaussian` of x_O, whose evidence and posterior are those of what is seen.
+
+        Raises:
+            ValueError: if `seen` is neither.
         """
-        seen = np.asarray(seen)
+        seen, size = np.asarray(seen), len(self.b)
+        is_mask = seen.dtype == bool and seen.shape == (size,)
+        are_places = seen.ndim == 1 and np.issubdtype(seen.dtype, np.integer)
+        if not is_mask and not (are_places and np.all((seen >= 0) & (seen < size))):
+            raise ValueError(
+                f"Received seen={seen.tolist()}. Expected bool [{size}], or indices from 0 to "
+                f"{size - 1}."
+            )
         V = None if self.V is None else self.V[seen]
         return replace(self, W=self.W[seen], b=self.b[seen], V=V)
 

@@ -103,7 +103,7 @@ def mlp(
         hidden: tuple of layer widths; () gives an affine map.
         outputs: int or shape of the raw output.
         activation: Keras activation of the hidden layers.
-        dtype: "float32" (default) or "float64" for exact checks.
+        dtype: "float32" or "float64", for exact checks; None is Keras's default.
         name: str or None.
         missing: name of the input in which NaN says that a value is missing, see `Filled`; or None.
 
@@ -373,12 +373,15 @@ def convs(
 
     Args:
         model_class: VAE, CVAE1, CVAE2, CVAE3, CMMA, …
-        filters: int, channels of the first convolution.
+        filters: int, as in `conv_encoder` and `conv_decoder`.
         hidden: int, width of the dense layers.
         family, prior_family, activation, dtype, **sizes: as in `mlps`; images as shapes (H, W, C).
 
     Returns:
         dict of built networks, to be passed to the model's constructor.
+
+    Raises:
+        ValueError: if no size is that of an image.
 
     Example:
         >>> sorted(convs(VAE, x=(28, 28, 1), z=20, filters=32, hidden=128, family=Bernoulli()))

@@ -84,7 +84,7 @@ def uniform(
         Tensor [num_rows, num_columns].
 
     Raises:
-        ValueError, TypeError: for negative counts, or another dtype.
+        ValueError, TypeError: for a count that is too small, or another dtype.
 
     Source: J. K. Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3.
     """

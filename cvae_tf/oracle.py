@@ -73,8 +73,8 @@ def cmma(x: npt.ArrayLike, k: int, y: npt.ArrayLike, *, steps: int = 1000) -> Li
         steps: int, steps of expectation maximisation; it starts at `ppca(x, k)`.
 
     Returns:
-        A `LinearGaussian` with V = None: a maximum of the mean `log_evidence`, of which nobody has
-        shown that there is only one.
+        A `LinearGaussian` with V = None: with enough steps near a maximum of the mean
+        `log_evidence`, of which nobody has shown that there is only one.
 
     Raises:
         TypeError, ValueError: as `ppca`.
@@ -115,7 +115,7 @@ def pca_score(x: npt.ArrayLike, k: int) -> float:
 
     Returns:
         nats per example, a float. scikit-learn divides its variances by N − 1, which costs about
-        1e-5 nats.
+        D/(4N²) nats.
 
     Raises:
         TypeError, ValueError: if k is out of range, or x is no such array.

@@ -1,7 +1,7 @@
 r"""Penalties, and warm-up: training objectives that weight the bound's terms, (7.3)–(7.5).
 
-R is the reconstruction term. A weighted objective is no bound on the likelihood: models log the
-plain ELBO beside the loss, and evaluation never sees a penalty.
+R is the reconstruction term. A weighted objective is no longer the bound: models log the plain
+ELBO beside the loss, and `bound` and `log_likelihood` never see a penalty; the loss does.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class WarmUp(keras.callbacks.Callback):
         final: float, β's final value.
 
     Raises:
-        ValueError: at the start of `fit`, if the model has no `Beta` penalty.
+        ValueError: at the start of `fit`, if the model has no `Beta` penalty, or one of a schedule.
 
     Example:
         >>> model.fit(x, epochs=50, callbacks=[WarmUp(10)])
@@ -127,9 +127,10 @@ class WarmUp(keras.callbacks.Callback):
         self.final = checks.number(final, "final", least=0)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        if getattr(self.model.penalty, "schedule", self) is not None:
+        penalty = getattr(self.model, "penalty", None)
+        if getattr(penalty, "schedule", self) is not None:
             raise ValueError(
-                f"WarmUp found penalty={self.model.penalty!r}. Expected a model made with "
+                f"WarmUp found penalty={penalty!r}. Expected a model made with "
                 "penalty=penalties.Beta(), whose β it raises, and no schedule of the step."
             )
 

@@ -454,7 +454,8 @@ def line_chart(
         The figure.
 
     Raises:
-        TypeError, ValueError: if a series has another length than x, or is none.
+        TypeError, ValueError: if a series has another length than x, or is none, or if there are
+            errors of what is no series.
 
     Example:
         >>> fig = line_chart([1, 2, 4], {"A": [3, 2, 1]}, xlabel="draws", ylabel="variance")
@@ -462,7 +463,9 @@ def line_chart(
     x = checks.array(list(x) if isinstance(x, range) else x, "x", event=(), dtype=None)
     checks.instance(series, "series", Mapping, "{name: values}")
     series = {name: _along(x, values, f"series[{name!r}]") for name, values in series.items()}
-    errors = {k: _along(x, e, f"errors[{k!r}]") for k, e in (errors or {}).items() if k in series}
+    errors = {k: _along(x, e, f"errors[{k!r}]") for k, e in (errors or {}).items()}
+    if strangers := [*(errors.keys() - series.keys())]:
+        raise ValueError(f"Received errors of {strangers}. Expected some of {[*series]}.")
     for scale, name in ((xscale, "xscale"), (yscale, "yscale")):
         checks.choice(scale, name, ("linear", "log"))
     limits = _limits(limits)

@@ -24,7 +24,7 @@ class Readout:
     """Reads attributes off pictures: a small convolutional network that has seen only real ones.
 
     It is trained on `data.train` alone, by a seed of its own. How well it reads real pictures it
-    has not seen, `score(data.test.x, data.test.y)`, is the ceiling for pictures a model makes, and
+    has not seen, `score(data.test.x, data.test.y)`, is what to hold a model's pictures against, and
     belongs beside every figure that it gives.
 
     Args:
@@ -39,7 +39,8 @@ class Readout:
         TypeError, ValueError: if an argument is none of those; so too the methods.
 
     Example:
-        >>> readout = Readout(drawn(6000))
+        >>> data = drawn(6000)
+        >>> readout = Readout(data)
         >>> readout.score(data.test.x, data.test.y)["glasses"]
         1.0
     """

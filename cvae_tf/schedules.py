@@ -1,7 +1,8 @@
 r"""Weights of the KL as functions of the step, (7.6), for `penalties.Beta`.
 
 Each is a Keras schedule, like one of a learning rate: it is computed inside the compiled step, and
-saved with the model. Keras's own, and any function of the step, do as well.
+saved with the model. Keras's own, and any function of the step that
+TensorFlow can compute (`tf.where`, not `if`), do as well.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class StackedM2(M2):
         >>> nets = mlps(M2, x=m1.num_features, y=10, z=16, hidden=(128,), family=family)
         >>> model = StackedM2(features=m1, **nets, family=family)
 
-    Source: Kingma, Mohamed, Rezende & Welling (2014), section 2.1, "stacked".
+    Source: Kingma, Mohamed, Rezende & Welling (2014), section 2, "stacked".
     """
 
     def __init__(self, *, features: Any, kept: Any = None, **kwargs: Any) -> None:

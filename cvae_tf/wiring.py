@@ -40,9 +40,9 @@ def check_networks(model_class: type, nets: dict[str, Any], family: Any) -> None
         family: the likelihood's family.
 
     Raises:
-        TypeError: if a network or the family is of the wrong kind.
-        ValueError: if a network is missing, superfluous or unbuilt, or has other inputs than
-            parents.
+        TypeError: if a network is missing, or it or the family is of the wrong kind.
+        ValueError: if a network is superfluous or unbuilt, or has other inputs than parents, or
+            another dtype.
     """
     name, graph = model_class.__name__, signatures.graph(model_class)
     for key, net in nets.items():

@@ -17,6 +17,7 @@ from cvae_tf import (
     CVAE2,
     CVAE3,
     GSNN,
+    evaluation,
     networks,
     noise,
 )
@@ -124,6 +125,17 @@ def test_what_a_mixture_prior_cannot_do():
     nets = networks.mlps(GSNN, hidden=(), family=family, prior_family=prior_family, x=6, y=4, z=2)
     with pytest.raises(ValueError, match="no prior network"):
         GSNN(**nets, family=family, prior_family=prior_family, estimator=SGVBA())
+    family = Bernoulli()
+    nets = networks.mlps(CVAE3, hidden=(), family=family, prior_family=prior_family, x=6, y=4, z=2)
+    parts = {"family": family, "prior_family": prior_family, "estimator": SGVBA()}
+    with pytest.raises(ValueError, match=r"alpha=0.5 beside a mixture prior, and \(5.3\)"):
+        CVAE3(**nets, **parts, alpha=0.5)
+    model = CVAE3(**nets, **parts)
+    with pytest.raises(ValueError, match="alpha=0 beside a mixture prior|alpha=0.0 beside"):
+        model.alpha = 0
+    assert model.alpha == 1
+    with pytest.raises(ValueError, match=r"\(in gap\) is a Mixture.*no closed-form KL"):
+        evaluation.gap(model, *small_data(CVAE3), num_samples=2, steps=1)
 
 
 @pytest.mark.parametrize("alpha", [3.0, -0.1, float("nan"), "0.5", True, None])

@@ -151,6 +151,10 @@ REFUSED = {
     "a scale below 0": (lambda: kl_diagonal(0.0, -1.0, 0.0, 1.0), "scale_q holds -1"),
     "a scale of 0": (lambda: kl_diagonal(0.0, 1.0, 0.0, 0.0), "scale_p holds 0"),
     "shapes apart": (lambda: kl_diagonal(Q[0], 1, np.zeros(3), 1), r"\(3,\)"),
+    "a mask of others": (lambda: VAE_.seeing([True]), r"seen=\[True\].*indices from 0 to"),
+    "a place that is not": (lambda: VAE_.seeing([99]), r"seen=\[99\]"),
+    "a place from the end": (lambda: VAE_.seeing([-1]), r"seen=\[-1\]"),
+    "words for places": (lambda: VAE_.seeing(["a"]), "seen="),
     "NaN in the KL": (lambda: kl_diagonal(np.nan, 1, 0, 1), "mean_q has NaN"),
 }  # fmt: skip
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from requirements_of_a_model import check_limits, small_data, small_model
 
-from cvae_tf import CMMA, CVAE3, VAE, noise, penalties
+from cvae_tf import CMMA, CVAE3, VAE, Baseline, noise, penalties
 from cvae_tf.distributions import tfd
 from cvae_tf.estimators import SGVBB, Bound, ImportanceWeighted
 
@@ -111,6 +111,10 @@ def test_warm_up_raises_beta_and_is_saved(tmp_path):
     plain.compile()
     with pytest.raises(ValueError, match="WarmUp found penalty=None"):
         plain.fit(*small_data(VAE), verbose=0, callbacks=[penalties.WarmUp(4)])
+    baseline = small_model(Baseline)
+    baseline.compile()
+    with pytest.raises(ValueError, match="WarmUp found penalty=None"):
+        baseline.fit(*small_data(Baseline), verbose=0, callbacks=[penalties.WarmUp(4)])
 
 
 def test_penalties_refuse_what_they_cannot_weight():

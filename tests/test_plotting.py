@@ -277,6 +277,7 @@ REFUSED = {
     "NaN along the axis": (lambda: chart(x=[1, np.nan]), "x has NaN"),
     "a third scale": (lambda: chart(xscale="sqrt"), "xscale='sqrt'.*\"log\""),
     "errors of others": (lambda: chart(errors={"A": [1.0]}), "different numbers"),
+    "errors of no series": (lambda: chart(errors={"a": [1.0, 2.0]}), r"errors of \['a'\].*'A'"),
     "a turned density": (
         lambda: plotting.density_with_gaussians(*BUMP[:2], BUMP[2].T, {}), r"Expected \[4, 3\]"
     ),
