@@ -224,13 +224,14 @@ class Gaussian(Family):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        limits = np.finfo(self.compute_dtype)
+        least, most = float(limits.tiny), float(limits.max)
         if isinstance(scale, str):
             checks.choice(scale, "scale", ("shared", "per_dimension", "network"))
         else:
-            scale = checks.number(scale, "scale", above=0)
+            scale = checks.number(scale, "scale", least=least, most=most)
         self.scale = scale
         self.min_scale = checks.number(min_scale, "min_scale", least=0)
-        most = float(np.finfo(self.compute_dtype).max)
         self.initial_scale = checks.number(
             initial_scale, "initial_scale", above=self.min_scale, most=most
         )

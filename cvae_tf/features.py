@@ -54,7 +54,7 @@ class M1(TransformerMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any = None) -> M1:
         """Train the VAE on all rows. Args: X [N, …]; y: not used. Returns: self."""
-        is_vae = isinstance(self.vae, keras.Model) or not callable(self.vae)
+        is_vae = isinstance(self.vae, (keras.Model, type)) or not callable(self.vae)
         vae = self.vae if is_vae else self.vae()
         checks.instance(vae, "vae", VAE, "a VAE, or a function that makes one")
         min_std = checks.number(self.min_std, "min_std", least=0)

@@ -81,6 +81,8 @@ def draws(
     """
     num_samples, seed = checks.count(num_samples, "num_samples"), checks.seed(seed)
     x = checks.array(x, "x (in draws)", dtype=None)
+    if not x.ndim:
+        raise ValueError(f"Received x={x} (in draws), one number. Expected rows, [N, …].")
     times = max(1, min(50, checks.count(rows_at_once, "rows_at_once") // len(x)))
     tiled = np.concatenate([x] * times)
     parts = []

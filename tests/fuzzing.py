@@ -290,10 +290,13 @@ def model(name):
         keras.utils.set_random_seed(0)
         made = MODELS[name].make()
         made.compile(keras.optimizers.Adam(0.01), jit_compile=False)
-        _kept[name] = made, made.get_weights()
+        counts = [getattr(made, each, None) for each in ("num_labelled", "num_examples")]
+        _kept[name] = made, made.get_weights(), counts
         _history[name] = []
-    made, weights = _kept[name]
+    made, weights, counts = _kept[name]
     made.restart(weights)
+    if hasattr(made, "set_counts"):
+        made.set_counts(*counts)  # `fit` has set them to its arrays'
     made.reset_metrics()
     if _line[0] not in _history[name][-1:]:
         _history[name].append(_line[0])

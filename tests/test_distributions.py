@@ -272,7 +272,7 @@ def test_an_event_has_one_dimension_at_least():
 
 
 LIMITS = {  # the argument, what uses it, what is refused, what is taken
-    "scale": ("scale", Gaussian, [0, -1e-9], [1e-9]),
+    "scale": ("scale", Gaussian, [0, -1e-9, 1e-300, 1e39], [1e-9]),
     "min_scale": ("min_scale", lambda v: Gaussian(min_scale=v), [-1e-9], [0, 0.5]),
     "min_scale of a mixture": (
         "min_scale", lambda v: MixtureOfGaussians(2, min_scale=v), [-1e-9], [0, 2.0]

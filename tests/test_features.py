@@ -96,6 +96,7 @@ REFUSED = {
     "not fitted": (lambda x: M1(make_vae).transform(x), "not been fitted"),
     "no features yet": (lambda x: M1(make_vae).num_features, "not been fitted"),
     "no VAE": (lambda x: M1("vae").fit(x), "vae='vae'"),
+    "a class": (lambda x: M1(VAE).fit(x), "vae=VAE.*This is the class"),
     "another model": (lambda x: M1(lambda: small_model(CVAE1)).fit(x), "Expected a VAE"),
     "epochs": (lambda x: M1(make_vae, epochs=-1).fit(x), "epochs=-1"),
     "batch size": (lambda x: M1(make_vae, batch_size=0).fit(x), "batch_size=0"),

@@ -81,6 +81,11 @@ def test_every_draw_is_one_of_its_own():
     assert np.abs(samples - draws(model, x, 90, rows_at_once=60, sample=False, seed=1)).min() > 0
 
 
+def test_one_number_is_no_rows_to_draw_for():
+    with pytest.raises(ValueError, match="Received x=3.0 .in draws., one number"):
+        draws(small_model(FutureCVAE), 3.0, 3)
+
+
 def test_draws_are_of_any_model_that_predicts_y():
     model, (x, _) = small_model(GSNN), small_data(GSNN)
     assert draws(model, x[:4], 7).shape == (7, 4, 4)
