@@ -64,11 +64,11 @@ def _check_price(price, seed):
 
     slips = {
         "The bound falls short by a positive amount: look at the sign.": lambda t: -true(t),
-        "Twice too much: look at the factor in (2.4).": lambda t: 2 * true(t),
-        "Half of it: look at the factor in (2.4).": lambda t: true(t) / 2,
-        "The distance enters (2.4) squared; yours is half the distance itself.": lambda t: t / 2,
-        "The distance enters (2.4) squared; yours is the distance itself.": lambda t: t,
-        "The distance enters (2.4) squared, and a distance to the left costs, too.": np.abs,
+        "Twice too much: look at the factor in the lesson's KL.": lambda t: 2 * true(t),
+        "Half of it: look at the factor in the lesson's KL.": lambda t: true(t) / 2,
+        "The distance enters the KL squared; yours is half the distance itself.": lambda t: t / 2,
+        "The distance enters the KL squared; yours is the distance itself.": lambda t: t,
+        "The distance enters the KL squared, and a distance to the left costs, too.": np.abs,
         "That is the root of the price.": lambda t: np.sqrt(true(t)),
         "One value for each t: you took their mean.": lambda t: np.mean(true(t)),
         "One value for each t: you took their sum.": lambda t: np.sum(true(t)),
@@ -314,7 +314,7 @@ _check_guess(log_evidence, seed=100)
 #
 # A program prints what follows as "the ELBO", and its users are delighted with the values. `mu` and `sigma` are
 # $q$'s, the prior is $\mathcal N(0, I)$, and `log_likelihood` is $\log p(x \mid z)$, pixel by pixel, at one draw
-# from $q$. It is no bound on $\log p(x)$. Write it so that it is (1.2).
+# from $q$. It is no bound on $\log p(x)$. Write it so that it is (1.2) on average over the draws.
 
 
 # %%
@@ -327,7 +327,7 @@ def delighted(log_likelihood, mu, sigma):
 
 # %% tags=["task:bug"]
 def mended(log_likelihood, mu, sigma):
-    """As above, but a bound on log p(x), in nats per image, [B]."""
+    """As above, but an estimate of a bound on log p(x), in nats per image, [B]."""
     ### BEGIN SOLUTION
     reconstruction = log_likelihood.sum(-1)
     divergence = 0.5 * (sigma**2 + mu**2 - 1 - np.log(sigma**2)).sum(-1)

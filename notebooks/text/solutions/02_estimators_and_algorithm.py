@@ -579,13 +579,13 @@ def _check_step(step, seed):
         "a has stayed where it was.": lambda *c: (None, c[1]),
     }  # fmt: skip
     terms = {
-        "in a's gradient the divergence": pull,
-        "in a's gradient the reconstruction, which reaches a through z,": by_path,
+        "the divergence": pull,
+        "the reconstruction, which reaches a through z,": by_path,
         "w's gradient": lambda *c: (true(*c)[0] - c[0], 0.0),
-        "in w's gradient what x has to say, Σ xz,": lambda w, a, x, e, s, N, r: (
+        "what x has to say, Σ xz,": lambda w, a, x, e, s, N, r: (
             r * N / len(x) * np.sum(x * (a * x + s * e)), 0.0
         ),
-        "in a's gradient Σ wx²,": lambda w, a, x, e, s, N, r: (
+        "Σ wx²,": lambda w, a, x, e, s, N, r: (
             0.0, r * N / len(x) * np.sum(w * x**2)
         ),
     }  # fmt: skip
@@ -829,7 +829,7 @@ def _check_fault(faults, seed):
         "That is what an upright q* leaves. This family is smaller.": with_scales(
             lambda P, s: 1 / np.sqrt(np.diag(P))
         ),
-        "The spread of the true posterior is not the best s: where q is not in the family, q* is "
+        "The spread of the true posterior is not the best s: where that is not in the family, q* is "
         "narrower. Take the derivative of the gap in s.": with_scales(
             lambda P, s: np.full(len(P), np.sqrt(np.trace(np.linalg.inv(P)) / len(P)))
         ),

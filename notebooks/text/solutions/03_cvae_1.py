@@ -1005,13 +1005,8 @@ def _check_reader(mended, seed):
 
     rng = np.random.default_rng(seed)
 
-    def islands(D, d, K, wide):
-        """A CVAE-1 whose priors lie far apart; its q is `wide` times as wide as the posterior."""
-        W, _ = np.linalg.qr(rng.normal(size=(D, d)))  # orthogonal: the posterior stands upright
-        model = LinearGaussian(
-            W, rng.normal(size=D), 0.5, V=4 * rng.normal(size=(D, K)),
-            A=5 * rng.normal(size=(d, K)), a=rng.normal(size=d), S=rng.uniform(0.4, 1.5, d),
-        )  # fmt: skip
+    def cvae_of(model, wide):
+        """A CVAE-1 whose q is `wide` times as wide as the posterior."""
 
         def q(x, y):
             mean, covariance = model.posterior(x, y)
@@ -1021,6 +1016,14 @@ def _check_reader(mended, seed):
             return model.bound(mean, scale, x, y)
 
         return SimpleNamespace(model=model, q=q, bound=bound, wide=wide)
+
+    def islands(D, d, K, wide):
+        """One whose priors lie far apart."""
+        W, _ = np.linalg.qr(rng.normal(size=(D, d)))  # orthogonal: the posterior stands upright
+        return cvae_of(LinearGaussian(
+            W, rng.normal(size=D), 0.5, V=4 * rng.normal(size=(D, K)),
+            A=5 * rng.normal(size=(d, K)), a=rng.normal(size=d), S=rng.uniform(0.4, 1.5, d),
+        ), wide)  # fmt: skip
 
     def told(cvae, x):  # each label's pairs (x, y)
         K = cvae.model.V.shape[1]
@@ -1117,7 +1120,12 @@ def _check_reader(mended, seed):
         unit="nats", slips=slips, edges=edges, simpler=simpler,
         unchanged={"other labels are handed in": other},
     )  # fmt: skip
-    many = a_case(500, 2, 1, 4)
+    given = LinearGaussian(  # the four kinds of images of the text
+        W=[[1.0], [0.5]], b=[0.0, 0.0], sigma=0.5, a=[0.0], S=[0.8],
+        A=[[-9.0, -3.0, 3.0, 9.0]], V=[[8.0, 4.0, -3.0, -8.0], [5.2, 1.8, -1.8, -3.7]],
+    )  # fmt: skip
+    y = np.eye(4)[rng.integers(0, 4, 500)]
+    many = cvae_of(given, 1.2), given.sample(y, seed=seed)[0], y
     for name, scores in {"before": leak(*many), "now": true(*many)}.items():
         print(f"read rightly {name:7}{np.mean(scores.argmax(1) == many[2].argmax(1)):6.1%}")
 

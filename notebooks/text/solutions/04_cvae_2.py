@@ -626,8 +626,8 @@ _check_absorb(absorbed_decoder, absorbed_posterior, seed=100)
 #
 # In the lesson's linear CVAE-2 $\sigma$ was learned. Many programs fix it. With $\sigma$ *given*,
 # $x \mid y, z \sim \mathcal N(Wz + Vy + b, \sigma^2 I)$ and $k$ latents: what is the greatest mean of $\log p(x \mid y)$ over
-# the data, and how many columns of the best $W$ are not zero? The others are latents that have collapsed for good, and no
-# warm-up revives them.
+# the data, and how many columns of the best $W$ are not zero, turned so that its columns are orthogonal? The others are
+# latents that have collapsed for good, and no warm-up revives them.
 #
 # What you need: the best $Vy + b$ is the mean image of each label, as in the lesson. In the direction of an eigenvector of
 # the residuals' covariance, the data have the variance $\lambda$ and the model some variance $\ell$, which makes
@@ -733,9 +733,6 @@ def _check_ceiling(ceiling, seed):
         ),
         "λ is compared with σ, where σ² belongs.": of_variances(
             lambda v, kept, sigma: np.where(kept, np.maximum(v, sigma), sigma**2)
-        ),
-        "λ and σ² are both variances: ℓ is the greater of them, and yours is their sum.": (
-            of_variances(lambda v, kept, sigma: np.where(kept, v, 0) + sigma**2)
         ),
         "ℓ is the smaller of λ and σ² in yours: it is the greater.": of_variances(
             lambda v, kept, sigma: np.where(kept, np.minimum(v, sigma**2), sigma**2)
@@ -925,9 +922,6 @@ def _check_pools(spread_differs, pools, seed):
         ),
         "That is a standard deviation.": first(lambda v, C: np.sqrt(v)),
         "The means do not spread as the prior does: q shrinks them.": first(lambda v, C: v**0),
-        "The means are shrunk, and so is the noise that they take from x.": first(
-            lambda v, C: v**2
-        ),
         "The noise of x is left out: it moves the means, too.": first(lambda v, C: v * (1 - C)),
         "The posterior's variance is added, where it is what the means lack.": first(
             lambda v, C: 1 + C
@@ -1110,8 +1104,8 @@ def _check_writer(mended, seed):
         "has it n times as strongly as it should be.": hand(
             lambda model, x, y, new: alone(model, x, y).mean(0)
         ),
-        "A sum of n means grows for ever as images come in. With more images there is more to say, "
-        "but also more certainty.": hand(lambda model, x, y, new: alone(model, x, y).sum(0)),
+        "Your precision holds one image's evidence, and the rest that of all: a sum of n means grows for "
+        "ever as images come in. With more images there is more to say, but also more certainty.": hand(lambda model, x, y, new: alone(model, x, y).sum(0)),
         "That is least squares: the prior is not in it at all. It counts once.": hand(
             lambda model, x, y, new: together(model, x, y, prior=0.0)
         ),
@@ -1139,11 +1133,6 @@ def _check_writer(mended, seed):
         ),
         "σ has no part in yours.": hand(
             lambda model, x, y, new: together(model, x, y, sigma=1.0)
-        ),
-        "One image's evidence is in your precision, and the sum of all in the rest: n is missing.": (
-            hand(lambda model, x, y, new: len(x) * np.linalg.solve(
-                np.eye(model.W.shape[1]) * model.sigma**2 + model.W.T @ model.W,
-                model.W.T @ (x - y @ model.V.T - model.b).mean(0)))
         ),
         "n is in your precision, but the images' evidence is averaged, not added.": hand(
             lambda model, x, y, new: together(model, x, y) / len(x)

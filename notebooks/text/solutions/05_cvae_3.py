@@ -58,7 +58,7 @@ _e = importlib.reload(_e)  # nothing that a cell defines reaches a check
 
 @_e.alone
 def _check_rules(two_answers, seed):
-    from scipy.special import logsumexp, softmax
+    from scipy.special import softmax
 
     rng = np.random.default_rng(seed)
 
@@ -110,19 +110,14 @@ def _check_rules(two_answers, seed):
         "You let the draws vote. (5.6) averages what they say, sure or not.": second(
             lambda rows: np.bincount(rows.argmax(1)).argmax()
         ),
-        "You averaged logits. (5.6) averages probabilities.": second(
+        "You averaged logits, or log-probabilities. (5.6) averages probabilities.": second(
             lambda rows: rows.mean(0).argmax()
-        ),
-        "You averaged log-probabilities. (5.6) averages probabilities.": second(
-            lambda rows: (rows - logsumexp(rows, 1, keepdims=True)).mean(0).argmax()
-        ),
-        "Logits are not probabilities until the softmax has made them sum to one.": second(
-            lambda rows: logsumexp(rows, 0).argmax()
         ),
         "Your softmax runs over the draws. For each draw it runs over the labels.": second(
             lambda rows: softmax(rows, 0).mean(0).argmax()
         ),
-        "Your softmax runs over draws and labels at once. For each draw it runs over the labels.": (
+        "Your softmax runs over draws and labels at once, or only exponentials are averaged. For "
+        "each draw it runs over the labels.": (
             second(lambda rows: softmax(rows).mean(0).argmax())
         ),
         "The draw that is surest decides in yours. (5.6) averages over all draws.": second(

@@ -372,10 +372,10 @@ def _check_disguise(nearest_chain, price_of_the_chain, seed):
         "Half of that: look at the factor in the exponent.": price(
             lambda model, y, least: 2 * least
         ),
-        "Distances are squared; nats are distances in units of σ.": price(
+        "Yours is the squared distance: divide it by 2σ².": price(
             lambda model, y, least: 2 * model.sigma**2 * least
         ),
-        "Divided by 2σ² it would be in nats. Yours is a half of a squared distance.": price(
+        "Yours is half the squared distance: divide it by σ².": price(
             lambda model, y, least: least * model.sigma**2
         ),
         "One number for all rows of y: each has its own.": price(
@@ -681,7 +681,7 @@ def _check_again(repeated, seed):
         return lambda *case: true(*change(*case))
 
     slips = {
-        "That is one round. The next one begins with the z that this one found.": way(
+        "That is one round. The next one begins with the z that this one found: decode it.": way(
             lambda H, n: H
         ),
         "Each round's step is smaller than the one before: the way left has shrunk.": (
@@ -732,9 +732,6 @@ def _check_again(repeated, seed):
         ),
         "A prior N(m', I) is not this one. Here its variances are S.": as_if(
             lambda W, S, *c: (W, S**0, *c)
-        ),
-        "Every round re-encodes the first picture in yours: decode the z that was found last.": (
-            lambda W, S, sigma, z, m, n: true(W, S, sigma, z, m, min(n, 1))
         ),
         "z and m' have changed places.": as_if(lambda W, S, sigma, z, m, n: (W, S, sigma, m, z, n)),
     }

@@ -77,7 +77,7 @@ def _check_groups(free_bits, seed):
         "Each dimension has a λ of its own in yours; the dimensions of a group share one.": with_cost(
             lambda kl, groups, least: cost(kl, singles(kl, groups), lambda mean: max(mean, least))
         ),
-        "One λ for all of z: each group has one.": with_cost(
+        "λ has no part in yours, or there is one for all of z: each group has one.": with_cost(
             lambda kl, groups, least: max(np.mean(np.sum(kl, 1)), least)
         ),
         "Within a group the KL is summed over the dimensions; you took their mean.": with_cost(
@@ -104,7 +104,6 @@ def _check_groups(free_bits, seed):
         "A group costs λ at least, and more where its KL is more.": with_cost(
             lambda kl, groups, least: least * len(groups)
         ),
-        "λ has no part in yours.": with_cost(lambda kl, groups, least: cost(kl, groups, float)),
         "The cost is subtracted from R: yours is R plus it.": lambda R, *c: (
             2 * np.mean(R) - true(R, *c)
         ),
@@ -450,6 +449,12 @@ def _check_mmd(mmd_squared, seed):
         "You divide by M(M − 1), but the points' pairs with themselves are still in the sum.": (
             not_left_out
         ),
+        "The pairs of a's points with themselves are still in the sum.": lambda a, b: (
+            true(a, b) + 1 / (len(a) - 1)
+        ),
+        "The pairs of b's points with themselves are still in the sum.": lambda a, b: (
+            true(a, b) + 1 / (len(b) - 1)
+        ),
         "The kernel has ½ in the exponent; yours has not.": kernel(lambda u, v: k(u, v, 2, 1)),
         "The kernel has the squared distance; yours has the distance.": kernel(
             lambda u, v: k(u, v, 1, 0.5)
@@ -471,8 +476,6 @@ def _check_mmd(mmd_squared, seed):
         "the pairs within a": lambda a, b: within(a),
         "the pairs within b": lambda a, b: within(b),
         "the pairs across, subtracted twice,": lambda a, b: -2 * across(a, b),
-        "of the points of a with themselves, 1/(M − 1),": lambda a, b: 1 / (len(a) - 1),
-        "of the points of b with themselves, 1/(N − 1),": lambda a, b: 1 / (len(b) - 1),
     }
     simpler = {
         "M = N": lambda a, b: (a[: min(len(a), len(b))], b[: min(len(a), len(b))]),
@@ -639,8 +642,8 @@ _check_ceilings(ceilings, lower_one, seed=100)
 # ## 7.6 Find the bug: a label that is not used? (2 points)
 #
 # `L[i, k]` is the bound of image $i$ told the label $k$. To measure the use of $y$, someone takes each image's greatest
-# bound for the one under its own label, compares it with the mean over *all* ten labels, and is surprised how little it
-# drops. Write `use_of_y`: the mean drop when an image's own label is replaced by one of the nine *wrong* ones, each as
+# bound for the one under its own label, compares it with the mean over *all* ten labels, and takes the drop for the use
+# of $y$. Write `use_of_y`: the mean drop when an image's own label is replaced by one of the nine *wrong* ones, each as
 # likely.
 
 

@@ -654,7 +654,7 @@ _check_score(score_gradient, seed=100)
 # %% [markdown]
 # ## 8.6 Find the bug: too good to be true (2 points)
 #
-# Someone reports 95 % with five labels per class. Their program is below. `labels` holds −1 where the label is hidden;
+# Someone reports 97 % with five labels per class. Their program is below. `labels` holds −1 where the label is hidden;
 # `truth` holds all labels, which nobody has in such a task. Write `honest` so that it returns the test accuracy of the same
 # classifier under the rules of the game.
 

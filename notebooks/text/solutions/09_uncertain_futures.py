@@ -218,7 +218,7 @@ def _check_blur(nats_of_one_gaussian, seed):
             lambda rho, sigma: sigma**2 + 2 * rho * (1 - rho)
         ),
         "That is log p itself. The negative log-likelihood is asked for.": lambda *c: -true(*c),
-        "That is the best Gaussian at one of the two ends.": nats(
+        "That is the Gaussian of one end alone.": nats(
             lambda rho, sigma: 1.0, lambda rho, sigma: sigma
         ),
         "The noise around each end is missing.": entropy(lambda rho, sigma: 4 * rho * (1 - rho)),
@@ -500,7 +500,7 @@ def _check_least(least, seed):
         "What happened is missing: those are the draws' own lengths.": lambda d, t, sizes: true(
             d, 0 * t, sizes
         ),
-        "The distances are added to what happened: take the difference.": lambda d, t, sizes: true(
+        "The draws are added to what happened: take the difference.": lambda d, t, sizes: true(
             d, -t, sizes
         ),
     }

@@ -420,7 +420,7 @@ def _check_back(step_back, seed):
         "The noise that the step adds is 1 − (α_t/α_s)² only where α² + σ² is 1.": with_added(
             lambda a, sigma_s, sigma_t: 1 - a**2
         ),
-        "The step shrinks the old noise too: it adds σ_t² − (α_t/α_s)² σ_s².": with_added(
+        "The step scales the old noise too: it adds σ_t² − (α_t/α_s)² σ_s².": with_added(
             lambda a, sigma_s, sigma_t: sigma_t**2 - sigma_s**2
         ),
         "σ_t² is all the noise in z_t. The step adds a part of it.": with_added(
@@ -749,7 +749,7 @@ def _check_tilt(tilted, seed):
         "Scores mix, not means and scales: a score is (mean − x) / variance.": lambda m, s, M, S, w: (
             (1 + w) * m - w * M, (1 + w) * s - w * S
         ),
-        "(1 + w) m − w M is right only where s = S: in a score each mean is divided by its variance.": (
+        "(1 + w) m − w M is right in general only where s = S: in a score each mean is divided by its variance.": (
             other_mean(lambda m, s, M, S, w: (1 + w) * m - w * M)
         ),
         "The scale does change: where S > s, guidance makes the density narrower.": other_scale(
