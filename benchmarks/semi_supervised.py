@@ -568,7 +568,7 @@ def put(path, entry):
     path.with_suffix(".md").write_text(text, "utf-8")
     picture = path.with_name(f"{path.stem}_{entry['labels']}.png")
     if entry["row"] != "M1":
-        figure(entries, entry["labels"]).savefig(picture, dpi=100)
+        figure(entries, entry["labels"]).savefig(picture, dpi=200)
     report = json.dumps(entries, ensure_ascii=False).replace("}, {", "},\n{")  # a line an entry
     path.write_text(report + "\n", "utf-8")
     return text

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -253,6 +254,14 @@ RESULTS = sorted((BENCHMARKS / "results").glob("*.json"))
 def test_each_table_is_made_of_the_numbers_beside_it(path, tmp_path):
     stored = json.loads(path.read_text("utf-8"))
     assert path.with_suffix(".md").read_text("utf-8") == made_again(path.stem, stored, tmp_path)
+
+
+PICTURES = sorted((BENCHMARKS / "results").glob("*.png"))
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
+def test_a_figure_is_sharp_in_the_widest_column(path):
+    assert plt.imread(path).shape[1] >= 1.9 * 864  # CSS pixels of the column in a window of 1,920
 
 
 def quoted(page):
