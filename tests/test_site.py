@@ -208,8 +208,8 @@ def pages_of(site: Path) -> list[Path]:
         return [path for path in every if "_modules" not in path.parts]
     first = [sorted((site / kind).glob("*.html"))[0] for kind in ("recipes", "exercises")]
     names = (
-        "index", "explore", "equations", "equation_index", "glossary", "lecturer", "search",
-        "lessons/01_the_bound", "api/conditional",
+        "index", "explore", "equations", "equation_index", "glossary", "lecturer", "reproduced",
+        "search", "lessons/01_the_bound", "api/conditional",
     )  # fmt: skip
     return [*first, *(site / f"{name}.html" for name in names)]
 
