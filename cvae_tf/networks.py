@@ -344,7 +344,7 @@ def mlps(
         family: the likelihood's family, which says how many raw numbers a dimension takes.
         prior_family: the prior's family, where it is not a Gaussian.
         activation, dtype: as in `mlp`.
-        **sizes: size or shape of each variable: x, z, and y where the model has it.
+        **sizes: size or shape of x, and of y where the model has it; z, an int: how many latents.
 
     Returns:
         dict of built networks, to be passed to the model's constructor.
