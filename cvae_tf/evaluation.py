@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from cvae_tf import checks, noise
 from cvae_tf.base import BoundModel, LatentVariableModel
 from cvae_tf.distributions import Gaussian, draw, is_diagonal_gaussian
 from cvae_tf.estimators import SGVBB, log_mean_exp, log_weights
 from cvae_tf.programs import compiled
+from cvae_tf.wiring import closed_form_kl
 
 
 class Estimate(NamedTuple):
@@ -175,13 +175,7 @@ def gap(
     learning_rate = checks.number(learning_rate, "learning_rate", above=0)
     starts = checks.count(starts, "starts")
     q, prior, log_likelihood_of = latent_factors(model, data, "gap")
-    try:
-        tfp.distributions.kl_divergence(q, prior)
-    except NotImplementedError:
-        raise ValueError(
-            f"The prior (in gap) is a {type(prior).__name__}, which has no closed-form KL from a "
-            "Gaussian. Expected a Gaussian one; `log_likelihood` and `bound` need none."
-        ) from None
+    closed_form_kl(q, prior, "a Gaussian one in `gap`; `log_likelihood` needs none")
     latent = Gaussian(scale="network", dtype=model.compute_dtype)
     latent.build((None, 2 * model.latent_dim))
     raw = tf.Variable(tf.zeros([q.batch_shape[0], 2 * model.latent_dim], model.compute_dtype))

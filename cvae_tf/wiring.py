@@ -236,20 +236,28 @@ def check_factors(model: Any) -> None:
             f"mixture prior (prior_family={MixtureOfGaussians.__name__}(…)): use SGVBB or SGVBA."
         )
     if closed_form:
-        try:
-            tfd.kl_divergence(q, prior)
-        except NotImplementedError:
-            raise ValueError(
-                f"The prior, a {type(prior).__name__}, has no closed-form KL from q, a "
-                f"{type(q).__name__}. Expected estimators.SGVBA(), which needs none (or, for a "
-                "mixture, SGVBMixture(), the bound (10.1)), and no FreeBits."
-            ) from None
+        closed_form_kl(
+            q, prior,
+            "estimators.SGVBA(), which needs none (or, for a mixture, SGVBMixture(), the bound "
+            "(10.1)), and no FreeBits",
+        )  # fmt: skip
     if isinstance(penalty, FreeBits | MMD) and not is_diagonal_gaussian(prior):
         raise ValueError(
             f"Received penalty={type(penalty).__name__} beside a prior that is a "
             f"{type(prior).__name__}, of no single mean and scale. Expected a diagonal Gaussian "
             "prior, or another penalty."
         )
+
+
+def closed_form_kl(q: Any, prior: Any, expected: str) -> tf.Tensor:
+    """KL(q ‖ prior). Raises: ValueError: if it has no closed form; what was expected is said."""
+    try:
+        return tfd.kl_divergence(q, prior)
+    except NotImplementedError:
+        raise ValueError(
+            f"The prior, a {type(prior).__name__}, has no closed-form KL from q, a "
+            f"{type(q).__name__}. Expected {expected}."
+        ) from None
 
 
 def _check_filled(model: Any, data: list[tf.Tensor]) -> None:

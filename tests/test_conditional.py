@@ -131,10 +131,10 @@ def test_what_a_mixture_prior_cannot_do():
     with pytest.raises(ValueError, match=r"alpha=0.5 beside a mixture prior, and \(5.3\)"):
         CVAE3(**nets, **parts, alpha=0.5)
     model = CVAE3(**nets, **parts)
-    with pytest.raises(ValueError, match="alpha=0 beside a mixture prior|alpha=0.0 beside"):
+    with pytest.raises(ValueError, match="alpha=0.0 beside a mixture prior"):
         model.alpha = 0
     assert model.alpha == 1
-    with pytest.raises(ValueError, match=r"\(in gap\) is a Mixture.*no closed-form KL"):
+    with pytest.raises(ValueError, match="a Mixture.*no closed-form KL.*in `gap`"):
         evaluation.gap(model, *small_data(CVAE3), num_samples=2, steps=1)
 
 

@@ -75,7 +75,7 @@ def test_an_image_of_another_shape_is_not_joined_on_the_way_up():
 
 
 def test_xla_is_not_used_for_convolutions_on_a_cpu():
-    """Measured: thirty times slower than TensorFlow's own; dense networks do profit."""
+    """XLA's are many times slower than TensorFlow's own; dense networks do profit."""
     family = Bernoulli()
     nets = networks.convs(VAE, x=(8, 8, 1), z=2, filters=4, hidden=8, family=family)
     model = VAE(**nets, family=family)
