@@ -151,6 +151,37 @@ def test_a_warning_in_a_sentence_is_a_word():
     assert _verdict(line, bad("np.nan")).kind == "result"
 
 
+def test_a_failure_that_earlier_calls_left_behind_is_shown_with_them(monkeypatch):
+    def spoil():
+        fuzzing.model("VAE").spoilt = True
+
+    def drifting(a):
+        spoilt = getattr(fuzzing.model("VAE"), "spoilt", False)
+        return np.sum(a) + 1.0 * (spoilt and isinstance(a, np.ndarray))
+
+    monkeypatch.setattr(fuzzing, "spoil", spoil, raising=False)
+    monkeypatch.setattr(fuzzing, "drifting", drifting, raising=False)
+    call = Call(Entry("drifting({a})", {"a": True}), {"a": same("np.array([1, 2])", "[1, 2]")})
+    assert judge(call).kind == "result"
+    fuzzing.forget()
+    for before in ["spoil()", "drifting([1, 1])"]:
+        fuzzing.run(before)
+    verdict = judge(call)
+    found = reproduced(call, verdict)
+    fuzzing.forget()
+    assert verdict.kind == found.kind == "wrong result" and "not seen" not in found.detail
+    assert found.line.startswith("run('spoil()'); run('drifting([1, 1])'); run('drifting(np.")
+
+
+def test_a_line_that_compiles_a_kept_model_leaves_nothing_to_the_next():
+    fuzzing.forget()
+    fitted = "fitted(model('VAE'), X, batch_size=12)"
+    before = fuzzing.run(fitted).result
+    assert fuzzing.run("model('VAE').compile('sgd', jit_compile=False)").error is None
+    after = fuzzing.run(fitted).result
+    assert before["elbo"] == after["elbo"] and before["steps"] == after["steps"] == 1
+
+
 def test_a_status_is_the_worst_of_its_arguments():
     entry = Entry("{a}{b}", {})
     for statuses, expected in {
