@@ -434,6 +434,19 @@ def is_falling(entries):
     return bool(mean > (2 * error if len(entries) > 1 else 0.5) and gained > 0)
 
 
+def cut(entry, updates):
+    """The entry as it stood after so many updates."""
+    curve = [point for point in entry["curve"] if point[0] <= updates]
+    part = updates / entry["curve"][-1][0] if updates else 1.0
+    return entry | {"curve": curve, "seconds": part * entry["seconds"]}
+
+
+def by_length(entries):
+    """A row's draws once for each number of updates at which one ends: all that have as many."""
+    for end in sorted({e["curve"][-1][0] for e in entries}):
+        yield [cut(e, end) for e in entries if e["curve"][-1][0] >= end]
+
+
 def mnist_table(entries):
     """The entries in Markdown: errors beside the others', and the curve against updates."""
     lines = [
@@ -447,6 +460,7 @@ def mnist_table(entries):
         "standard error over draws of the labels (balanced; draw s has seed s). Minus classifier: "
         "paired by draw. “falling”: over the last half of the updates the error still fell by more "
         "than two standard errors (of one draw: by half a point), to below that of the first pass. "
+        "A row whose draws end at different updates has a line for each, of all that got so far. "
         "Paper: Kingma et al. 2014, 3,000 epochs, ± as printed there. Replication: a public "
         "one of M2, whose table has accuracies. `python benchmarks/semi_supervised.py --mnist`, "
         "whose first lines are the protocol.",
@@ -461,7 +475,7 @@ def mnist_table(entries):
         lines += ["", f"## {num_labels:,} labels", ""]
         lines += ["| | updates | ours | per draw | minus classifier, points | by others "
                   "| minutes a draw |", "|---|---|---|---|---|---|---|"]  # fmt: skip
-        for row, some in found.items():
+        for row, some in ((r, part) for r, draws in found.items() for part in by_length(draws)):
             errors = [e["curve"][-1][2] for e in some]
             mean, error = mean_and_error(errors)
             shown = f"{mean:.2f} ± {error:.2f}" if len(some) > 1 else f"{mean:.2f}"
@@ -518,10 +532,17 @@ def figure(entries, num_labels):
         shown[row], errors[row] = found
     one_draw = max(map(len, curves_of.values())) == 1
     of_what = "one draw" if one_draw else "mean ± standard error over the draws"
+    longer = len(updates) > 20  # a row may be trained ten times as long as the others
+    if longer:
+        ends = [min(map(len, some)) for some in curves_of.values()]
+        kept = np.unique([*np.geomspace(1, len(updates), 24).round().astype(int), *ends]) - 1
+        updates = updates[kept]
+        shown, errors = ({row: v[kept] for row, v in each.items()} for each in (shown, errors))
     fig = plotting.line_chart(
         updates,
         shown,
         errors=errors,
+        xscale="log" if longer else "linear",
         xlabel="updates",
         ylabel="test error (%)",
         title=f"MNIST, {num_labels:,} labels, {of_what}",
