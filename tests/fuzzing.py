@@ -279,7 +279,7 @@ MODELS = {
 }
 
 _kept = {}  # name: (model, its optimiser, its first weights, its counts)
-_last = {}
+_last = {}  # the kept model that the line being run has used last, and its name
 _history = {}  # name: the lines that a kept model has seen
 _line = [""]
 

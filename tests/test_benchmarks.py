@@ -307,12 +307,12 @@ def quoted(page):
     m2, both = "summed, α = 10", "M1+M2"
     yield f"100 labels: M2 {mean[m2, 100]:.1f} %, M1+M2 {mean[both, 100]:.1f} %"
     yield f"1,000: {mean[m2, 1000]:.1f} % and {mean[both, 1000]:.1f} %"
-    spread = {key: np.std(some, ddof=1) / np.sqrt(len(some)) for key, some in errors.items()}
-    yield f"ends at {mean[m2, 100]:.1f} ± {spread[m2, 100]:.1f} %, level with the paper's 11.97"
+    mean_and_error = module_of("semi_supervised").mean_and_error
+    ends = "ends at {:.1f} ± {:.1f} %, level with the paper's 11.97"
+    yield ends.format(*mean_and_error(errors[m2, 100]))
     assert abs(mean[m2, 100] - 11.97) < 1.71
-    gap = np.subtract(errors[m2, 100], errors[both, 100])
-    error = np.std(gap, ddof=1) / np.sqrt(len(gap))
-    yield f"{np.mean(gap):.1f} ± {error:.1f} points, paired by draw"
+    ahead = mean_and_error(np.subtract(errors[m2, 100], errors[both, 100]))
+    yield "{:.1f} ± {:.1f} points, paired by draw".format(*ahead)
     yield f"{mean[both, 100] - 3.33:.1f} points behind the paper"
     yield f"take {mean['classifier', 100] - mean['classifier', 1000]:.0f} points off the classifier"
     yield f"leaves M2 at {mean['summed, α', 100]:.0f} %"
